@@ -1,0 +1,71 @@
+"""Checks of the numbers a user gives: each returns the typed value or raises `InputError`."""
+
+import math
+from collections.abc import Iterable
+
+from g2pdiff.errors import InputError
+
+MAXIMUM_SEED = 2**32 - 1
+MAXIMUM_STEPS = 1000
+MAXIMUM_SCALE = 1000
+
+
+def check_number(
+    field: str, value: object, low: float, high: float, unit: str = "", whole: bool = False
+) -> float:
+    """A number from `low` to `high`, given as a number or as text.
+
+    Args:
+        field: name of the input, as in `InputError.field`; underscores are read as spaces in the sentence.
+        value: what the user gave; None and blank text count as missing.
+        low, high: the range, ends included.
+        unit: what is counted, such as `"degrees"`.
+        whole: whether it must be a whole number; `25`, `25.0` and `"25"` are.
+
+    Raises:
+        InputError: if the value is missing, not such a number or out of range.
+    """
+    name = field.replace("_", " ").capitalize()
+    wanted = f"a {'whole ' * whole}number between {low:,} and {high:,} {unit}".rstrip()
+    given = "" if value is None else str(value).strip()
+    if not given:
+        raise InputError(field, f"{name} is missing: give {wanted}.")
+    try:
+        number = float(given)
+    except ValueError:
+        number = math.nan
+    if not low <= number <= high or (whole and not number.is_integer()):
+        raise InputError(field, f'{name} must be {wanted}, not "{given[:40]}".')
+    return number
+
+
+def check_seed(seed: object) -> int:
+    """The seed of a picture, 0 to 2^32 - 1. Raises `InputError("seed")`."""
+    return int(check_number("seed", seed, 0, MAXIMUM_SEED, whole=True))
+
+
+def check_steps(steps: object) -> int:
+    """The number of denoising steps, 1 to 1000 (the timesteps of training). Raises `InputError("steps")`."""
+    return int(check_number("steps", steps, 1, MAXIMUM_STEPS, whole=True))
+
+
+def check_rate(field: str, rate: object) -> float:
+    """A rate, 0 to 1, such as the share of known sites to substitute. Raises `InputError(field)`."""
+    return check_number(field, rate, 0, 1)
+
+
+def check_scale(field: str, scale: object) -> float:
+    """A guidance or alignment scale, 0 (off) to 1000. Raises `InputError(field)`."""
+    return check_number(field, scale, 0, MAXIMUM_SCALE)
+
+
+def check_scheduler(scheduler: str | None, choices: Iterable[str]) -> str | None:
+    """The name of a scheduler among `choices`; None stands for the checkpoint's own.
+
+    Raises:
+        InputError: field `scheduler`, if it is none of them.
+    """
+    choices = list(choices)
+    if scheduler is not None and scheduler not in choices:
+        raise InputError("scheduler", f"Scheduler {scheduler!r} is unknown: choose {' or '.join(choices)}.")
+    return scheduler
