@@ -1,0 +1,49 @@
+"""The place on Earth: checking a locality and encoding it as a point on the unit sphere.
+
+Degrees are a poor input for a network: longitude jumps from 180 to -180 where nothing changes, and a degree
+of longitude shrinks towards the poles. The unit vector has neither fault.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from g2pdiff.checks import check_number
+
+
+def check_locality(latitude: object, longitude: object) -> tuple[float, float]:
+    """Latitude and longitude in decimal degrees (WGS 84), from numbers or text.
+
+    Raises:
+        InputError: field `latitude` or `longitude`, if one is missing, not a number, or outside -90 to 90 or
+            -180 to 180 degrees.
+    """
+    return (
+        check_number("latitude", latitude, -90, 90, "degrees"),
+        check_number("longitude", longitude, -180, 180, "degrees"),
+    )
+
+
+def geodesic(latitude: Tensor | float, longitude: Tensor | float) -> Tensor:
+    """Unit vectors (B, 3) of localities, spherical geodesic encoding.
+
+    With latitude b and longitude l: x = cos b cos l, y = cos b sin l, z = sin b.
+
+    Args:
+        latitude: degrees (B,), north positive.
+        longitude: degrees (B,), east positive.
+    """
+    b = torch.deg2rad(torch.as_tensor(latitude, dtype=torch.float32))
+    l = torch.deg2rad(torch.as_tensor(longitude, dtype=torch.float32))  # noqa: E741
+    return torch.stack([b.cos() * l.cos(), b.cos() * l.sin(), b.sin()], dim=-1)
+
+
+class EnvironmentEncoder(nn.Module):
+    """MLP 3 -> D -> D that makes one token of a locality, to stand before the DNA tokens."""
+
+    def __init__(self, hidden_size: int):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, hidden_size), nn.SiLU(), nn.Linear(hidden_size, hidden_size))
+
+    def forward(self, locality: Tensor) -> Tensor:
+        """Token (B, 1, D) of unit vectors (B, 3)."""
+        return self.layers(locality)[:, None]
