@@ -1,0 +1,93 @@
+"""Alignment guidance and the conversions around it, as pure functions of tensors.
+
+Notation: gamma_t is the cumulative product `scheduler.alphas_cumprod[t]`, so that
+z_t = sqrt(gamma_t) z_0 + sqrt(1 - gamma_t) eps. All of it holds for variance-preserving schedulers
+(DDPM, DDIM, DPM-Solver++).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+
+def _gamma(alphas_cumprod: torch.Tensor, timestep: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """gamma_t shaped to broadcast against `like`; `timestep` is a scalar or (B,)."""
+    gamma = alphas_cumprod.to(like.device, like.dtype)[timestep.to(like.device)]
+    return gamma.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def alignment_guidance(
+    noise_pred: torch.Tensor,
+    latents: torch.Tensor,
+    timestep: torch.Tensor,
+    log_prob: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    alphas_cumprod: torch.Tensor,
+    scale: float,
+) -> torch.Tensor:
+    """Steer a noise prediction towards latents that the aligner takes for the condition's.
+
+    The score of the guided density p(z_t | c) p_phi(c | z_t)^w is
+    -eps_theta / sqrt(1 - gamma_t) + w grad log p_phi(c | z_t), hence
+
+        eps_hat = eps_theta - w sqrt(1 - gamma_t) grad_z log p_phi(c | z_t)
+
+    and `scheduler.step(eps_hat, t, z_t)` goes on as usual. This is the paper's Eq. 8 corrected: it prints
+    sqrt(1 - alpha_t) with the per-step alpha_t, under which guidance almost vanishes, and the signs of its
+    Algorithm 1 contradict Eq. 8. The gradient passes through the aligner alone, never through the U-Net,
+    and the log-probabilities are summed before autograd, so a row's guidance does not depend on the batch
+    size.
+
+    Args:
+        noise_pred: eps_theta (B, ...).
+        latents: z_t (B, ...).
+        timestep: scalar or (B,), integer.
+        log_prob: (latents (B, ...), timestep (B,)) -> (B,).
+        alphas_cumprod: gamma of every timestep (T,).
+        scale: the alignment scale w; 0 returns `noise_pred` itself.
+
+    Returns:
+        eps_hat (B, ...).
+    """
+    if scale == 0:
+        return noise_pred
+    timestep = torch.as_tensor(timestep, device=latents.device)
+    with torch.enable_grad():
+        latents = latents.detach().requires_grad_(True)
+        total = log_prob(latents, timestep.expand(len(latents))).sum()
+        gradient = torch.autograd.grad(total, latents)[0]
+    return noise_pred - scale * (1 - _gamma(alphas_cumprod, timestep, latents)).sqrt() * gradient
+
+
+def classifier_free_guidance(
+    conditional: torch.Tensor, unconditional: torch.Tensor, scale: float
+) -> torch.Tensor:
+    """Extrapolate from the unconditional prediction (Ho & Salimans 2022, in the form where 1 means none)."""
+    return unconditional + scale * (conditional - unconditional)
+
+
+def to_noise(
+    prediction: torch.Tensor,
+    latents: torch.Tensor,
+    timestep: torch.Tensor,
+    alphas_cumprod: torch.Tensor,
+    prediction_type: str,
+) -> torch.Tensor:
+    """Turn a U-Net's output into the noise it stands for.
+
+    `v_prediction` (Salimans & Ho 2022) predicts v = sqrt(gamma) eps - sqrt(1 - gamma) z_0, hence
+    eps = sqrt(gamma) v + sqrt(1 - gamma) z_t.
+    """
+    if prediction_type == "epsilon":
+        return prediction
+    gamma = _gamma(alphas_cumprod, timestep, latents)
+    return gamma.sqrt() * prediction + (1 - gamma).sqrt() * latents
+
+
+def to_clean(
+    noise_pred: torch.Tensor, latents: torch.Tensor, timestep: torch.Tensor, alphas_cumprod: torch.Tensor
+) -> torch.Tensor:
+    """The clean latent that a noise prediction implies: z_0 = (z_t - sqrt(1 - gamma) eps) / sqrt(gamma)."""
+    gamma = _gamma(alphas_cumprod, timestep, latents)
+    return (latents - (1 - gamma).sqrt() * noise_pred) / gamma.sqrt()
