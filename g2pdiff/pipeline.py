@@ -1,0 +1,378 @@
+"""G2PDiffusionPipeline: a DNA barcode and a place in, a picture of the animal out, step by step.
+
+`stream()` is a generator of `DenoisingStep`; `__call__` runs it to the end. The app, the experiments and the
+evaluation use these two and nothing lower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DDPMScheduler,
+    DiffusionPipeline,
+    DPMSolverMultistepScheduler,
+    UNet2DConditionModel,
+)
+from diffusers.utils import BaseOutput
+from diffusers.utils.torch_utils import randn_tensor
+from PIL import Image
+
+from g2pdiff.aligner import LatentAligner
+from g2pdiff.autoencoder import PatchAutoencoder
+from g2pdiff.checks import check_scale, check_scheduler, check_seed, check_steps
+from g2pdiff.clibd import CLIBD
+from g2pdiff.conditioner import BarcodeConditioner, Condition
+from g2pdiff.environment import check_locality, geodesic
+from g2pdiff.errors import InputError
+from g2pdiff.genotype import Barcode
+from g2pdiff.guidance import alignment_guidance, classifier_free_guidance, to_clean, to_noise
+from g2pdiff.tokenizer import KmerTokenizer
+
+SCHEDULERS = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "dpm++": DPMSolverMultistepScheduler}
+
+
+@dataclass
+class DenoisingStep:
+    """One step of a run over B specimens."""
+
+    index: int  # 1 .. total
+    total: int
+    timestep: int  # of the diffusion process
+    images: torch.Tensor  # (B, 3, H, W) in [0, 1], the decoded estimate of the clean pictures
+    clibd_scores: list[float] | None  # B cosines; None without a CLIBD model
+
+    @property
+    def image(self) -> Image.Image:
+        """The first specimen's picture."""
+        return to_pil(self.images[:1])[0]
+
+    @property
+    def clibd_score(self) -> float | None:
+        """The first specimen's score."""
+        return self.clibd_scores and self.clibd_scores[0]
+
+
+@dataclass
+class G2PDiffusionOutput(BaseOutput):
+    """Pictures of B specimens, and their CLIBDScores where the checkpoint holds a CLIBD model."""
+
+    images: list[Image.Image] | np.ndarray | torch.Tensor
+    clibd_scores: list[float] | None
+
+
+def to_pil(images: torch.Tensor) -> list[Image.Image]:
+    """Pictures (B, 3, H, W) in [0, 1] -> B PIL pictures."""
+    pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return [Image.fromarray(picture) for picture in pixels]
+
+
+class G2PDiffusionPipeline(DiffusionPipeline):
+    """Latent diffusion from a COI barcode and a locality, guided by an aligner.
+
+    Args:
+        vae: autoencoder with `decode(latents).sample` in [-1, 1], and a `scaling_factor`.
+        tokenizer: k-mer tokenizer of the conditioner.
+        conditioner: environment-enhanced DNA conditioner.
+        unet: denoiser; one with `class_embed_type` also gets the pooled condition beside the timestep.
+        scheduler: variance-preserving scheduler; its `prediction_type` is the U-Net's.
+        aligner: noisy-latent aligner; without one there is no alignment guidance.
+        clibd: CLIBD model; without one there is no CLIBDScore.
+        image_size: height and width of a picture, in pixels.
+        default_steps: denoising steps where a call names none.
+        default_guidance_scale: classifier-free guidance scale where a call names none; 1 is off.
+        default_alignment_scale: alignment scale w where a call names none; 0 is off.
+        truth: `"simulated"` where the checkpoint learned from `g2pdiff.simulation`, which then knows the
+            truth.
+    """
+
+    model_cpu_offload_seq = "conditioner->unet->vae"
+    _optional_components = ["aligner", "clibd"]
+
+    def __init__(
+        self,
+        vae: PatchAutoencoder | AutoencoderKL,
+        tokenizer: KmerTokenizer,
+        conditioner: BarcodeConditioner,
+        unet: UNet2DConditionModel,
+        scheduler,
+        aligner: LatentAligner | None = None,
+        clibd: CLIBD | None = None,
+        image_size: int = 128,
+        default_steps: int = 25,
+        default_guidance_scale: float = 2.0,
+        default_alignment_scale: float = 1.0,
+        truth: str | None = None,
+    ):
+        super().__init__()
+        self.register_modules(
+            vae=vae,
+            tokenizer=tokenizer,
+            conditioner=conditioner,
+            unet=unet,
+            scheduler=scheduler,
+            aligner=aligner,
+            clibd=clibd,
+        )
+        self.register_to_config(
+            image_size=image_size,
+            default_steps=default_steps,
+            default_guidance_scale=default_guidance_scale,
+            default_alignment_scale=default_alignment_scale,
+            truth=truth,
+        )
+
+    @classmethod
+    def from_pretrained(cls, *args, **kwargs) -> G2PDiffusionPipeline:
+        """Load as diffusers does, then move every weight to aligned memory.
+
+        Loaded tensors point into the file at any byte; the CPU's kernels for such addresses differ in the
+        last bit, and a reloaded pipeline would not repeat a picture exactly.
+        """
+        pipeline = super().from_pretrained(*args, **kwargs)
+        for part in pipeline.components.values():
+            if isinstance(part, torch.nn.Module):
+                for tensor in (*part.parameters(), *part.buffers()):
+                    tensor.data = tensor.data.clone()
+        return pipeline
+
+    @torch.no_grad()
+    def encode_condition(self, barcodes: Sequence[Barcode], localities: torch.Tensor) -> Condition:
+        """Condition of B barcodes at B places.
+
+        Args:
+            barcodes: B barcodes.
+            localities: latitude and longitude in degrees (B, 2).
+        """
+        input_ids = self.tokenizer.ids([barcode.sequence for barcode in barcodes]).to(self.device)
+        latitude, longitude = localities.to(self.device).unbind(1)
+        return self.conditioner(input_ids, geodesic(latitude, longitude).to(self.conditioner.dtype))
+
+    @torch.no_grad()
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents (B, C, h, w) -> pictures (B, 3, H, W) in [0, 1]."""
+        images = self.vae.decode(latents / self.vae.config.scaling_factor).sample
+        return (images / 2 + 0.5).clamp(0, 1).float()
+
+    def prepare_latents(self, batch: int, generators: list[torch.Generator]) -> torch.Tensor:
+        """Standard normal noise (B, C, h, w), row i from generator i."""
+        size = self.unet.config.sample_size
+        shape = (batch, self.unet.config.in_channels, size, size)
+        return randn_tensor(shape, generators, device=self.device, dtype=self.unet.dtype)
+
+    def predict_noise(
+        self, latents: torch.Tensor, timestep: torch.Tensor, condition: Condition, scale: float
+    ) -> torch.Tensor:
+        """The U-Net's noise prediction (B, C, h, w) with classifier-free guidance, in one batched call.
+
+        Args:
+            latents: z_t (B, C, h, w).
+            timestep: scalar.
+            condition: of the B specimens.
+            scale: classifier-free guidance scale; 1 leaves the empty condition out altogether.
+        """
+        guided = scale != 1
+        if guided:
+            condition = Condition.cat([self.conditioner.null(condition), condition])
+        prediction = self.unet(
+            torch.cat([latents, latents]) if guided else latents,
+            timestep,
+            encoder_hidden_states=condition.context,
+            class_labels=condition.pooled if self.unet.config.class_embed_type else None,
+        ).sample
+        if guided:
+            unconditional, conditional = prediction.chunk(2)
+            prediction = classifier_free_guidance(conditional, unconditional, scale)
+        return to_noise(
+            prediction,
+            latents,
+            timestep,
+            self.scheduler.alphas_cumprod,
+            self.scheduler.config.prediction_type,
+        )
+
+    @torch.no_grad()
+    def denoise(
+        self,
+        condition: Condition,
+        steps: int,
+        guidance_scale: float,
+        alignment_scale: float,
+        generators: list[torch.Generator],
+        scheduler: str | None = None,
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """The denoising loop: yields (timestep, estimate of the clean latents (B, C, h, w)) after every step.
+
+        The last estimate is the result. `stream` and `__call__` decode and score what this yields.
+        """
+        # A scheduler of its own for every run: schedulers keep state, and two visitors share one pipeline.
+        # It is handed noise predictions, whatever the U-Net predicts.
+        kind = SCHEDULERS[scheduler] if scheduler else type(self.scheduler)
+        clipping = {} if kind is DPMSolverMultistepScheduler else {"clip_sample": False}  # latents pass 1
+        stepper = kind.from_config(self.scheduler.config, prediction_type="epsilon", **clipping)
+        stepper.set_timesteps(steps, device=self.device)
+        gammas = self.scheduler.alphas_cumprod
+        step_noise = {} if kind is DPMSolverMultistepScheduler else {"generator": generators}
+
+        latents = self.prepare_latents(len(condition.pooled), generators) * stepper.init_noise_sigma
+        for index, timestep in enumerate(stepper.timesteps):
+            noise_pred = self.predict_noise(latents, timestep, condition, guidance_scale)
+            if self.aligner is not None:
+                log_prob = partial(self.aligner.log_prob, pooled=condition.pooled)
+                noise_pred = alignment_guidance(
+                    noise_pred, latents, timestep, log_prob, gammas, alignment_scale
+                )
+            clean = to_clean(noise_pred, latents, timestep, gammas)
+            latents = stepper.step(noise_pred, timestep, latents, **step_noise).prev_sample
+            yield int(timestep), latents if index + 1 == steps else clean
+
+    def check_inputs(
+        self, barcode, latitude, longitude, seed, steps, guidance_scale, alignment_scale, scheduler
+    ) -> dict:
+        """Bring the arguments of a call into one shape, or raise an `InputError` that names the field."""
+        given = barcode if isinstance(barcode, (list, tuple)) else [barcode]
+        barcodes = [b if isinstance(b, Barcode) else Barcode.parse(b) for b in given]
+        columns = dict(barcode=barcodes)
+        for name, value in (("latitude", latitude), ("longitude", longitude), ("seed", seed)):
+            columns[name] = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value]
+        batch = max(map(len, columns.values()))
+        for name, values in columns.items():
+            if len(values) not in (1, batch):
+                raise InputError(
+                    name, f"{name} has {len(values)} values for {batch} pictures; give 1 or {batch}."
+                )
+            columns[name] = values * (batch // len(values))
+        places = [
+            check_locality(*place) for place in zip(columns["latitude"], columns["longitude"], strict=True)
+        ]
+        default = self.config
+        return dict(
+            barcodes=columns["barcode"],
+            localities=torch.tensor(places, dtype=torch.float32),
+            seeds=[check_seed(value) for value in columns["seed"]],
+            steps=check_steps(default.default_steps if steps is None else steps),
+            guidance_scale=check_scale(
+                "guidance_scale", default.default_guidance_scale if guidance_scale is None else guidance_scale
+            ),
+            alignment_scale=check_scale(
+                "alignment_scale",
+                default.default_alignment_scale if alignment_scale is None else alignment_scale,
+            ),
+            scheduler=check_scheduler(scheduler, SCHEDULERS),
+        )
+
+    def _run(self, inputs: dict) -> Iterator[tuple[int, torch.Tensor]]:
+        """Encode the condition once, then denoise."""
+        condition = self.encode_condition(inputs["barcodes"], inputs["localities"])
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in inputs["seeds"]]
+        return self.denoise(
+            condition,
+            inputs["steps"],
+            inputs["guidance_scale"],
+            inputs["alignment_scale"],
+            generators,
+            inputs["scheduler"],
+        )
+
+    def _score(self, images: torch.Tensor, barcodes: Sequence[Barcode]) -> list[float] | None:
+        if self.clibd is None:
+            return None
+        return self.clibd.score(images, [barcode.sequence for barcode in barcodes]).tolist()
+
+    def stream(
+        self,
+        barcode: str | Barcode | Sequence[str | Barcode],
+        latitude: float | Sequence[float],
+        longitude: float | Sequence[float],
+        *,
+        seed: int | Sequence[int] = 0,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        alignment_scale: float | None = None,
+        scheduler: str | None = None,
+    ) -> Iterator[DenoisingStep]:
+        """Denoise step by step. Closing the generator stops the run.
+
+        Barcode, latitude, longitude and seed are single values or sequences of one length; a single value
+        serves the whole batch, so that one seed gives every specimen the same noise.
+
+        Args:
+            barcode: COI barcode, raw or FASTA text, or read already.
+            latitude: degrees north, -90 to 90.
+            longitude: degrees east, -180 to 180.
+            seed: of the noise. Equal seeds give equal pictures.
+            num_inference_steps: denoising steps; by default the checkpoint's.
+            guidance_scale: classifier-free guidance scale; 1 is off.
+            alignment_scale: alignment scale w; 0 is off.
+            scheduler: `"ddpm"`, `"ddim"` or `"dpm++"`; by default the checkpoint's.
+
+        Yields:
+            One `DenoisingStep` for every step; the last one is the result.
+
+        Raises:
+            InputError: a value is not usable; the message names the field and the mend.
+        """
+        inputs = self.check_inputs(
+            barcode,
+            latitude,
+            longitude,
+            seed,
+            num_inference_steps,
+            guidance_scale,
+            alignment_scale,
+            scheduler,
+        )
+        return self._stream(inputs)
+
+    def _stream(self, inputs: dict) -> Iterator[DenoisingStep]:
+        for index, (timestep, latents) in enumerate(self._run(inputs), start=1):
+            images = self.decode(latents)
+            scores = self._score(images, inputs["barcodes"])
+            yield DenoisingStep(index, inputs["steps"], timestep, images, scores)
+
+    def __call__(
+        self,
+        barcode: str | Barcode | Sequence[str | Barcode],
+        latitude: float | Sequence[float],
+        longitude: float | Sequence[float],
+        *,
+        seed: int | Sequence[int] = 0,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        alignment_scale: float | None = None,
+        scheduler: str | None = None,
+        output_type: str = "pil",
+        return_dict: bool = True,
+    ) -> G2PDiffusionOutput | tuple:
+        """Run `stream` to its end, decoding and scoring the result alone.
+
+        Args:
+            output_type: `"pil"`, `"np"` (B, H, W, 3) or `"pt"` (B, 3, H, W), both in [0, 1].
+            return_dict: whether to return a `G2PDiffusionOutput` rather than a tuple.
+
+        The other arguments are those of `stream`.
+        """
+        inputs = self.check_inputs(
+            barcode,
+            latitude,
+            longitude,
+            seed,
+            num_inference_steps,
+            guidance_scale,
+            alignment_scale,
+            scheduler,
+        )
+        *_, (_, latents) = self._run(inputs)
+        images = self.decode(latents)
+        scores = self._score(images, inputs["barcodes"])
+        if output_type == "pil":
+            images = to_pil(images)
+        elif output_type == "np":
+            images = images.permute(0, 2, 3, 1).cpu().numpy()
+        return G2PDiffusionOutput(images=images, clibd_scores=scores) if return_dict else (images, scores)
