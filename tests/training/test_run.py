@@ -1,0 +1,82 @@
+"""Everything from made barcodes to a served checkpoint, in miniature."""
+
+import json
+
+import pytest
+
+from g2pdiff.checkpoint import load_pipeline
+from g2pdiff.errors import InputError
+from tests.tiny import BARCODE
+from training import evaluate, run
+from training.config import load
+from training.results import read_results
+
+QUICK = [f"{stage}.training.steps=6" for stage in ("autoencoder", "clibd", "diffusion", "aligner")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="module")
+def config(folder):
+    overrides = [f"run={folder}", f"assemble.checkpoint={folder / 'checkpoint'}", "threads=null"]
+    return load("training/configs/test.yaml", overrides + QUICK)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(config):
+    return run.run(config)
+
+
+def test_the_run_ends_in_a_checkpoint_that_draws(checkpoint):
+    pipeline = load_pipeline(checkpoint)
+    output = pipeline(BARCODE, 56.6, 11.3, num_inference_steps=2)
+    assert output.images[0].size == (64, 64)
+    assert pipeline.config.truth == "simulated"
+    assert pipeline.aligner.bank.abs().sum() > 0
+    assert max(path.stat().st_size for path in checkpoint.rglob("*.safetensors")) < 10_000_000
+
+
+def test_every_stage_records_its_figures_and_the_threshold_is_stored(config, checkpoint, folder):
+    results = read_results(folder)
+    assert set(results) == {"autoencoder", "clibd", "diffusion", "aligner"}
+    assert results["autoencoder"]["psnr_db"] > 15
+    assert load_pipeline(checkpoint).clibd.config.threshold == pytest.approx(results["clibd"]["threshold"])
+
+
+def test_a_second_run_trains_nothing(config, checkpoint, folder):
+    before = (folder / "results.json").stat().st_mtime_ns
+    assert run.run(config) == checkpoint
+    assert (folder / "results.json").stat().st_mtime_ns == before
+
+
+def test_the_model_card_says_what_it_must(checkpoint):
+    card = (checkpoint / "README.md").read_text()
+    for words in ("simulated", "Do not use it for", "Identifying", "apache-2.0", "validation specimens"):
+        assert words in card
+    assert "$" not in card
+
+
+def test_evaluation_writes_its_table_and_figures(checkpoint, tmp_path, capsys):
+    arguments = ["--checkpoint", str(checkpoint), "--split", "test", "--barcodes", "6", "--samples", "2"]
+    arguments += ["--experiments", "1", "--steps", "2", "--out", str(tmp_path)]
+    assert evaluate.main(arguments) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["barcodes"] == 6
+    assert set(results["systems"]["g2pdiffusion"]["top"]) == {"1"}
+    assert {"ground_truth", "random", "threshold", "overlap", "latitude", "mutations"} <= set(results)
+    assert (tmp_path / "truth_and_prediction.png").stat().st_size > 10_000
+    assert "CLIBDScore" in capsys.readouterr().out
+
+
+def test_evaluation_refuses_a_missing_checkpoint(tmp_path, capsys):
+    assert evaluate.main(["--checkpoint", str(tmp_path / "none"), "--out", str(tmp_path)]) == 2
+    assert "no checkpoint folder" in capsys.readouterr().err
+
+
+def test_stages_refuse_a_missing_table(config):
+    config = load("training/configs/test.yaml", ["data.table=/nowhere.parquet", f"run={config.run}/other"])
+    with pytest.raises(InputError, match="no barcode table"):
+        run.run(config)

@@ -1,0 +1,145 @@
+"""Stage 4: the aligner, which learns to tell from a noisy latent whose barcode it is.
+
+    python -m training.aligner --config training/configs/embedded.yaml
+
+InfoNCE (Eq. 9 of the paper) between noisy latents and conditions, every species at most once in a batch.
+The conditioner is frozen: trained jointly, the condition could collapse into whatever is easiest to align
+with. Its conditions are computed once. At the end the reference bank is filled with the conditions of known
+barcodes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DPMSolverMultistepScheduler
+from torch import nn
+from tqdm.auto import tqdm
+
+from g2pdiff.aligner import LatentAligner
+from g2pdiff.autoencoder import PatchAutoencoder
+from g2pdiff.conditioner import BarcodeConditioner
+from g2pdiff.environment import geodesic
+from g2pdiff.tokenizer import KmerTokenizer
+from training.config import Config, parse_arguments
+from training.data import SpecimenSet, draw_rows, load_specimens, species_batches
+from training.diffusion import cache_latents
+from training.loop import fit
+from training.losses import gather, info_nce
+from training.results import record_result
+
+
+@torch.no_grad()
+def cache_conditions(
+    conditioner: BarcodeConditioner, tokenizer: KmerTokenizer, table, batch: int = 64
+) -> torch.Tensor:
+    """Pooled conditions of all rows of a table: (N, D)."""
+    input_ids = tokenizer.ids(table["dna_barcode"].tolist())
+    latitude, longitude = (
+        torch.tensor(table[name].to_numpy(), dtype=torch.float32) for name in ("coord-lat", "coord-lon")
+    )
+    localities = geodesic(latitude, longitude)
+    chunks = tqdm(
+        zip(input_ids.split(batch), localities.split(batch), strict=True),
+        total=-(-len(input_ids) // batch),
+        desc="encode conditions",
+    )
+    return torch.cat([conditioner(ids, places).pooled for ids, places in chunks])
+
+
+def reference_bank(table, conditions: torch.Tensor, size: int, seed: int) -> torch.Tensor:
+    """Conditions of one specimen, as it was found, of `size` species drawn at random: (size, D)."""
+    natural = table.reset_index(drop=True)
+    natural = natural[natural["mutation_rate"] == 0]
+    one_each = natural.sample(frac=1, random_state=seed).groupby("species").head(1)
+    return conditions[one_each.index[:size].to_numpy()]
+
+
+class AlignerLoss(nn.Module):
+    """Symmetric InfoNCE between noisy latents and conditions over the global batch."""
+
+    def __init__(self, aligner: LatentAligner, scheduler: DPMSolverMultistepScheduler):
+        super().__init__()
+        self.aligner, self.scheduler = aligner, scheduler
+
+    def forward(
+        self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor, pooled: torch.Tensor
+    ) -> torch.Tensor:
+        noisy = self.scheduler.add_noise(latents, noise, timesteps)
+        pictures = gather(self.aligner.embed_latents(noisy, timesteps).float())
+        conditions = gather(self.aligner.embed_condition(pooled).float())
+        scale = self.aligner.logit_scale.exp().clamp(max=100)
+        return info_nce(scale * pictures @ conditions.T)
+
+
+class AlignerStage:
+    """Batches of noisy latents and conditions of distinct species."""
+
+    name = "aligner"
+
+    def __init__(self, config: Config, specimens: SpecimenSet, vae: PatchAutoencoder, run: Path):
+        trained = run / "diffusion"
+        conditioner = BarcodeConditioner.from_pretrained(trained / "conditioner").eval()
+        tokenizer = KmerTokenizer.from_pretrained(trained / "tokenizer")
+        scheduler = DPMSolverMultistepScheduler.from_pretrained(trained / "scheduler")
+        self.latents = cache_latents(vae, specimens, run / "data")
+        self.table, self.groups = specimens.table, species_batches(specimens.table)
+        self.conditions = cache_conditions(conditioner, tokenizer, specimens.table)
+        settings = {"bank_size": 512, **config.aligner.settings}
+        self.bank = reference_bank(
+            self.table, self.conditions, settings["bank_size"], config.aligner.training.seed
+        )
+        aligner = LatentAligner(
+            latent_channels=self.latents.shape[1],
+            latent_size=self.latents.shape[-1],
+            condition_size=self.conditions.shape[1],
+            num_train_timesteps=scheduler.config.num_train_timesteps,
+            bank_size=len(self.bank),
+            **config.aligner.model,
+        )
+        self.model = AlignerLoss(aligner, scheduler)
+
+    def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        rows = draw_rows(self.groups, size, generator)
+        latents = torch.from_numpy(self.latents[rows].astype(np.float32))
+        steps = self.model.scheduler.config.num_train_timesteps
+        return {
+            "latents": latents,
+            "noise": torch.randn(latents.shape, generator=generator),
+            "timesteps": torch.randint(0, steps, (size,), generator=generator),
+            "pooled": self.conditions[rows],
+        }
+
+
+@torch.no_grad()
+def accuracy_by_noise(stage: AlignerStage, rows: int = 256, levels: int = 5) -> dict[str, float]:
+    """Top-1 accuracy among `rows` training specimens of distinct species, at a few timesteps."""
+    generator = torch.Generator().manual_seed(0)
+    batch = stage.batch(min(rows, len(stage.groups)), generator)
+    aligner, scheduler = stage.model.aligner, stage.model.scheduler
+    steps = scheduler.config.num_train_timesteps
+    found = {}
+    for timestep in np.linspace(0, steps - 1, levels).astype(int):
+        timesteps = torch.full((len(batch["latents"]),), int(timestep))
+        noisy = scheduler.add_noise(batch["latents"], batch["noise"], timesteps)
+        logits = aligner(noisy, timesteps, batch["pooled"])
+        found[str(timestep)] = (logits.argmax(1) == torch.arange(len(logits))).float().mean().item()
+    return found
+
+
+def train(config: Config) -> None:
+    """Train the aligner, fill its reference bank, and save it to `RUN/aligner/model`."""
+    run = Path(config.run)
+    vae = PatchAutoencoder.from_pretrained(run / "autoencoder" / "model")
+    stage = AlignerStage(config, load_specimens(config.data, run), vae, run)
+    result = fit(stage, config.aligner.training, run / stage.name)
+    aligner = stage.model.aligner
+    aligner.bank.copy_(stage.bank)
+    aligner.save_pretrained(run / stage.name / "model")
+    record_result(run, stage.name, result | {"accuracy_by_timestep": accuracy_by_noise(stage)})
+
+
+if __name__ == "__main__":
+    train(parse_arguments(__doc__.splitlines()[0]))

@@ -1,0 +1,117 @@
+"""Stage 1: the autoencoder whose latents the diffusion model works in.
+
+    python -m training.autoencoder --config training/configs/embedded.yaml
+
+The encoder is closed form: principal components of patches (`g2pdiff.autoencoder`). What is trained is the
+decoder's refinement. Thin legs, antennae and veins are a small share of the pixels and most of what one
+looks at, so the loss weighs a pixel by how much detail surrounds it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from g2pdiff.autoencoder import PatchAutoencoder
+from training.config import Config, parse_arguments
+from training.data import SpecimenSet, draw_rows, load_specimens, species_batches
+from training.loop import fit
+from training.results import record_result
+
+
+def detail_weight(images: torch.Tensor, strength: float) -> torch.Tensor:
+    """How much detail surrounds a pixel: 1 on flat paper, up to 1 + `strength` along edges.
+
+    Args:
+        images: pictures (B, 3, H, W).
+
+    Returns:
+        Weights (B, 1, H, W), detached.
+    """
+    grey = images.detach().mean(1, keepdim=True)
+    mean = F.avg_pool2d(grey, 5, 1, 2, count_include_pad=False)
+    contrast = F.avg_pool2d((grey - mean).square(), 5, 1, 2, count_include_pad=False).clamp(min=0).sqrt()
+    return 1 + strength * (contrast / 0.15).clamp(max=1)
+
+
+class AutoencoderLoss(nn.Module):
+    """Detail-weighted L1 + L2 reconstruction of pictures in [-1, 1], from slightly noisy latents.
+
+    Noise on the latents asks the decoder to forgive what the diffusion model gets slightly wrong.
+    """
+
+    def __init__(self, vae: PatchAutoencoder, detail: float, latent_noise: float):
+        super().__init__()
+        self.vae, self.detail, self.latent_noise = vae, detail, latent_noise
+
+    def forward(self, images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        latents = self.vae.encode(images)
+        decoded = self.vae.decode(latents + self.latent_noise * noise).sample.float()
+        error = decoded - images
+        return (detail_weight(images, self.detail) * (error.square() + 0.2 * error.abs())).mean()
+
+
+def example_patches(specimens: SpecimenSet, size: int, pictures: int, seed: int) -> torch.Tensor:
+    """All patches of some pictures: (N, 3, size, size) in [-1, 1]."""
+    rows = torch.randperm(len(specimens), generator=torch.Generator().manual_seed(seed))[:pictures].numpy()
+    images = specimens.images(rows) * 2 - 1
+    patches = images.unfold(2, size, size).unfold(3, size, size)  # (B, 3, h, w, size, size)
+    return patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, size, size)
+
+
+class AutoencoderStage:
+    """Batches of pictures, mirrored at random."""
+
+    name = "autoencoder"
+
+    def __init__(self, config: Config, specimens: SpecimenSet):
+        self.specimens, self.groups = specimens, species_batches(specimens.table)
+        settings = {"detail": 3.0, "latent_noise": 0.1, "pca_pictures": 1500, **config.autoencoder.settings}
+        vae = PatchAutoencoder(**config.autoencoder.model)
+        patches = example_patches(
+            specimens, vae.config.patch_size, settings["pca_pictures"], config.autoencoder.training.seed
+        )
+        self.variance_kept = vae.fit_components(patches)
+        self.model = AutoencoderLoss(vae, settings["detail"], settings["latent_noise"])
+
+    def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        images = self.specimens.images(draw_rows(self.groups, size, generator)) * 2 - 1
+        mirrored = torch.rand(size, 1, 1, 1, generator=generator) < 0.5
+        vae = self.model.vae.config
+        side = images.shape[-1] // vae.patch_size
+        return {
+            "images": torch.where(mirrored, images.flip(3), images),
+            "noise": torch.randn(size, vae.latent_channels, side, side, generator=generator),
+        }
+
+
+@torch.no_grad()
+def psnr(vae: PatchAutoencoder, specimens: SpecimenSet, count: int = 128) -> float:
+    """Mean PSNR in dB of reconstructed pictures."""
+    values = []
+    for start in range(0, min(count, len(specimens)), 16):
+        rows = range(start, min(start + 16, count, len(specimens)))
+        images = specimens.images(list(rows)) * 2 - 1
+        error = (vae(images).clamp(-1, 1) - images).square().mean((1, 2, 3))
+        values.append(10 * torch.log10(4 / error))
+    return torch.cat(values).mean().item()
+
+
+def train(config: Config) -> None:
+    """Train the autoencoder and save it to `RUN/autoencoder/model`."""
+    run = Path(config.run)
+    stage = AutoencoderStage(config, load_specimens(config.data, run))
+    result = fit(stage, config.autoencoder.training, run / stage.name)
+    vae = stage.model.vae
+    vae.save_pretrained(run / stage.name / "model")
+    held_out = load_specimens(config.data, run, "val")
+    record_result(
+        run, stage.name, result | {"variance_kept": stage.variance_kept, "psnr_db": psnr(vae, held_out)}
+    )
+
+
+if __name__ == "__main__":
+    train(parse_arguments(__doc__.splitlines()[0]))

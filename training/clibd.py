@@ -1,0 +1,136 @@
+"""Stage 2: the CLIBD dual encoder that judges pictures, and its success threshold.
+
+    python -m training.clibd --config training/configs/embedded.yaml
+
+InfoNCE between pictures and barcodes (Gong et al. 2024), every species at most once in a batch. Pictures are
+turned, moved, blurred and noised a little, as a diffusion model's are; barcodes lose bases as real reads do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from g2pdiff.clibd import CLIBD, success_threshold
+from g2pdiff.tokenizer import KmerTokenizer
+from training.config import Config, parse_arguments
+from training.data import SpecimenSet, draw_rows, load_specimens, mask_tokens, species_batches
+from training.loop import fit
+from training.losses import gather, info_nce
+from training.results import record_result
+
+
+def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Turn and move pictures a little, and blur and noise some of them.
+
+    Args:
+        images: pictures (B, 3, H, W) in [0, 1].
+        generator: of everything random.
+    """
+    batch = len(images)
+    angle, dx, dy, zoom, blur, noise = torch.rand(6, batch, generator=generator) * 2 - 1
+    angle, zoom = angle * 0.1, 1 + 0.02 * zoom
+    affine = torch.stack(
+        [
+            torch.stack([angle.cos() * zoom, -angle.sin() * zoom, 0.03 * dx], 1),
+            torch.stack([angle.sin() * zoom, angle.cos() * zoom, 0.03 * dy], 1),
+        ],
+        1,
+    )
+    grid = F.affine_grid(affine, images.shape, align_corners=False)
+    images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    soft = F.interpolate(F.avg_pool2d(images, 2), images.shape[-2:], mode="bilinear")
+    mix = (0.8 * blur.clamp(min=0)).view(-1, 1, 1, 1)
+    images = images * (1 - mix) + soft * mix
+    grain = torch.randn(images.shape, generator=generator) * (0.03 * noise.clamp(min=0)).view(-1, 1, 1, 1)
+    return (images + grain).clamp(0, 1)
+
+
+class ContrastiveLoss(nn.Module):
+    """Symmetric InfoNCE over the global batch."""
+
+    def __init__(self, clibd: CLIBD):
+        super().__init__()
+        self.clibd = clibd
+
+    def forward(self, images: torch.Tensor, input_ids: torch.Tensor) -> torch.Tensor:
+        pictures = gather(self.clibd.embed_images(images).float())
+        barcodes = gather(self.clibd.embed_tokens(input_ids).float())
+        scale = self.clibd.logit_scale.exp().clamp(max=100)
+        return info_nce(scale * pictures @ barcodes.T)
+
+
+class ClibdStage:
+    """Batches of pictures and barcodes of distinct species."""
+
+    name = "clibd"
+
+    def __init__(self, config: Config, specimens: SpecimenSet):
+        self.specimens, self.groups = specimens, species_batches(specimens.table)
+        clibd = CLIBD(image_size=config.data.image_size, **config.clibd.model)
+        tokenizer = KmerTokenizer(k=clibd.config.k, stride=clibd.config.stride)
+        self.input_ids = tokenizer.ids(specimens.table["dna_barcode"].tolist())
+        self.unknown = tokenizer.unk_token_id
+        self.model = ContrastiveLoss(clibd)
+
+    def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        rows = draw_rows(self.groups, size, generator)
+        return {
+            "images": augment(self.specimens.images(rows), generator),
+            "input_ids": mask_tokens(self.input_ids[rows], self.unknown, generator),
+        }
+
+
+@torch.no_grad()
+def embed(clibd: CLIBD, specimens: SpecimenSet, batch: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+    """Picture and barcode embeddings of all specimens: (N, E), (N, E)."""
+    pictures, barcodes = [], []
+    for start in range(0, len(specimens), batch):
+        rows = list(range(start, min(start + batch, len(specimens))))
+        pictures.append(clibd.embed_images(specimens.images(rows)))
+        barcodes.append(clibd.embed_barcodes(specimens.table["dna_barcode"].iloc[rows].tolist()))
+    return torch.cat(pictures), torch.cat(barcodes)
+
+
+def measure(clibd: CLIBD, specimens: SpecimenSet) -> dict:
+    """Score densities of true and shuffled pairs of held-out specimens, their crossing, and retrieval.
+
+    A shuffled pair is a picture with the barcode of another species. Retrieval asks for the right species
+    among one barcode of every species there is, at most 200.
+    """
+    pictures, barcodes = embed(clibd, specimens)
+    species = specimens.table["species"].to_numpy()
+    scores = pictures @ barcodes.T
+    other = torch.from_numpy(species[:, None] != species[None, :])
+    true, shuffled = scores.diagonal().numpy(), scores[other].numpy()
+    threshold, overlap = success_threshold(true, shuffled)
+    _, first = specimens.table.reset_index().groupby("species")["index"].first().factorize()
+    candidates = first.to_numpy()[:200]
+    found = scores[candidates][:, candidates].argmax(1) == torch.arange(len(candidates))
+    return {
+        "threshold": threshold,
+        "overlap": overlap,
+        "true_score": float(true.mean()),
+        "shuffled_score": float(shuffled.mean()),
+        "retrieval_top1": found.float().mean().item(),
+        "retrieval_candidates": len(candidates),
+    }
+
+
+def train(config: Config) -> None:
+    """Train CLIBD, measure its threshold on validation specimens, and save it to `RUN/clibd/model`."""
+    run = Path(config.run)
+    stage = ClibdStage(config, load_specimens(config.data, run))
+    result = fit(stage, config.clibd.training, run / stage.name)
+    clibd = stage.model.clibd
+    result |= measure(clibd, load_specimens(config.data, run, "val"))
+    clibd.register_to_config(threshold=result["threshold"], overlap=result["overlap"])
+    clibd.save_pretrained(run / stage.name / "model")
+    record_result(run, stage.name, result)
+
+
+if __name__ == "__main__":
+    train(parse_arguments(__doc__.splitlines()[0]))

@@ -1,0 +1,89 @@
+"""Figures of the evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import gaussian_kde
+
+TRUTH, MODEL, RANDOM = "#4c7a5a", "#2f6fde", "#999999"
+
+
+def _save(figure, path: Path) -> None:
+    figure.savefig(path, dpi=110, bbox_inches="tight", facecolor="white")
+    plt.close(figure)
+
+
+def comparison_grid(
+    truth: torch.Tensor, images: torch.Tensor, specimens: pd.DataFrame, path: Path, columns: int = 6
+) -> None:
+    """Pairs of true and predicted pictures (N, 3, H, W), named."""
+    rows = -(-len(truth) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(3.0 * columns, 1.9 * rows), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, true, predicted, row in zip(
+        axes.flat, truth, images, specimens.itertuples(index=False), strict=False
+    ):
+        pair = torch.cat([true, predicted], dim=2).permute(1, 2, 0).numpy()
+        axis.imshow(pair)
+        axis.set_title(f"{row.species} ({row.family})", fontsize=7, pad=2)
+    figure.suptitle("left: simulated truth; right: prediction from the barcode", fontsize=10, y=1.0)
+    figure.tight_layout(pad=0.4)
+    _save(figure, path)
+
+
+def density_figure(
+    true: np.ndarray, shuffled: np.ndarray, generated: np.ndarray, threshold: float, path: Path
+) -> None:
+    """Densities of the CLIBDScore of true, shuffled and generated pairs, with the threshold."""
+    figure, axis = plt.subplots(figsize=(6, 3.2))
+    grid = np.linspace(-0.6, 1, 400)
+    for scores, colour, label in (
+        (shuffled, RANDOM, "shuffled pairs"),
+        (true, TRUTH, "true pairs"),
+        (generated, MODEL, "generated"),
+    ):
+        density = gaussian_kde(scores)(grid)
+        axis.fill_between(grid, density, color=colour, alpha=0.25)
+        axis.plot(grid, density, color=colour, label=label)
+    axis.axvline(threshold, color="#b3261e", linestyle="--", linewidth=1, label=f"threshold {threshold:.3f}")
+    axis.set(xlabel="CLIBDScore", ylabel="density", xlim=(-0.6, 1), ylim=(0, None))
+    axis.legend(frameon=False, fontsize=8)
+    _save(figure, path)
+
+
+def sweep_figure(latitude: dict, longitude: dict, path: Path) -> None:
+    """Mean relative body length along latitude (with the planted cline) and along longitude."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
+    for axis, sweep, name in zip(axes, (latitude, longitude), ("latitude", "longitude"), strict=True):
+        degrees = np.array(sweep["degrees"])
+        planted = 1 + 0.05 * (np.abs(degrees) - 30) / 10 if name == "latitude" else np.ones(len(degrees))
+        axis.plot(
+            degrees, sweep["relative_length"], "o-", color=MODEL, label="measured on generated pictures"
+        )
+        axis.plot(degrees, planted / planted.mean(), "--", color=TRUTH, label="planted")
+        low, high = sweep["interval"]
+        axis.set(xlabel=name, title=f"{sweep['slope_percent']:.2f} % ({low:.2f} to {high:.2f})")
+    axes[0].set_ylabel("relative body length")
+    axes[0].legend(frameon=False, fontsize=8)
+    _save(figure, path)
+
+
+def mutation_figure(mutations: dict, path: Path) -> None:
+    """Drift of generated and true pictures over mutation rates."""
+    figure, axis = plt.subplots(figsize=(5, 3.2))
+    rates = 100 * np.array(mutations["rates"])
+    axis.plot(rates, mutations["true"], "o--", color=TRUTH, label="simulated truth")
+    axis.plot(rates, mutations["generated"], "o-", color=MODEL, label="generated")
+    axis.set(xlabel="mutation rate in %", ylabel="RMS pixel drift")
+    axis.legend(frameon=False, fontsize=8)
+    _save(figure, path)

@@ -1,0 +1,34 @@
+"""Losses shared by the stages."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as dist_nn
+import torch.nn.functional as F
+
+
+def gather(embeddings: torch.Tensor) -> torch.Tensor:
+    """All processes' rows (B, D) -> (world * B, D), with gradients: everyone is everyone's negative."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return embeddings
+    return torch.cat(dist_nn.all_gather(embeddings))
+
+
+def info_nce(logits: torch.Tensor) -> torch.Tensor:
+    """Symmetric InfoNCE of logits (B, B) whose diagonal holds the true pairs (van den Oord et al. 2018)."""
+    target = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def min_snr_weight(gamma: torch.Tensor, prediction_type: str, limit: float = 5.0) -> torch.Tensor:
+    """Min-SNR loss weight of every timestep (Hang et al. 2023).
+
+    Args:
+        gamma: cumulative alphas of the timesteps (B,).
+        prediction_type: `epsilon` or `v_prediction`.
+        limit: the gamma of the paper.
+    """
+    snr = gamma / (1 - gamma)
+    divisor = snr if prediction_type == "epsilon" else snr + 1
+    return snr.clamp(max=limit) / divisor

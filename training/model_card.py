@@ -1,0 +1,148 @@
+"""The model card that goes with a checkpoint: data, training, figures, limits.
+
+    python -m training.model_card --config training/configs/embedded.yaml
+
+It is written from what the run recorded, and again after an evaluation whose `results.json` lies in
+`RUN/evaluation`.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from pathlib import Path
+from string import Template
+
+import pandas as pd
+
+from training.config import Config, parse_arguments
+from training.data import load_specimens
+from training.results import read_results
+
+CARD = Template("""\
+---
+license: apache-2.0
+library_name: diffusers
+pipeline_tag: image-to-image
+tags: [biology, dna-barcode, latent-diffusion, simulated-data]
+---
+
+# G2PDiffusion, embedded checkpoint
+
+A COI barcode and a place go in, a picture of $size x $size pixels comes out, with a CLIBDScore that says
+how well the two agree.
+
+**The pictures this model learned from are simulated.** Barcodes and localities are $barcodes; the specimens
+were drawn by `g2pdiff.simulation` from traits that are a known function of barcode and latitude. Body plans
+resemble those of real families; the colours and patterns of a species are drawn from its sequence at
+random. No picture shows what a real animal looks like.
+
+## Use it for
+
+Teaching and method work: watching guided diffusion, asking what a mutation or a latitude changes, testing an
+analysis on data whose truth is known (body length grows 5 % for every 10 degrees of latitude, planted).
+
+## Do not use it for
+
+Identifying, describing or illustrating real species; predicting a phenotype from DNA; any decision about
+animals, trade, health, conservation or law; any claim about evolution or climate. A high CLIBDScore says
+that picture and barcode agree *within the simulation*. Barcodes from outside insects give a picture too: it
+means nothing.
+
+## Training data
+
+$data
+
+Splits are decided by a hash (`training/splits.py`): a tenth of the species is held out whole, a tenth of
+the other barcodes is the test split, and no barcode lies on two sides. $mutated of the training specimens
+carry a barcode mutated at up to $rate, $roaming were set down at a random place on Earth; the simulator
+drew them accordingly.
+
+## Training
+
+$training
+
+Hardware: $hardware. `python -m training.run --config $config --table TABLE` repeats it.
+
+## Figures
+
+$figures
+""")
+
+
+def _training_lines(results: dict) -> str:
+    lines = ["| stage | steps | minutes | measured on validation specimens |", "| --- | --- | --- | --- |"]
+    notes = {
+        "autoencoder": "reconstruction {psnr_db:.1f} dB PSNR",
+        "clibd": "retrieval top-1 {retrieval_top1:.1%} of {retrieval_candidates}, overlap {overlap:.1%}, "
+        "threshold {threshold:.3f}",
+        "diffusion": "{pictures:,} pictures, {noise_draws:,} noise draws",
+        "aligner": "",
+    }
+    for stage, note in notes.items():
+        result = results[stage]
+        note = note.format(**result) if note else _aligner_note(result)
+        lines.append(f"| {stage} | {result['steps']:,} | {result['seconds'] / 60:.0f} | {note} |")
+    return "\n".join(lines)
+
+
+def _aligner_note(result: dict) -> str:
+    found = ", ".join(f"{value:.0%} at t={t}" for t, value in result["accuracy_by_timestep"].items())
+    return f"right condition among a batch of training specimens: {found}"
+
+
+def _data_line(config: Config, rows: pd.DataFrame) -> str:
+    species, orders = rows["species"].nunique(), rows["order"].value_counts()
+    mix = ", ".join(f"{name} {count:,}" for name, count in orders.items())
+    return (
+        f"{len(rows):,} simulated specimens of {species:,} species ({mix}), at most "
+        f"{config.data.per_species} of a species, at {config.data.image_size} px."
+    )
+
+
+def write_model_card(
+    config: Config, folder: Path, config_path: str = "training/configs/embedded.yaml"
+) -> None:
+    """Write `folder/README.md`, and put the evaluation's figures beside it where there are some."""
+    run = Path(config.run)
+    rows = load_specimens(config.data, run).table
+    evaluation = run / "evaluation"
+    figures = "Not evaluated yet: run `python -m training.evaluate`."
+    if (evaluation / "table.md").is_file():
+        settings = json.loads((evaluation / "results.json").read_text())
+        figures = (
+            f"`python -m training.evaluate --split {settings['split']} --barcodes {settings['barcodes']} "
+            f"--samples {settings['samples']}` on barcodes the model never saw:\n\n"
+            + (evaluation / "table.md").read_text()
+            + "\n![truth and prediction](figures/truth_and_prediction.png)\n\n"
+            "![score densities](figures/density.png) ![mutations](figures/mutations.png)\n\n"
+            "![sweeps](figures/sweeps.png)"
+        )
+        (folder / "figures").mkdir(exist_ok=True)
+        for figure in evaluation.glob("*.png"):
+            shutil.copy(figure, folder / "figures" / figure.name)
+    source = (
+        "real ones (insect COI of public BOLD records and of the Integrated and Open Butterfly database)"
+        if config.data.table
+        else "simulated too (codon-aware evolution along a tree)"
+    )
+    (folder / "README.md").write_text(
+        CARD.substitute(
+            size=config.data.image_size,
+            barcodes=source,
+            data=_data_line(config, rows),
+            mutated=f"{config.data.mutated_share:.0%}",
+            rate=f"{config.data.max_mutation_rate:.0%}",
+            roaming=f"{config.data.roaming_share:.0%}",
+            training=_training_lines(read_results(run)),
+            hardware=f"{platform.machine()} CPU, {config.threads or 'all'} threads",
+            config=config_path,
+            figures=figures,
+        )
+    )
+
+
+if __name__ == "__main__":
+    settings = parse_arguments(__doc__.splitlines()[0])
+    write_model_card(settings, Path(settings.assemble.checkpoint))
