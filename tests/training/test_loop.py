@@ -19,7 +19,7 @@ class Line(nn.Module):
 
 
 class LineStage:
-    """Learns the sum of three numbers. `stop_at` raises in the middle of a step, as a killed process would."""
+    """Learns the sum of three numbers. `stop_at` raises within a step, as a killed process would stop."""
 
     name = "line"
 
