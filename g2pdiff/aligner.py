@@ -61,12 +61,16 @@ class LatentAligner(ModelMixin, ConfigMixin):
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
         self.register_buffer("bank", torch.zeros(bank_size, condition_size))
 
-    def embed_latents(self, latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-        """Noisy latents (B, C, H, W) at timesteps (B,) -> unit vectors (B, E)."""
+    def latent_features(self, latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        """Noisy latents (B, C, H, W) at timesteps (B,) -> the transformer's output (B, D)."""
         patches = self.patch_embed(latents).flatten(2).transpose(1, 2) + self.position  # (B, P, D)
         time = self.timestep_table(timestep)[:, None]  # (B, 1, D)
         hidden = self.transformer(torch.cat([time, patches], dim=1))[:, 0]
-        return F.normalize(self.latent_head(self.norm(hidden)), dim=-1)
+        return self.norm(hidden)
+
+    def embed_latents(self, latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        """Noisy latents (B, C, H, W) at timesteps (B,) -> unit vectors (B, E)."""
+        return F.normalize(self.latent_head(self.latent_features(latents, timestep)), dim=-1)
 
     def embed_condition(self, pooled: torch.Tensor) -> torch.Tensor:
         """Pooled conditions (B, D) -> unit vectors (B, E)."""

@@ -1,9 +1,10 @@
 """CLIBD dual encoder and the CLIBDScore: how well do a picture and a barcode agree?
 
-A picture tower (ViT) and a barcode tower (BERT over k-mers, mean pooled) are trained contrastively on pairs
-of pictures and barcodes, as in CLIBD (Gong et al. 2024). CLIBDScore is the plain cosine of the two
-embeddings: no factor, no clamp. It judges; it takes no part in sampling or in training the generator, which
-would leak the metric.
+A picture tower and a barcode tower (BERT over k-mers, mean pooled) are trained contrastively on pairs of
+pictures and barcodes, as in CLIBD (Gong et al. 2024). CLIBD's picture tower is a ViT that knows ImageNet;
+this small one starts from nothing and sees tens of thousands of pictures, so it is a ResNet, which needs
+far fewer. CLIBDScore is the plain cosine of the two embeddings: no factor, no clamp. It judges; it takes no
+part in sampling or in training the generator, which would leak the metric.
 
 The success threshold is where the score densities of true and of shuffled pairs cross on held-out
 specimens; it is stored in the configuration beside the weights it belongs to.
@@ -19,7 +20,7 @@ import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
-from transformers import BertConfig, BertModel, ViTConfig, ViTModel
+from transformers import BertConfig, BertModel, ResNetConfig, ResNetModel
 
 from g2pdiff.tokenizer import KmerTokenizer
 
@@ -29,9 +30,8 @@ class CLIBD(ModelMixin, ConfigMixin):
 
     Args:
         image_size: height and width the picture tower sees, in pixels.
-        patch_size: pixels along the side of a patch.
-        hidden_size: width of both towers.
-        image_layers: layers of the picture tower.
+        image_widths: channels of the picture tower's four stages, a residual block each.
+        hidden_size: width of the barcode tower.
         barcode_layers: layers of the barcode tower.
         num_heads: attention heads of a layer.
         embed_size: width E of the shared space.
@@ -46,9 +46,8 @@ class CLIBD(ModelMixin, ConfigMixin):
     def __init__(
         self,
         image_size: int = 128,
-        patch_size: int = 16,
+        image_widths: tuple[int, ...] = (48, 96, 192, 384),
         hidden_size: int = 192,
-        image_layers: int = 6,
         barcode_layers: int = 4,
         num_heads: int = 4,
         embed_size: int = 192,
@@ -60,35 +59,45 @@ class CLIBD(ModelMixin, ConfigMixin):
     ):
         super().__init__()
         self._tokenizer = KmerTokenizer(k=k, stride=stride)
-        tower = dict(
-            hidden_size=hidden_size, num_attention_heads=num_heads, intermediate_size=4 * hidden_size
-        )
-        self.image_tower = ViTModel(
-            ViTConfig(image_size=image_size, patch_size=patch_size, num_hidden_layers=image_layers, **tower),
-            add_pooling_layer=False,
+        self.image_tower = ResNetModel(
+            ResNetConfig(
+                embedding_size=image_widths[0],
+                hidden_sizes=list(image_widths),
+                depths=[1] * len(image_widths),
+                layer_type="basic",
+            )
         )
         self.barcode_tower = BertModel(
             BertConfig(
                 vocab_size=self._tokenizer.vocab_size,
+                hidden_size=hidden_size,
                 num_hidden_layers=barcode_layers,
+                num_attention_heads=num_heads,
+                intermediate_size=4 * hidden_size,
                 max_position_embeddings=self._tokenizer.token_count(sites),
                 hidden_dropout_prob=0.0,
                 attention_probs_dropout_prob=0.0,
-                **tower,
             ),
             add_pooling_layer=False,
         )
-        self.image_head = nn.Linear(hidden_size, embed_size)
+        self.image_head = nn.Linear(image_widths[-1], embed_size)
         self.barcode_head = nn.Linear(hidden_size, embed_size)
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
-    def embed_images(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures (B, 3, H, W) in [0, 1] -> unit vectors (B, E). As in CLIBD, pixels are not normalised."""
+    def image_features(self, images: torch.Tensor) -> torch.Tensor:
+        """Pictures (B, 3, H, W) in [0, 1] -> the picture tower's output (B, D), before the head."""
         size = self.config.image_size
         if images.shape[-1] != size:
             images = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
-        hidden = self.image_tower(images).last_hidden_state[:, 0]
-        return F.normalize(self.image_head(hidden), dim=-1)
+        return self.image_tower(images).pooler_output.flatten(1)
+
+    def barcode_features(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """K-mer ids (B, L) -> the barcode tower's mean over tokens (B, D), before the head."""
+        return self.barcode_tower(input_ids).last_hidden_state.mean(1)
+
+    def embed_images(self, images: torch.Tensor) -> torch.Tensor:
+        """Pictures (B, 3, H, W) in [0, 1] -> unit vectors (B, E). As in CLIBD, pixels are not normalised."""
+        return F.normalize(self.image_head(self.image_features(images)), dim=-1)
 
     def embed_barcodes(self, sequences: Sequence[str]) -> torch.Tensor:
         """Framed barcodes, B strings of one length -> unit vectors (B, E)."""
@@ -96,8 +105,7 @@ class CLIBD(ModelMixin, ConfigMixin):
 
     def embed_tokens(self, input_ids: torch.Tensor) -> torch.Tensor:
         """K-mer ids (B, L) -> unit vectors (B, E)."""
-        hidden = self.barcode_tower(input_ids).last_hidden_state.mean(1)
-        return F.normalize(self.barcode_head(hidden), dim=-1)
+        return F.normalize(self.barcode_head(self.barcode_features(input_ids)), dim=-1)
 
     def forward(self, images: torch.Tensor, input_ids: torch.Tensor) -> torch.Tensor:
         """Logits (B, B) of every picture against every barcode, for the contrastive loss."""

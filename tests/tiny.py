@@ -66,9 +66,8 @@ def tiny_components(context: str = "tokens", prediction_type: str = "v_predictio
         ).eval(),
         "clibd": CLIBD(
             image_size=32,
-            patch_size=16,
+            image_widths=(4, 4, 8, 8),
             hidden_size=16,
-            image_layers=1,
             barcode_layers=1,
             num_heads=2,
             embed_size=8,

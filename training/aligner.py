@@ -10,10 +10,12 @@ barcodes.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate.utils import set_seed
 from diffusers import DPMSolverMultistepScheduler
 from torch import nn
 from tqdm.auto import tqdm
@@ -23,11 +25,11 @@ from g2pdiff.autoencoder import PatchAutoencoder
 from g2pdiff.conditioner import BarcodeConditioner
 from g2pdiff.environment import geodesic
 from g2pdiff.tokenizer import KmerTokenizer
-from training.config import Config, parse_arguments
+from training.config import Config, command
 from training.data import SpecimenSet, draw_rows, load_specimens, species_batches
 from training.diffusion import cache_latents
-from training.loop import fit
-from training.losses import gather, info_nce
+from training.loop import fit, step_generator
+from training.losses import centre, gather, info_nce
 from training.results import record_result
 
 
@@ -100,6 +102,12 @@ class AlignerStage:
             **config.aligner.model,
         )
         self.model = AlignerLoss(aligner, scheduler)
+        training = config.aligner.training
+        first = self.batch(training.batch_size, step_generator(training.seed, 0))
+        noisy = scheduler.add_noise(first["latents"], first["noise"], first["timesteps"])
+        with torch.no_grad():
+            centre(aligner.latent_head, aligner.latent_features(noisy, first["timesteps"]))
+            centre(aligner.condition_head, first["pooled"])
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         rows = draw_rows(self.groups, size, generator)
@@ -132,6 +140,7 @@ def accuracy_by_noise(stage: AlignerStage, rows: int = 256, levels: int = 5) -> 
 def train(config: Config) -> None:
     """Train the aligner, fill its reference bank, and save it to `RUN/aligner/model`."""
     run = Path(config.run)
+    set_seed(config.aligner.training.seed)
     vae = PatchAutoencoder.from_pretrained(run / "autoencoder" / "model")
     stage = AlignerStage(config, load_specimens(config.data, run), vae, run)
     result = fit(stage, config.aligner.training, run / stage.name)
@@ -142,4 +151,4 @@ def train(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    train(parse_arguments(__doc__.splitlines()[0]))
+    sys.exit(command(__doc__, train))

@@ -7,6 +7,7 @@ Weights go to fp16 safetensors in shards under 10 MB, and a model card says what
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from g2pdiff.clibd import CLIBD
 from g2pdiff.conditioner import BarcodeConditioner
 from g2pdiff.pipeline import G2PDiffusionPipeline
 from g2pdiff.tokenizer import KmerTokenizer
-from training.config import Config, parse_arguments
+from training.config import Config, command
 from training.model_card import write_model_card
 
 
@@ -52,4 +53,4 @@ def assemble(config: Config) -> Path:
 
 
 if __name__ == "__main__":
-    print(assemble(parse_arguments(__doc__.splitlines()[0])))
+    sys.exit(command(__doc__, assemble))

@@ -9,14 +9,16 @@ looks at, so the loss weighs a pixel by how much detail surrounds it.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from accelerate.utils import set_seed
 from torch import nn
 
 from g2pdiff.autoencoder import PatchAutoencoder
-from training.config import Config, parse_arguments
+from training.config import Config, command
 from training.data import SpecimenSet, draw_rows, load_specimens, species_batches
 from training.loop import fit
 from training.results import record_result
@@ -103,6 +105,7 @@ def psnr(vae: PatchAutoencoder, specimens: SpecimenSet, count: int = 128) -> flo
 def train(config: Config) -> None:
     """Train the autoencoder and save it to `RUN/autoencoder/model`."""
     run = Path(config.run)
+    set_seed(config.autoencoder.training.seed)
     stage = AutoencoderStage(config, load_specimens(config.data, run))
     result = fit(stage, config.autoencoder.training, run / stage.name)
     vae = stage.model.vae
@@ -114,4 +117,4 @@ def train(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    train(parse_arguments(__doc__.splitlines()[0]))
+    sys.exit(command(__doc__, train))

@@ -2,24 +2,31 @@
 
     python -m training.clibd --config training/configs/embedded.yaml
 
-InfoNCE between pictures and barcodes (Gong et al. 2024), every species at most once in a batch. Pictures are
-turned, moved, blurred and noised a little, as a diffusion model's are; barcodes lose bases as real reads do.
+InfoNCE between pictures and barcodes (Gong et al. 2024), every species at most once in a batch, and a
+second loss that teaches both towers the species: each embedding is to find its species among learned
+prototypes that picture and barcode share. CLIBD starts from pretrained towers; these start from nothing,
+and without the prototypes each tower waits for the other to make sense. Unlabelled and much mutated
+specimens take part in InfoNCE alone. Pictures are turned, moved, blurred and noised a little, as a
+diffusion model's are; barcodes lose bases as real reads do.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from accelerate.utils import set_seed
 from torch import nn
 
 from g2pdiff.clibd import CLIBD, success_threshold
 from g2pdiff.tokenizer import KmerTokenizer
-from training.config import Config, parse_arguments
+from training.config import Config, command
 from training.data import SpecimenSet, draw_rows, load_specimens, mask_tokens, species_batches
-from training.loop import fit
-from training.losses import gather, info_nce
+from training.loop import fit, step_generator
+from training.losses import centre, gather, info_nce
 from training.results import record_result
 
 
@@ -49,18 +56,25 @@ def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return (images + grain).clamp(0, 1)
 
 
-class ContrastiveLoss(nn.Module):
-    """Symmetric InfoNCE over the global batch."""
+NO_SPECIES = -100  # what cross-entropy passes over
+RECOGNISABLE = 0.05  # mutation rate up to which a specimen still counts as its species
 
-    def __init__(self, clibd: CLIBD):
+
+class ContrastiveLoss(nn.Module):
+    """Symmetric InfoNCE over the global batch, and recognition of the species among shared prototypes."""
+
+    def __init__(self, clibd: CLIBD, species: int):
         super().__init__()
         self.clibd = clibd
+        self.prototypes = nn.Parameter(torch.randn(species, clibd.config.embed_size))
 
-    def forward(self, images: torch.Tensor, input_ids: torch.Tensor) -> torch.Tensor:
-        pictures = gather(self.clibd.embed_images(images).float())
-        barcodes = gather(self.clibd.embed_tokens(input_ids).float())
+    def forward(self, images: torch.Tensor, input_ids: torch.Tensor, species: torch.Tensor) -> torch.Tensor:
+        pictures = self.clibd.embed_images(images).float()
+        barcodes = self.clibd.embed_tokens(input_ids).float()
         scale = self.clibd.logit_scale.exp().clamp(max=100)
-        return info_nce(scale * pictures @ barcodes.T)
+        recognised = scale * torch.cat([pictures, barcodes]) @ F.normalize(self.prototypes, dim=-1).T
+        species_loss = F.cross_entropy(recognised, species.repeat(2), ignore_index=NO_SPECIES)
+        return info_nce(scale * gather(pictures) @ gather(barcodes).T) + species_loss
 
 
 class ClibdStage:
@@ -74,13 +88,22 @@ class ClibdStage:
         tokenizer = KmerTokenizer(k=clibd.config.k, stride=clibd.config.stride)
         self.input_ids = tokenizer.ids(specimens.table["dna_barcode"].tolist())
         self.unknown = tokenizer.unk_token_id
-        self.model = ContrastiveLoss(clibd)
+        codes, names = specimens.table["species"].factorize()
+        mutated = (specimens.table["mutation_rate"] > RECOGNISABLE).to_numpy()
+        self.species = torch.from_numpy(np.where(mutated, NO_SPECIES, codes))
+        self.model = ContrastiveLoss(clibd, len(names))
+        training = config.clibd.training
+        first = self.batch(training.batch_size, step_generator(training.seed, 0))
+        with torch.no_grad():
+            centre(clibd.image_head, clibd.image_features(first["images"]))
+            centre(clibd.barcode_head, clibd.barcode_features(first["input_ids"]))
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         rows = draw_rows(self.groups, size, generator)
         return {
             "images": augment(self.specimens.images(rows), generator),
             "input_ids": mask_tokens(self.input_ids[rows], self.unknown, generator),
+            "species": self.species[rows],
         }
 
 
@@ -123,6 +146,7 @@ def measure(clibd: CLIBD, specimens: SpecimenSet) -> dict:
 def train(config: Config) -> None:
     """Train CLIBD, measure its threshold on validation specimens, and save it to `RUN/clibd/model`."""
     run = Path(config.run)
+    set_seed(config.clibd.training.seed)
     stage = ClibdStage(config, load_specimens(config.data, run))
     result = fit(stage, config.clibd.training, run / stage.name)
     clibd = stage.model.clibd
@@ -133,4 +157,4 @@ def train(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    train(parse_arguments(__doc__.splitlines()[0]))
+    sys.exit(command(__doc__, train))

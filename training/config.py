@@ -7,11 +7,13 @@ or a value of the wrong type is refused with one sentence.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -128,3 +130,22 @@ def parse_arguments(description: str, arguments: Sequence[str] | None = None) ->
     overrides += [f"data.table={given.table}"] if given.table else []
     overrides += [f"run={given.run}"] if given.run else []
     return load(given.config, overrides)
+
+
+def command(
+    description: str, action: Callable[[Config], object], arguments: Sequence[str] | None = None
+) -> int:
+    """Run a stage from the command line.
+
+    Returns:
+        The exit code: 0, or 2 after one sentence on what was wrong with what was given.
+    """
+    try:
+        config = parse_arguments(description.splitlines()[0], arguments)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        action(config)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0

@@ -11,11 +11,13 @@ picture.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from accelerate.utils import set_seed
 from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
 from torch import nn
 from tqdm.auto import tqdm
@@ -24,7 +26,7 @@ from g2pdiff.autoencoder import PatchAutoencoder
 from g2pdiff.conditioner import BarcodeConditioner
 from g2pdiff.environment import geodesic
 from g2pdiff.tokenizer import KmerTokenizer
-from training.config import Config, parse_arguments
+from training.config import Config, command
 from training.data import SpecimenSet, draw_rows, load_specimens, mask_tokens, species_batches
 from training.loop import fit
 from training.losses import min_snr_weight
@@ -171,6 +173,7 @@ class DiffusionStage:
 def train(config: Config) -> None:
     """Train conditioner and U-Net and save them to `RUN/diffusion/{conditioner,unet,tokenizer,scheduler}`."""
     run = Path(config.run)
+    set_seed(config.diffusion.training.seed)
     vae = PatchAutoencoder.from_pretrained(run / "autoencoder" / "model")
     stage = DiffusionStage(config, load_specimens(config.data, run), vae, run / "data")
     folder = run / stage.name
@@ -188,4 +191,4 @@ def train(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    train(parse_arguments(__doc__.splitlines()[0]))
+    sys.exit(command(__doc__, train))

@@ -16,7 +16,6 @@ from typing import Protocol
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
 from diffusers.optimization import get_cosine_schedule_with_warmup
 from diffusers.training_utils import EMAModel
 from torch import nn
@@ -88,7 +87,6 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path) -> dict:
         averaged weights where the stage keeps an average.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    set_seed(config.seed)
     accelerator = Accelerator(mixed_precision=config.mixed_precision)
     model = stage.model
     if accelerator.device.type == "cpu":

@@ -6,6 +6,7 @@ import torch
 import torch.distributed as dist
 import torch.distributed.nn.functional as dist_nn
 import torch.nn.functional as F
+from torch import nn
 
 
 def gather(embeddings: torch.Tensor) -> torch.Tensor:
@@ -19,6 +20,16 @@ def info_nce(logits: torch.Tensor) -> torch.Tensor:
     """Symmetric InfoNCE of logits (B, B) whose diagonal holds the true pairs (van den Oord et al. 2018)."""
     target = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+@torch.no_grad()
+def centre(head: nn.Linear, features: torch.Tensor) -> None:
+    """Set a head's bias so that its outputs for a first batch of features (B, D) have mean zero.
+
+    Fresh towers give nearly the same vector for every input. Once normalised, what the outputs have in common
+    would hide how they differ, and InfoNCE would stay at log(B) for long.
+    """
+    head.bias.copy_(-head.weight @ features.mean(0))
 
 
 def min_snr_weight(gamma: torch.Tensor, prediction_type: str, limit: float = 5.0) -> torch.Tensor:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+import sys
 from pathlib import Path
 from string import Template
 
 import pandas as pd
 
-from training.config import Config, parse_arguments
+from training.config import Config, command
 from training.data import load_specimens
 from training.results import read_results
 
@@ -144,5 +145,4 @@ def write_model_card(
 
 
 if __name__ == "__main__":
-    settings = parse_arguments(__doc__.splitlines()[0])
-    write_model_card(settings, Path(settings.assemble.checkpoint))
+    sys.exit(command(__doc__, lambda config: write_model_card(config, Path(config.assemble.checkpoint))))

@@ -5,12 +5,11 @@ python -m training.run --config training/configs/test.yaml
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-import torch
-
 from training import aligner, assemble, autoencoder, clibd, diffusion
-from training.config import Config, parse_arguments
+from training.config import Config, command
 from training.results import read_results
 
 STAGES = {"autoencoder": autoencoder, "clibd": clibd, "diffusion": diffusion, "aligner": aligner}
@@ -18,13 +17,13 @@ STAGES = {"autoencoder": autoencoder, "clibd": clibd, "diffusion": diffusion, "a
 
 def run(config: Config) -> Path:
     """Train what has not been trained yet, then assemble; return the checkpoint's folder."""
-    if config.threads:
-        torch.set_num_threads(config.threads)
     for name, stage in STAGES.items():
         if name not in read_results(Path(config.run)):
             stage.train(config)
-    return assemble.assemble(config)
+    folder = assemble.assemble(config)
+    print(f"The checkpoint is {folder}; G2PDIFF_CHECKPOINT={folder} python app.py serves it.")
+    return folder
 
 
 if __name__ == "__main__":
-    print(run(parse_arguments(__doc__.splitlines()[0])))
+    sys.exit(command(__doc__, run))

@@ -5,10 +5,9 @@ import json
 import pytest
 
 from g2pdiff.checkpoint import load_pipeline
-from g2pdiff.errors import InputError
 from tests.tiny import BARCODE
 from training import evaluate, run
-from training.config import load
+from training.config import command, load
 from training.results import read_results
 
 QUICK = [f"{stage}.training.steps=6" for stage in ("autoencoder", "clibd", "diffusion", "aligner")]
@@ -76,7 +75,13 @@ def test_evaluation_refuses_a_missing_checkpoint(tmp_path, capsys):
     assert "no checkpoint folder" in capsys.readouterr().err
 
 
-def test_stages_refuse_a_missing_table(config):
-    config = load("training/configs/test.yaml", ["data.table=/nowhere.parquet", f"run={config.run}/other"])
-    with pytest.raises(InputError, match="no barcode table"):
-        run.run(config)
+def test_commands_refuse_what_they_cannot_use_in_one_sentence(tmp_path, capsys):
+    good = ["--config", "training/configs/test.yaml", "--run", str(tmp_path)]
+    for arguments, sentence in (
+        ([*good, "--table", "/nowhere.parquet"], "no barcode table"),
+        ([*good, "clibd.training.steps=many"], "does not fit"),
+        (["--config", "nowhere.yaml"], "no configuration file"),
+    ):
+        assert command("A stage.", run.run, arguments) == 2
+        error = capsys.readouterr().err
+        assert sentence in error and "Traceback" not in error
