@@ -2,10 +2,10 @@
 
     python -m training.diffusion --config training/configs/embedded.yaml
 
-Whitened latents of the autoencoder, min-SNR weighted loss (Hang et al. 2023), an averaged copy of the
-weights, and a tenth of the conditions replaced by the learned empty one for classifier-free guidance. The
-barcode encoder is as costly as the small U-Net, so every encoded barcode serves several noise draws of its
-picture.
+Whitened latents of the autoencoder, a min-SNR weighted loss (Hang et al. 2023) where the configuration asks
+for it, an averaged copy of the weights, and a tenth of the conditions replaced by the learned empty one for
+classifier-free guidance. The barcode encoder is as costly as the small U-Net, so every encoded barcode
+serves several noise draws of its picture.
 """
 
 from __future__ import annotations
@@ -63,9 +63,16 @@ def cache_latents(vae: PatchAutoencoder, specimens: SpecimenSet, folder: Path, b
 class DiffusionLoss(nn.Module):
     """Conditioner and U-Net; forward() is the weighted denoising loss of a batch."""
 
-    def __init__(self, conditioner: BarcodeConditioner, unet: UNet2DConditionModel, scheduler):
+    def __init__(
+        self,
+        conditioner: BarcodeConditioner,
+        unet: UNet2DConditionModel,
+        scheduler,
+        min_snr_gamma: float | None = None,
+    ):
         super().__init__()
         self.conditioner, self.unet, self.scheduler = conditioner, unet, scheduler
+        self.min_snr_gamma = min_snr_gamma
 
     def forward(
         self,
@@ -112,7 +119,9 @@ class DiffusionLoss(nn.Module):
             root = gamma.view(-1, 1, 1, 1)
             target = root.sqrt() * noise - (1 - root).sqrt() * clean
         error = F.mse_loss(prediction, target, reduction="none").mean((1, 2, 3))
-        return (min_snr_weight(gamma, kind) * error).mean()
+        if self.min_snr_gamma is not None:
+            error = error * min_snr_weight(gamma, kind, self.min_snr_gamma)
+        return error.mean()
 
 
 def noise_schedule(config: Config) -> DPMSolverMultistepScheduler:
@@ -128,7 +137,8 @@ class DiffusionStage:
     name = "diffusion"
 
     def __init__(self, config: Config, specimens: SpecimenSet, vae: PatchAutoencoder, folder: Path):
-        self.settings = {"draws": 4, "condition_dropout": 0.1, **config.diffusion.settings}
+        default = {"draws": 4, "condition_dropout": 0.1, "min_snr_gamma": None}
+        self.settings = default | config.diffusion.settings
         self.tokenizer = KmerTokenizer(**config.diffusion.tokenizer)
         table = specimens.table
         self.input_ids = self.tokenizer.ids(table["dna_barcode"].tolist())
@@ -151,7 +161,7 @@ class DiffusionStage:
             projection_class_embeddings_input_dim=conditioner.config.hidden_size,
             **config.diffusion.model,
         )
-        self.model = DiffusionLoss(conditioner, unet, noise_schedule(config))
+        self.model = DiffusionLoss(conditioner, unet, noise_schedule(config), self.settings["min_snr_gamma"])
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         draws = self.settings["draws"]

@@ -32,13 +32,17 @@ def centre(head: nn.Linear, features: torch.Tensor) -> None:
     head.bias.copy_(-head.weight @ features.mean(0))
 
 
-def min_snr_weight(gamma: torch.Tensor, prediction_type: str, limit: float = 5.0) -> torch.Tensor:
+def min_snr_weight(gamma: torch.Tensor, prediction_type: str, limit: float) -> torch.Tensor:
     """Min-SNR loss weight of every timestep (Hang et al. 2023).
+
+    For a v-prediction it all but silences the noisiest timesteps, in which the condition decides body plan
+    and
+    colour: a run of a few thousand steps learns these sooner without it.
 
     Args:
         gamma: cumulative alphas of the timesteps (B,).
         prediction_type: `epsilon` or `v_prediction`.
-        limit: the gamma of the paper.
+        limit: the gamma of the paper, about 5.
     """
     snr = gamma / (1 - gamma)
     divisor = snr if prediction_type == "epsilon" else snr + 1

@@ -64,5 +64,5 @@ def test_info_nce_of_equal_logits_is_the_logarithm_of_the_batch():
 def test_min_snr_weights_the_clean_prediction_alike_for_both_predictions():
     gamma = torch.tensor([0.1, 0.5, 0.99])
     snr = gamma / (1 - gamma)
-    assert torch.allclose(min_snr_weight(gamma, "epsilon") * snr, snr.clamp(max=5))
-    assert torch.allclose(min_snr_weight(gamma, "v_prediction") * (snr + 1), snr.clamp(max=5))
+    assert torch.allclose(min_snr_weight(gamma, "epsilon", 5) * snr, snr.clamp(max=5))
+    assert torch.allclose(min_snr_weight(gamma, "v_prediction", 5) * (snr + 1), snr.clamp(max=5))
