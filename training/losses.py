@@ -36,8 +36,7 @@ def min_snr_weight(gamma: torch.Tensor, prediction_type: str, limit: float) -> t
     """Min-SNR loss weight of every timestep (Hang et al. 2023).
 
     For a v-prediction it all but silences the noisiest timesteps, in which the condition decides body plan
-    and
-    colour: a run of a few thousand steps learns these sooner without it.
+    and colour: a run of a few thousand steps learns these sooner without it.
 
     Args:
         gamma: cumulative alphas of the timesteps (B,).

@@ -6,7 +6,7 @@ import pytest
 
 from g2pdiff.checkpoint import load_pipeline
 from tests.tiny import BARCODE
-from training import evaluate, run
+from training import evaluate, run, sweep
 from training.config import command, load
 from training.results import read_results
 
@@ -85,3 +85,11 @@ def test_commands_refuse_what_they_cannot_use_in_one_sentence(tmp_path, capsys):
         assert command("A stage.", run.run, arguments) == 2
         error = capsys.readouterr().err
         assert sentence in error and "Traceback" not in error
+
+
+def test_sweep_prints_a_row_for_every_combination(checkpoint, capsys):
+    arguments = ["--checkpoint", str(checkpoint), "--barcodes", "3", "--steps", "2"]
+    arguments += ["--guidance-scales", "1", "2", "--alignment-scales", "0", "5"]
+    assert sweep.main(arguments) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len(lines) == 1 + 4 and "clibd_score" in lines[0]

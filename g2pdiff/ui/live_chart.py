@@ -1,0 +1,109 @@
+"""A Plotly chart that updates in place: `gr.Plot` starts anew at every step, `Plotly.react` does not."""
+
+from pathlib import Path
+
+import gradio as gr
+import plotly
+
+PLOTLY = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").as_posix()
+gr.set_static_paths([PLOTLY])
+
+# Text, grid and line have the page's own colours, read at every draw: the chart follows light and dark.
+JS = """
+element.setAttribute('role', 'img');
+element.setAttribute('aria-label', props.description);
+const plot = element.querySelector('.live-chart');
+const colour = name => getComputedStyle(element).getPropertyValue(name).trim();
+const draw = () => {
+  const {data, layout} = structuredClone(props.value);
+  const axis = {gridcolor: colour('--border-color-primary'), zeroline: false, fixedrange: true};
+  Plotly.react(plot, data, {
+    ...layout,
+    colorway: [colour('--color-accent')],
+    font: {color: colour('--body-text-color'), family: colour('--font'), size: 12},
+    paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', showlegend: false,
+    xaxis: {...axis, ...layout.xaxis}, yaxis: {...axis, ...layout.yaxis},
+  }, {responsive: true, displayModeBar: false});
+};
+watch('value', draw);
+draw();
+new MutationObserver(draw).observe(document.body, {attributes: true, attributeFilter: ['class']});
+"""
+
+
+def live_chart(figure: dict, description: str, height: int, **options) -> gr.HTML:
+    """A chart whose value is a Plotly figure as a dict, `{"data": [...], "layout": {...}}`.
+
+    Args:
+        figure: the first figure.
+        description: what the chart shows, for those who cannot see it.
+        height: in pixels.
+        options: further arguments of `gr.HTML`.
+    """
+    return gr.HTML(
+        figure,
+        html_template=f'<div class="live-chart" style="height:{height}px"></div>',
+        js_on_load=JS,
+        head=f'<script src="gradio_api/file={PLOTLY}"></script>',
+        apply_default_css=False,
+        description=description,
+        **options,
+    )
+
+
+def score_chart(scores: list[float], total: int, threshold: float | None) -> dict:
+    """CLIBDScore against the denoising step, the last score in figures, the success threshold dashed."""
+    figure = {
+        "data": [
+            {
+                "x": list(range(1, len(scores) + 1)),
+                "y": scores,
+                "mode": "lines+markers",
+                "line": {"width": 2.5},
+                "marker": {"size": 5},
+                "hovertemplate": "step %{x}: %{y:.3f}<extra></extra>",
+            }
+        ],
+        "layout": {
+            "margin": {"l": 56, "r": 14, "t": 8, "b": 38},
+            "xaxis": {"title": {"text": "denoising step"}, "range": [0.5, total + 0.5]},
+            "yaxis": {"title": {"text": "CLIBDScore"}, "range": [min([-0.05, *scores]), 1], "dtick": 0.25},
+            "annotations": [],
+            "shapes": [],
+        },
+    }
+    layout = figure["layout"]
+    if threshold is not None:
+        layout["shapes"].append(
+            {
+                "type": "line",
+                "xref": "paper",
+                "x0": 0,
+                "x1": 1,
+                "y0": threshold,
+                "y1": threshold,
+                "line": {"dash": "dash", "width": 1.5, "color": "#d97706"},
+            }
+        )
+        layout["annotations"].append(
+            {
+                "text": f"success threshold {threshold:.2f}",
+                "xref": "paper",
+                "x": 0.99,
+                "xanchor": "right",
+                "y": threshold,
+                "yanchor": "top",
+                "showarrow": False,
+            }
+        )
+    if scores:
+        layout["annotations"].append(
+            {
+                "text": f"<b>{scores[-1]:.2f}</b>",
+                "x": len(scores),
+                "y": scores[-1],
+                "yshift": 14,
+                "showarrow": False,
+            }
+        )
+    return figure

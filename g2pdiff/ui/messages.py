@@ -1,0 +1,93 @@
+"""What the app says, as HTML. Everything that may hold a visitor's own text is escaped here."""
+
+from contextlib import contextmanager
+from html import escape
+
+import gradio as gr
+
+from g2pdiff.errors import InputError
+
+
+@contextmanager
+def errors_as_toast():
+    """Show an `InputError` as Gradio's error toast, which reads HTML; no traceback goes to the log."""
+    try:
+        yield
+    except InputError as error:
+        raise gr.Error(escape(str(error)), title="Please check", print_exception=False) from None
+
+
+def html(value: str = "", **options) -> gr.HTML:
+    """A piece of the page dressed by the project's own stylesheet alone."""
+    return gr.HTML(value, apply_default_css=False, **options)
+
+
+def note(text: str, kind: str = "info") -> str:
+    """One sentence; kind is `info`, `warning` or `error`."""
+    return f'<p class="note {kind}">{escape(text)}</p>'
+
+
+def notes(texts, kind: str = "info") -> str:
+    return "".join(note(text, kind) for text in texts)
+
+
+def complaint(check, *values) -> str:
+    """The error note of a check that the values fail; empty where they pass."""
+    try:
+        check(*values)
+    except InputError as error:
+        return note(str(error), "error")
+    return ""
+
+
+def seconds(duration: float) -> str:
+    """A duration as people say it."""
+    if duration < 90:
+        return f"{max(1, round(duration))} s"
+    return f"{round(duration / 60)} min"
+
+
+def bar(percent: float, kind: str = "") -> str:
+    """A progress bar; kind is empty, `busy` or `halted`."""
+    return f'<div class="progress {kind}"><i style="width:{percent:.1f}%"></i></div>'
+
+
+def waiting(text: str) -> str:
+    return bar(30, "busy") + f'<p class="status">{escape(text)}</p>'
+
+
+def progress(index: int, total: int, score: float | None, left: float) -> str:
+    """The state of a run after step `index` of `total`; `left` is the time to its end in seconds."""
+    parts = [f"<b>Step {index} of {total}</b>"]
+    if score is not None:
+        parts.append(f"CLIBDScore {score:.3f}")
+    if index < total:
+        parts.append(f"about {seconds(left)} left")
+    # Spoken only when the run ends: a screen reader need not read out every step.
+    return bar(100 * index / total) + f'<p class="status" aria-live="off">{" · ".join(parts)}</p>'
+
+
+def finished(total: int, score: float | None, threshold: float | None, duration: float) -> str:
+    """The outcome of a run, with what its score says; the score is None without a CLIBD model."""
+    if score is None:
+        verdict = "This checkpoint has no CLIBD model, so there is no CLIBDScore."
+    elif score >= threshold:
+        verdict = (
+            f"CLIBDScore {score:.3f}, above the success threshold of {threshold:.2f}: picture and barcode "
+            "agree."
+        )
+    else:
+        verdict = (
+            f"CLIBDScore {score:.3f}, below the success threshold of {threshold:.2f}: the picture fits this "
+            "barcode no better than another's might."
+        )
+    steps = f"{total} step{'s' * (total != 1)}"
+    return bar(100) + f'<p class="status"><b>Done:</b> {steps} in {seconds(duration)}. {verdict}</p>'
+
+
+def stopped(index: int, total: int) -> str:
+    """What a stopped run leaves."""
+    if not index:
+        return bar(0, "halted") + '<p class="status"><b>Stopped</b> before the first step.</p>'
+    kept = f"<b>Stopped at step {index} of {total}.</b> The picture and the scores up to there are kept."
+    return bar(100 * index / total, "halted") + f'<p class="status">{kept}</p>'

@@ -1,0 +1,1 @@
+"""Measurements and pictures made on demand, not by the test suite."""
