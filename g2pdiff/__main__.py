@@ -1,5 +1,6 @@
-"""Command line for scripts: `python -m g2pdiff generate --barcode barcode.fasta --latitude 56.6 --longitude
-11.3`.
+"""Command line for scripts.
+
+    python -m g2pdiff generate --barcode barcode.fasta --latitude 56.6 --longitude 11.3 --out picture.png
 
 A verb prints its result as one line of JSON on standard output. Bad input ends with one sentence on standard
 error and exit code 2. What needs torch is imported inside the verbs, so that help comes at once.
@@ -119,8 +120,7 @@ def generate(arguments: argparse.Namespace) -> dict:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Parser with one subcommand a verb. Numbers stay text: the checks of the core say what is wrong with
-    them."""
+    """Parser with one subcommand a verb. Numbers stay text: the core's checks say what is wrong with them."""
     parser = argparse.ArgumentParser(
         prog="python -m g2pdiff", description="Pictures of animals from DNA barcodes."
     )

@@ -4,8 +4,9 @@
 
 InfoNCE (Eq. 9 of the paper) between noisy latents and conditions, every species at most once in a batch.
 The conditioner is frozen: trained jointly, the condition could collapse into whatever is easiest to align
-with. Its conditions are computed once. At the end the reference bank is filled with the conditions of known
-barcodes.
+with. Its conditions are computed once, of a sample of the specimens: the noise makes a picture new every
+time, and encoding barcodes is what costs. At the end the reference bank is filled with the conditions of
+known barcodes.
 """
 
 from __future__ import annotations
@@ -53,8 +54,7 @@ def cache_conditions(
 
 def reference_bank(table, conditions: torch.Tensor, size: int, seed: int) -> torch.Tensor:
     """Conditions of one specimen, as it was found, of `size` species drawn at random: (size, D)."""
-    natural = table.reset_index(drop=True)
-    natural = natural[natural["mutation_rate"] == 0]
+    natural = table[table["mutation_rate"] == 0]
     one_each = natural.sample(frac=1, random_state=seed).groupby("species").head(1)
     return conditions[one_each.index[:size].to_numpy()]
 
@@ -86,13 +86,14 @@ class AlignerStage:
         conditioner = BarcodeConditioner.from_pretrained(trained / "conditioner").eval()
         tokenizer = KmerTokenizer.from_pretrained(trained / "tokenizer")
         scheduler = DPMSolverMultistepScheduler.from_pretrained(trained / "scheduler")
-        self.latents = cache_latents(vae, specimens, run / "data")
-        self.table, self.groups = specimens.table, species_batches(specimens.table)
-        self.conditions = cache_conditions(conditioner, tokenizer, specimens.table)
-        settings = {"bank_size": 512, **config.aligner.settings}
-        self.bank = reference_bank(
-            self.table, self.conditions, settings["bank_size"], config.aligner.training.seed
-        )
+        settings = {"bank_size": 512, "specimens": 8192, **config.aligner.settings}
+        seed = config.aligner.training.seed
+        chosen = np.random.default_rng(seed).permutation(len(specimens))[: settings["specimens"]]
+        table = specimens.table.iloc[chosen].reset_index(drop=True)
+        self.latents = cache_latents(vae, specimens, run / "data")[chosen]
+        self.groups = species_batches(table)
+        self.conditions = cache_conditions(conditioner, tokenizer, table)
+        self.bank = reference_bank(table, self.conditions, settings["bank_size"], seed)
         aligner = LatentAligner(
             latent_channels=self.latents.shape[1],
             latent_size=self.latents.shape[-1],

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.stats import gaussian_kde
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 TRUTH, MODEL, RANDOM = "#4c7a5a", "#2f6fde", "#999999"
 
@@ -86,4 +87,26 @@ def mutation_figure(mutations: dict, path: Path) -> None:
     axis.plot(rates, mutations["generated"], "o-", color=MODEL, label="generated")
     axis.set(xlabel="mutation rate in %", ylabel="RMS pixel drift")
     axis.legend(frameon=False, fontsize=8)
+    _save(figure, path)
+
+
+def loss_curve(folder: Path) -> tuple[list[int], list[float]]:
+    """Steps and losses of a stage, from TensorBoard's files; a resumed run overwrites what it did again."""
+    curve = {}
+    for file in sorted((folder / "tensorboard").iterdir()):
+        events = EventAccumulator(str(file)).Reload()
+        curve |= {event.step: event.value for event in events.Scalars("loss")}
+    steps = sorted(curve)
+    return steps, [curve[step] for step in steps]
+
+
+def training_figure(run: Path, path: Path) -> None:
+    """The loss of every stage of a run."""
+    stages = ("autoencoder", "clibd", "diffusion", "aligner")
+    figure, axes = plt.subplots(1, len(stages), figsize=(3 * len(stages), 2.4))
+    for axis, stage in zip(axes, stages, strict=True):
+        axis.plot(*loss_curve(run / stage), color=MODEL, linewidth=1)
+        axis.set(title=stage, xlabel="step")
+    axes[0].set_ylabel("loss")
+    figure.tight_layout()
     _save(figure, path)

@@ -9,7 +9,6 @@ It is written from what the run recorded, and again after an evaluation whose `r
 from __future__ import annotations
 
 import json
-import platform
 import shutil
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ import pandas as pd
 
 from training.config import Config, command
 from training.data import load_specimens
+from training.figures import training_figure
 from training.results import read_results
 
 CARD = Template("""\
@@ -63,6 +63,8 @@ drew them accordingly.
 ## Training
 
 $training
+
+![training curves](figures/training.png)
 
 Hardware: $hardware. `python -m training.run --config $config --table TABLE` repeats it.
 
@@ -109,6 +111,8 @@ def write_model_card(
     run = Path(config.run)
     rows = load_specimens(config.data, run).table
     evaluation = run / "evaluation"
+    (folder / "figures").mkdir(exist_ok=True)
+    training_figure(run, folder / "figures" / "training.png")
     figures = "Not evaluated yet: run `python -m training.evaluate`."
     if (evaluation / "table.md").is_file():
         settings = json.loads((evaluation / "results.json").read_text())
@@ -120,7 +124,6 @@ def write_model_card(
             "![score densities](figures/density.png) ![mutations](figures/mutations.png)\n\n"
             "![sweeps](figures/sweeps.png)"
         )
-        (folder / "figures").mkdir(exist_ok=True)
         for figure in evaluation.glob("*.png"):
             shutil.copy(figure, folder / "figures" / figure.name)
     source = (
@@ -137,7 +140,7 @@ def write_model_card(
             rate=f"{config.data.max_mutation_rate:.0%}",
             roaming=f"{config.data.roaming_share:.0%}",
             training=_training_lines(read_results(run)),
-            hardware=f"{platform.machine()} CPU, {config.threads or 'all'} threads",
+            hardware=read_results(run)["diffusion"]["hardware"],
             config=config_path,
             figures=figures,
         )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from pathlib import Path
+
+import torch
 
 FILE = "results.json"
 
@@ -15,10 +18,18 @@ def read_results(run: Path) -> dict:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
+def hardware() -> str:
+    """What this process trains on, in words."""
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    return f"{os.cpu_count()} CPU cores ({platform.machine()})"
+
+
 def record_result(run: Path, stage: str, result: dict) -> None:
     """Add a stage's figures, and print them as one JSON line. Only the main process writes."""
     if int(os.environ.get("RANK", 0)) != 0:
         return
+    result = result | {"hardware": hardware()}
     results = read_results(run) | {stage: result}
     partial = run / f"{FILE}.partial"
     partial.write_text(json.dumps(results, indent=2))

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from training.config import TrainingConfig
+from training.figures import loss_curve
 from training.loop import checkpoints, fit
 
 
@@ -43,12 +43,7 @@ SETTINGS = TrainingConfig(
 
 
 def losses(folder):
-    curve = {}
-    for file in sorted((folder / "tensorboard").iterdir()):
-        events = EventAccumulator(str(file))
-        events.Reload()
-        curve |= {event.step: event.value for event in events.Scalars("loss")}
-    return [curve[step] for step in sorted(curve)]
+    return loss_curve(folder)[1]
 
 
 def test_learns(tmp_path):

@@ -56,6 +56,7 @@ def test_the_model_card_says_what_it_must(checkpoint):
     for words in ("simulated", "Do not use it for", "Identifying", "apache-2.0", "validation specimens"):
         assert words in card
     assert "$" not in card
+    assert (checkpoint / "figures" / "training.png").stat().st_size > 5_000
 
 
 def test_evaluation_writes_its_table_and_figures(checkpoint, tmp_path, capsys):
