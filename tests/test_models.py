@@ -8,8 +8,9 @@ from torch.testing import assert_close
 from g2pdiff.aligner import LatentAligner
 from g2pdiff.autoencoder import PatchAutoencoder
 from g2pdiff.clibd import CLIBD, success_threshold
-from g2pdiff.conditioner import BarcodeConditioner, Condition
+from g2pdiff.conditioner import BarcodeConditioner, Condition, SequenceSketch
 from g2pdiff.environment import geodesic
+from g2pdiff.genotype import Barcode
 from g2pdiff.tokenizer import KmerTokenizer
 from tests.tiny import BARCODE, tiny_components
 
@@ -51,6 +52,29 @@ def test_without_environment_the_place_does_not_matter():
     a, b = condition(conditioner), condition(conditioner, latitude=(-50.0, 0.0))
     assert a.context.shape == (2, 165, 16)
     assert_close(a.pooled, b.pooled)
+
+
+def test_the_sketch_is_whitened_principal_components_that_pass_over_unknown_letters():
+    rng = np.random.default_rng(0)
+    mutants = [Barcode.parse(BARCODE).mutate(0.1, int(seed)).sequence for seed in rng.integers(0, 999, 60)]
+    ids = KmerTokenizer().ids(mutants)
+    sketch = SequenceSketch(k=4, max_tokens=165, components=8, hidden_size=16)
+    kept = sketch.fit_components(ids)
+    assert 8 / 60 < kept < 1
+    coordinates = sketch._centred(ids) @ sketch.components
+    assert_close(coordinates.square().mean(0), torch.ones(8), atol=1e-3, rtol=0)
+    unknown = KmerTokenizer().ids(["N" * 658])
+    assert sketch._centred(unknown).abs().max() == 0
+
+
+def test_the_sketch_stands_first_in_the_context_and_changes_the_pooled_condition():
+    torch.manual_seed(0)
+    settings = dict(hidden_size=16, num_layers=1, num_heads=2, sketch_components=4)
+    conditioner = BarcodeConditioner(**settings).eval()
+    conditioner.sketch.fit_components(KmerTokenizer().ids([BARCODE, OTHER]))
+    out = condition(conditioner)
+    assert out.context.shape == (2, 167, 16)
+    assert_close(out.pooled, out.context[:, 1:].mean(1) + out.context[:, 0])
 
 
 def test_conditions_repeat_and_concatenate():

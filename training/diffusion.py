@@ -137,7 +137,7 @@ class DiffusionStage:
     name = "diffusion"
 
     def __init__(self, config: Config, specimens: SpecimenSet, vae: PatchAutoencoder, folder: Path):
-        default = {"draws": 4, "condition_dropout": 0.1, "min_snr_gamma": None}
+        default = {"draws": 4, "condition_dropout": 0.1, "min_snr_gamma": None, "sketch_barcodes": 8192}
         self.settings = default | config.diffusion.settings
         self.tokenizer = KmerTokenizer(**config.diffusion.tokenizer)
         table = specimens.table
@@ -151,8 +151,11 @@ class DiffusionStage:
         conditioner = BarcodeConditioner(
             vocab_size=self.tokenizer.vocab_size,
             max_tokens=self.input_ids.shape[1],
+            k=self.tokenizer.k,
             **config.diffusion.conditioner,
         )
+        if conditioner.sketch is not None:
+            conditioner.sketch.fit_components(self.input_ids[: self.settings["sketch_barcodes"]])
         unet = UNet2DConditionModel(
             sample_size=self.latents.shape[-1],
             in_channels=self.latents.shape[1],
