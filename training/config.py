@@ -82,6 +82,7 @@ class AssembleConfig:
     default_guidance_scale: float = 2.0
     default_alignment_scale: float = 1.0
     max_shard_size: str = "9MB"
+    note: str = ""  # for the model card: what the configuration does not tell of these weights
 
 
 @dataclass

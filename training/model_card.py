@@ -66,6 +66,8 @@ $training
 
 ![training curves](figures/training.png)
 
+$note
+
 Hardware: $hardware. `python -m training.run --config $config --table TABLE` repeats it.
 
 ## Figures
@@ -142,6 +144,7 @@ def write_model_card(
             training=_training_lines(read_results(run)),
             hardware=read_results(run)["diffusion"]["hardware"],
             config=config_path,
+            note=config.assemble.note,
             figures=figures,
         )
     )
