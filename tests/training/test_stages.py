@@ -1,0 +1,101 @@
+"""What single stages promise, on hand-made inputs."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from g2pdiff.autoencoder import PatchAutoencoder
+from tests.tiny import tiny_components
+from training.aligner import reference_bank
+from training.autoencoder import detail_weight
+from training.clibd import augment
+from training.data import SpecimenSet
+from training.diffusion import DiffusionLoss, cache_latents, channel_weights
+from training.losses import centre
+
+
+def specimens(count=6, size=16):
+    pictures = np.random.default_rng(0).integers(0, 256, (count, 3, size, size), dtype=np.uint8)
+    return SpecimenSet(pd.DataFrame({"species": list("abcdef")[:count]}), pictures)
+
+
+def fitted_autoencoder(seed=0):
+    vae = PatchAutoencoder(latent_channels=4, widths=(8, 8, 8), layers=(1, 1, 1))
+    vae.fit_components(torch.randn(300, 3, 8, 8, generator=torch.Generator().manual_seed(seed)).cumsum(-1))
+    return vae
+
+
+def test_detail_weighs_edges_and_leaves_paper_at_one():
+    images = torch.zeros(1, 3, 32, 32)
+    images[..., 16:] = 1
+    weight = detail_weight(images, 3.0)
+    assert_close(weight[0, 0, :, :10], torch.ones(32, 10))
+    assert weight[0, 0, 16, 16] == pytest.approx(4.0)
+
+
+def test_augmented_pictures_stay_pictures_of_the_same_thing():
+    images = torch.full((4, 3, 32, 32), 0.9)
+    images[:, :, 12:20, 12:20] = 0.1
+    out = augment(images, torch.Generator().manual_seed(0))
+    assert out.shape == images.shape and out.min() >= 0 and out.max() <= 1
+    assert not torch.equal(out, images)
+    assert (out - images).abs().mean() < 0.1
+    assert torch.equal(out, augment(images, torch.Generator().manual_seed(0)))
+
+
+def test_latents_are_cached_until_the_encoder_changes(tmp_path):
+    data, vae = specimens(), fitted_autoencoder()
+    latents = cache_latents(vae, data, tmp_path)
+    expected = vae.encode(data.images(np.arange(6)) * 2 - 1)
+    assert_close(torch.from_numpy(np.array(latents)).float(), expected, atol=5e-3, rtol=1e-2)
+    stamp = (tmp_path / "latents.npy").stat().st_mtime_ns
+    cache_latents(vae, data, tmp_path)
+    assert (tmp_path / "latents.npy").stat().st_mtime_ns == stamp
+    other = cache_latents(fitted_autoencoder(seed=1), data, tmp_path)
+    assert (tmp_path / "latents.npy").stat().st_mtime_ns != stamp
+    assert not np.allclose(other, np.array(latents), atol=1e-2)
+
+
+def test_channel_weights_follow_the_pixels():
+    vae = fitted_autoencoder()
+    weights = channel_weights(vae, 1.0)
+    assert weights.mean().item() == pytest.approx(1)
+    assert_close(weights / weights[0], vae.scale.flatten() / vae.scale.flatten()[0])
+    assert torch.equal(channel_weights(vae, 0.0), torch.ones(4))
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_the_diffusion_loss_of_a_perfect_denoiser_is_zero(prediction):
+    parts = tiny_components(prediction_type=prediction)
+    loss = DiffusionLoss(parts["conditioner"], parts["unet"], parts["scheduler"], torch.ones(4))
+    clean, noise = torch.randn(2, 4, 4, 4), torch.randn(2, 3, 4, 4, 4)
+    timesteps = torch.tensor([[0, 300, 999], [10, 500, 800]])
+    gamma = parts["scheduler"].alphas_cumprod[timesteps.flatten()].view(-1, 1, 1, 1)
+    flat = noise.flatten(0, 1)
+    velocity = gamma.sqrt() * flat - (1 - gamma).sqrt() * clean.repeat_interleave(3, 0)
+    target = flat if prediction == "epsilon" else velocity
+
+    def perfect(module, args, output):
+        output.sample = target
+
+    parts["unet"].register_forward_hook(perfect)
+    ids = torch.randint(3, 259, (2, 165))
+    dropped = torch.tensor([[True, False, False], [False, False, True]])
+    value = loss(ids, torch.randn(2, 3), clean, noise, timesteps, dropped)
+    assert value.item() == pytest.approx(0, abs=1e-10)
+
+
+def test_centred_heads_start_with_mean_zero():
+    head, features = nn.Linear(5, 3), torch.randn(40, 5) + 7
+    centre(head, features)
+    assert_close(head(features).mean(0), torch.zeros(3), atol=1e-5, rtol=0)
+
+
+def test_the_bank_holds_every_species_once_as_it_was_found():
+    table = pd.DataFrame({"species": list("aabbcc"), "mutation_rate": [0, 0, 0.3, 0, 0.2, 0.1]})
+    bank = reference_bank(table, torch.arange(6.0)[:, None], size=5, seed=0).flatten().tolist()
+    assert len(bank) == 2
+    assert set(bank) <= {0.0, 1.0, 3.0} and 3.0 in bank
