@@ -8,10 +8,10 @@ c of the paper; what the U-Net's cross-attention sees is a matter of configurati
   has nothing to choose from, so the query and key projections get no gradient.
 - `context="tokens"`: the whole encoded sequence.
 
-A BERT that starts from nothing needs hundreds of thousands of barcodes before it tells genera apart. The
-embedded model, which sees tens of thousands, also has a sketch of the sequence: principal components of the
-one-hot barcodes, in closed form, and a small MLP. The sketch is added to the pooled condition and stands
-first in the context.
+A BERT that starts from nothing learns slowly what a barcode's bases mean together. The embedded model, which
+sees tens of thousands of barcodes rather than millions, also has a sketch of the sequence: principal
+components of the one-hot barcodes, in closed form, and a small MLP. The sketch is added to the pooled
+condition and stands first in the context.
 """
 
 from __future__ import annotations

@@ -67,6 +67,18 @@ def classifier_free_guidance(
     return unconditional + scale * (conditional - unconditional)
 
 
+def add_noise(
+    clean: torch.Tensor, noise: torch.Tensor, timestep: torch.Tensor, alphas_cumprod: torch.Tensor
+) -> torch.Tensor:
+    """The forward process: z_t = sqrt(gamma) z_0 + sqrt(1 - gamma) eps, for (B, ...) at timesteps (B,).
+
+    Not the scheduler's `add_noise`: diffusers' multistep solvers count there along the timesteps of a run,
+    and without one they count from the wrong end.
+    """
+    gamma = _gamma(alphas_cumprod, timestep, clean)
+    return gamma.sqrt() * clean + (1 - gamma).sqrt() * noise
+
+
 def to_noise(
     prediction: torch.Tensor,
     latents: torch.Tensor,

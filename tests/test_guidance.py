@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from g2pdiff.aligner import LatentAligner
-from g2pdiff.guidance import alignment_guidance, classifier_free_guidance, to_clean, to_noise
+from g2pdiff.guidance import add_noise, alignment_guidance, classifier_free_guidance, to_clean, to_noise
 
 # Two modes of a 1-D density, at -1 and +1. The noise prediction and the log-probability of a mode given a
 # noisy sample are both known in closed form, so the guided sampler can be compared with the exact answer.
@@ -137,11 +137,22 @@ def test_conversions_agree_with_the_definition(gamma, seed):
     generator = torch.Generator().manual_seed(seed)
     clean, noise = torch.randn(2, 2, 3, generator=generator)
     gammas, t = torch.tensor([gamma]), torch.tensor(0)
-    noisy = gammas.sqrt() * clean + (1 - gammas).sqrt() * noise
+    noisy = add_noise(clean, noise, t, gammas)
+    assert torch.allclose(noisy, gammas.sqrt() * clean + (1 - gammas).sqrt() * noise)
     velocity = gammas.sqrt() * noise - (1 - gammas).sqrt() * clean
     assert torch.allclose(to_noise(velocity, noisy, t, gammas, "v_prediction"), noise, atol=1e-4)
     assert torch.allclose(to_clean(noise, noisy, t, gammas), clean, atol=1e-3)
     assert to_noise(noise, noisy, t, gammas, "epsilon") is noise
+
+
+def test_noise_grows_with_the_timestep_as_the_samplers_count_it():
+    """A training step and a sampler mean the same noise by a timestep."""
+    for scheduler_class in (DDPMScheduler, DDIMScheduler):
+        scheduler = scheduler_class(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
+        clean, noise, timestep = torch.ones(3, 2), torch.randn(3, 2), torch.tensor([0, 500, 999])
+        noisy = add_noise(clean, noise, timestep, scheduler.alphas_cumprod)
+        assert torch.allclose(noisy, scheduler.add_noise(clean, noise, timestep), atol=1e-6)
+    assert (noisy - noise).abs().mean(1).argmin() == 2  # at the last timestep hardly anything else is left
 
 
 def test_classifier_free_guidance_of_one_is_the_conditional_prediction():

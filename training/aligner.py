@@ -25,6 +25,7 @@ from g2pdiff.aligner import LatentAligner
 from g2pdiff.autoencoder import PatchAutoencoder
 from g2pdiff.conditioner import BarcodeConditioner
 from g2pdiff.environment import geodesic
+from g2pdiff.guidance import add_noise
 from g2pdiff.tokenizer import KmerTokenizer
 from training.config import Config, command
 from training.data import SpecimenSet, draw_rows, load_specimens, species_batches
@@ -69,7 +70,7 @@ class AlignerLoss(nn.Module):
     def forward(
         self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor, pooled: torch.Tensor
     ) -> torch.Tensor:
-        noisy = self.scheduler.add_noise(latents, noise, timesteps)
+        noisy = add_noise(latents, noise, timesteps, self.scheduler.alphas_cumprod)
         pictures = gather(self.aligner.embed_latents(noisy, timesteps).float())
         conditions = gather(self.aligner.embed_condition(pooled).float())
         scale = self.aligner.logit_scale.exp().clamp(max=100)
@@ -105,7 +106,7 @@ class AlignerStage:
         self.model = AlignerLoss(aligner, scheduler)
         training = config.aligner.training
         first = self.batch(training.batch_size, step_generator(training.seed, 0))
-        noisy = scheduler.add_noise(first["latents"], first["noise"], first["timesteps"])
+        noisy = add_noise(first["latents"], first["noise"], first["timesteps"], scheduler.alphas_cumprod)
         with torch.no_grad():
             centre(aligner.latent_head, aligner.latent_features(noisy, first["timesteps"]))
             centre(aligner.condition_head, first["pooled"])
@@ -132,7 +133,7 @@ def accuracy_by_noise(stage: AlignerStage, rows: int = 256, levels: int = 5) -> 
     found = {}
     for timestep in np.linspace(0, steps - 1, levels).astype(int):
         timesteps = torch.full((len(batch["latents"]),), int(timestep))
-        noisy = scheduler.add_noise(batch["latents"], batch["noise"], timesteps)
+        noisy = add_noise(batch["latents"], batch["noise"], timesteps, scheduler.alphas_cumprod)
         logits = aligner(noisy, timesteps, batch["pooled"])
         found[str(timestep)] = (logits.argmax(1) == torch.arange(len(logits))).float().mean().item()
     return found

@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 from g2pdiff.autoencoder import PatchAutoencoder
 from g2pdiff.conditioner import BarcodeConditioner
 from g2pdiff.environment import geodesic
+from g2pdiff.guidance import add_noise
 from g2pdiff.tokenizer import KmerTokenizer
 from training.config import Config, command
 from training.data import SpecimenSet, draw_rows, load_specimens, mask_tokens, species_batches
@@ -106,7 +107,7 @@ class DiffusionLoss(nn.Module):
             noise.flatten(0, 1),
             timesteps.flatten(),
         )
-        noisy = self.scheduler.add_noise(clean, noise, timesteps)
+        noisy = add_noise(clean, noise, timesteps, self.scheduler.alphas_cumprod)
         prediction = self.unet(
             noisy,
             timesteps,

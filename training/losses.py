@@ -35,8 +35,8 @@ def centre(head: nn.Linear, features: torch.Tensor) -> None:
 def min_snr_weight(gamma: torch.Tensor, prediction_type: str, limit: float) -> torch.Tensor:
     """Min-SNR loss weight of every timestep (Hang et al. 2023).
 
-    For a v-prediction it all but silences the noisiest timesteps, in which the condition decides body plan
-    and colour: a run of a few thousand steps learns these sooner without it.
+    For a v-prediction the weight of the noisiest timesteps is about their SNR, and these are where the
+    condition decides body plan and colour; the embedded model goes without it.
 
     Args:
         gamma: cumulative alphas of the timesteps (B,).

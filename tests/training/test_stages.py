@@ -79,6 +79,11 @@ def test_the_diffusion_loss_of_a_perfect_denoiser_is_zero(prediction):
     target = flat if prediction == "epsilon" else velocity
 
     def perfect(module, args, output):
+        noisy, steps = args
+        # What the U-Net sees agrees with what it is told: the target follows from clean latents and input.
+        seen = (noisy - gamma.sqrt() * clean.repeat_interleave(3, 0)) / (1 - gamma).sqrt()
+        assert_close(seen, flat, atol=1e-3, rtol=0)
+        assert torch.equal(steps, timesteps.flatten())
         output.sample = target
 
     parts["unet"].register_forward_hook(perfect)
