@@ -102,6 +102,7 @@ def test_stop_keeps_picture_scores_and_form(app, visit):
     assert page.is_disabled("#run")
     page.click("#stop")
     wait(page, "#status", "Stopped at step")
+    page.wait_for_timeout(500)  # steps of the tiny model that were on their way to the page
     step = re.search(r"step (\d+) of 1000", page.inner_text("#status")).group(1)
     page.wait_for_timeout(500)
     assert f"step {step} of 1000" in page.inner_text("#status")
