@@ -241,6 +241,7 @@ def evaluate(
         "split": split,
         "barcodes": len(held_out),
         "samples": samples,
+        "experiments": experiments,
         "threshold": threshold,
         "overlap": float(((true_scores < threshold).mean() + (shuffled >= threshold).mean()) / 2),
         "ground_truth": {
