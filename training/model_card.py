@@ -120,7 +120,8 @@ def write_model_card(
         settings = json.loads((evaluation / "results.json").read_text())
         figures = (
             f"`python -m training.evaluate --split {settings['split']} --barcodes {settings['barcodes']} "
-            f"--samples {settings['samples']} --experiments {settings['experiments']}` on barcodes the model never saw:\n\n"
+            f"--samples {settings['samples']} --experiments {settings['experiments']}` "
+            "on barcodes the model never saw:\n\n"
             + (evaluation / "table.md").read_text()
             + "\n![truth and prediction](figures/truth_and_prediction.png)\n\n"
             "![score densities](figures/density.png) ![mutations](figures/mutations.png)\n\n"
