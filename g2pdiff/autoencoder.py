@@ -9,7 +9,12 @@ Two things come of a closed-form encoder. The latents are known before anything 
 model need not wait for the decoder and a better decoder can be trained later without touching it. And on
 two cores the codec starts where a convolutional autoencoder of the same cost arrives after hours.
 
-Pictures are in [-1, 1]. Latents come out with unit variance in every channel, so `scaling_factor` is 1;
+The components' deviations span decades. Latents are whitened only in part (`whitening`): a fully white
+latent asks the diffusion model to decide shape and fine texture at the same noise level, and texture decided
+before the shape it belongs to comes out crackled (Skorokhodov et al. 2025, "Improving the Diffusability of
+Autoencoders"). With the large components left larger, they settle first, as low frequencies do in pixels.
+
+Pictures are in [-1, 1]. Latents have unit variance on average over channels, so `scaling_factor` is 1;
 `decode(latents).sample` is the call that diffusers' autoencoders share.
 """
 
@@ -45,6 +50,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         latent_channels: principal components kept of a patch, C.
         widths: channels of the decoder at latent resolution, at twice and at four times that.
         layers: residual blocks at each of the three.
+        whitening: share of the components' spread that is levelled out: 1 for latents with unit variance in
+            every channel, 0 for latents with the pixels' own variances.
         scaling_factor: by which a pipeline multiplies latents before diffusion, as for diffusers'
             autoencoders.
     """
@@ -56,13 +63,14 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         latent_channels: int = 16,
         widths: tuple[int, int, int] = (160, 96, 48),
         layers: tuple[int, int, int] = (3, 3, 2),
+        whitening: float = 0.5,
         scaling_factor: float = 1.0,
     ):
         super().__init__()
         patch = (latent_channels, 3, patch_size, patch_size)
         self.register_buffer("components", torch.zeros(patch))
         self.register_buffer("mean", torch.zeros(1, 3, patch_size, patch_size))
-        # Standard deviations of the components, which span decades; latents are whitened by them.
+        # Standard deviations of the components.
         self.register_buffer("scale", torch.ones(1, latent_channels, 1, 1))
         stages: list[nn.Module] = []
         channels = latent_channels
@@ -97,18 +105,25 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         self.scale.copy_(variances[-kept:].flip(0).sqrt().reshape(self.scale.shape))
         return (variances[-kept:].sum() / variances.sum()).item()
 
+    def _spread(self) -> torch.Tensor:
+        """Standard deviation of every latent channel (1, C, 1, 1), with a mean square of 1."""
+        spread = self.scale ** (1 - self.config.whitening)
+        return spread / spread.square().mean().sqrt()
+
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Pictures (B, 3, H, W) in [-1, 1] -> latents (B, C, H / patch_size, W / patch_size)."""
         size = self.config.patch_size
         repeats = (1, 1, images.shape[2] // size, images.shape[3] // size)
-        return F.conv2d(images - self.mean.tile(repeats), self.components, stride=size) / self.scale
+        coefficients = F.conv2d(images - self.mean.tile(repeats), self.components, stride=size)
+        return coefficients / self.scale * self._spread()
 
     def decode(self, latents: torch.Tensor) -> DecoderOutput:
         """Latents (B, C, h, w) -> pictures (B, 3, H, W), about [-1, 1], as `.sample`."""
         size = self.config.patch_size
-        linear = F.conv_transpose2d(latents * self.scale, self.components, stride=size)
+        white = latents / self._spread()
+        linear = F.conv_transpose2d(white * self.scale, self.components, stride=size)
         linear = linear + self.mean.tile(1, 1, *latents.shape[2:])
-        residual = self.conv_out(self.refine(latents))
+        residual = self.conv_out(self.refine(white))
         return DecoderOutput(sample=linear + F.pixel_shuffle(residual, size // 4))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -142,10 +142,24 @@ def test_untrained_autoencoder_is_the_principal_component_codec():
     kept = vae.fit_components(patches)
     latents = vae.encode(patches)
     assert latents.shape == (500, 12, 1, 1)
-    assert_close(latents.std((0, 2, 3)), torch.ones(12), atol=0.02, rtol=0)
     lost = (vae(patches) - patches).square().sum() / (patches - patches.mean(0)).square().sum()
     assert lost.item() == pytest.approx(1 - kept, abs=1e-3)
     assert 0.8 < kept < 1
+
+
+@pytest.mark.parametrize("whitening", [0.0, 0.5, 1.0])
+def test_whitening_levels_the_deviations_of_latent_channels_and_nothing_else(whitening):
+    patches = smooth_patches()
+    vae = PatchAutoencoder(latent_channels=4, widths=(8, 8, 8), layers=(1, 1, 1), whitening=whitening)
+    vae.fit_components(patches)
+    latents = vae.encode(patches)
+    deviation = latents.std((0, 2, 3))
+    assert deviation.square().mean().item() == pytest.approx(1, rel=0.02)
+    expected = (vae.scale.flatten() / vae.scale.flatten()[-1]) ** (1 - whitening)
+    assert_close(deviation / deviation[-1], expected, rtol=0.02, atol=0)
+    white = PatchAutoencoder(latent_channels=4, widths=(8, 8, 8), layers=(1, 1, 1), whitening=1.0)
+    white.load_state_dict(vae.state_dict())
+    assert_close(white(patches[:5]), vae(patches[:5]))
 
 
 def test_autoencoder_works_on_any_multiple_of_its_patch():
@@ -159,7 +173,7 @@ def test_autoencoder_works_on_any_multiple_of_its_patch():
 def test_clibd_score_is_the_cosine_of_its_embeddings(parts):
     clibd: CLIBD = parts["clibd"]
     images = torch.rand(2, 3, 32, 32)
-    scores = clibd.score(images, [BARCODE, OTHER])
+    scores = clibd.score(images, clibd.embed_barcodes([BARCODE, OTHER]))
     pictures, barcodes = clibd.embed_images(images), clibd.embed_barcodes([BARCODE, OTHER])
     assert_close(scores, (pictures * barcodes).sum(-1).detach())
     assert_close(pictures.norm(dim=-1), torch.ones(2))

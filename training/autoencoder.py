@@ -42,7 +42,8 @@ def detail_weight(images: torch.Tensor, strength: float) -> torch.Tensor:
 class AutoencoderLoss(nn.Module):
     """Detail-weighted L1 + L2 reconstruction of pictures in [-1, 1], from slightly noisy latents.
 
-    Noise on the latents asks the decoder to forgive what the diffusion model gets slightly wrong.
+    Noise on the latents, in units of a channel's deviation, asks the decoder to forgive what the diffusion
+    model gets slightly wrong.
     """
 
     def __init__(self, vae: PatchAutoencoder, detail: float, latent_noise: float):
@@ -51,7 +52,8 @@ class AutoencoderLoss(nn.Module):
 
     def forward(self, images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         latents = self.vae.encode(images)
-        decoded = self.vae.decode(latents + self.latent_noise * noise).sample.float()
+        deviation = latents.detach().std((0, 2, 3), keepdim=True)
+        decoded = self.vae.decode(latents + self.latent_noise * deviation * noise).sample.float()
         error = decoded - images
         return (detail_weight(images, self.detail) * (error.square() + 0.2 * error.abs())).mean()
 

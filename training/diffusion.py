@@ -2,10 +2,10 @@
 
     python -m training.diffusion --config training/configs/embedded.yaml
 
-Whitened latents of the autoencoder, a min-SNR weighted loss (Hang et al. 2023) where the configuration asks
-for it, an averaged copy of the weights, and a tenth of the conditions replaced by the learned empty one for
-classifier-free guidance. The barcode encoder is as costly as the small U-Net, so every encoded barcode
-serves several noise draws of its picture.
+A min-SNR weighted loss (Hang et al. 2023) where the configuration asks for it, an averaged copy of the
+weights, and a tenth of the conditions replaced by the learned empty one for classifier-free guidance. The
+barcode encoder is as costly as the small U-Net, so every encoded barcode serves several noise draws of its
+picture.
 """
 
 from __future__ import annotations
@@ -69,12 +69,10 @@ class DiffusionLoss(nn.Module):
         conditioner: BarcodeConditioner,
         unet: UNet2DConditionModel,
         scheduler,
-        channel_weights: torch.Tensor,
         min_snr_gamma: float | None = None,
     ):
         super().__init__()
         self.conditioner, self.unet, self.scheduler = conditioner, unet, scheduler
-        self.register_buffer("channel_weights", channel_weights.view(-1, 1, 1), persistent=False)
         self.min_snr_gamma = min_snr_gamma
 
     def forward(
@@ -121,21 +119,10 @@ class DiffusionLoss(nn.Module):
         else:
             root = gamma.view(-1, 1, 1, 1)
             target = root.sqrt() * noise - (1 - root).sqrt() * clean
-        error = self.channel_weights * F.mse_loss(prediction, target, reduction="none")
-        error = error.mean((1, 2, 3))
+        error = F.mse_loss(prediction, target, reduction="none").mean((1, 2, 3))
         if self.min_snr_gamma is not None:
             error = error * min_snr_weight(gamma, kind, self.min_snr_gamma)
         return error.mean()
-
-
-def channel_weights(vae: PatchAutoencoder, power: float) -> torch.Tensor:
-    """Loss weight of every latent channel (C,), with mean 1: its standard deviation in pixels to a power.
-
-    Whitened channels weigh alike, though the first few hold shape and colour and the many last ones hardly
-    predictable texture. Power 1 gives the first their due; 0 is the plain loss.
-    """
-    weights = vae.scale.flatten() ** power
-    return weights / weights.mean()
 
 
 def noise_schedule(config: Config) -> DPMSolverMultistepScheduler:
@@ -151,8 +138,7 @@ class DiffusionStage:
     name = "diffusion"
 
     def __init__(self, config: Config, specimens: SpecimenSet, vae: PatchAutoencoder, folder: Path):
-        default = {"draws": 4, "condition_dropout": 0.1, "min_snr_gamma": None}
-        default |= {"channel_weight": 1.0, "sketch_barcodes": 8192}
+        default = {"draws": 4, "condition_dropout": 0.1, "min_snr_gamma": None, "sketch_barcodes": 8192}
         self.settings = default | config.diffusion.settings
         self.tokenizer = KmerTokenizer(**config.diffusion.tokenizer)
         table = specimens.table
@@ -183,7 +169,6 @@ class DiffusionStage:
             conditioner,
             unet,
             noise_schedule(config),
-            channel_weights(vae, self.settings["channel_weight"]),
             self.settings["min_snr_gamma"],
         )
 

@@ -93,7 +93,7 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path) -> dict:
         model = model.to(memory_format=torch.channels_last)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
-        trained, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
+        trained, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
     )
     # Accelerate steps the schedule once a process; the count is scaled so that its length stays in global
     # steps.

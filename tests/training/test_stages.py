@@ -13,7 +13,7 @@ from training.aligner import reference_bank
 from training.autoencoder import detail_weight
 from training.clibd import augment
 from training.data import SpecimenSet
-from training.diffusion import DiffusionLoss, cache_latents, channel_weights
+from training.diffusion import DiffusionLoss, cache_latents
 from training.losses import centre
 
 
@@ -59,18 +59,10 @@ def test_latents_are_cached_until_the_encoder_changes(tmp_path):
     assert not np.allclose(other, np.array(latents), atol=1e-2)
 
 
-def test_channel_weights_follow_the_pixels():
-    vae = fitted_autoencoder()
-    weights = channel_weights(vae, 1.0)
-    assert weights.mean().item() == pytest.approx(1)
-    assert_close(weights / weights[0], vae.scale.flatten() / vae.scale.flatten()[0])
-    assert torch.equal(channel_weights(vae, 0.0), torch.ones(4))
-
-
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_the_diffusion_loss_of_a_perfect_denoiser_is_zero(prediction):
     parts = tiny_components(prediction_type=prediction)
-    loss = DiffusionLoss(parts["conditioner"], parts["unet"], parts["scheduler"], torch.ones(4))
+    loss = DiffusionLoss(parts["conditioner"], parts["unet"], parts["scheduler"])
     clean, noise = torch.randn(2, 4, 4, 4), torch.randn(2, 3, 4, 4, 4)
     timesteps = torch.tensor([[0, 300, 999], [10, 500, 800]])
     gamma = parts["scheduler"].alphas_cumprod[timesteps.flatten()].view(-1, 1, 1, 1)
