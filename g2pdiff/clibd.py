@@ -112,9 +112,9 @@ class CLIBD(ModelMixin, ConfigMixin):
         return self.logit_scale.exp() * self.embed_images(images) @ self.embed_tokens(input_ids).T
 
     @torch.no_grad()
-    def score(self, images: torch.Tensor, sequences: Sequence[str]) -> torch.Tensor:
-        """CLIBDScore of B pictures (B, 3, H, W) in [0, 1] and their B framed barcodes: cosines (B,)."""
-        return (self.embed_images(images) * self.embed_barcodes(sequences)).sum(-1)
+    def score(self, images: torch.Tensor, barcode_embeddings: torch.Tensor) -> torch.Tensor:
+        """CLIBDScore of B pictures (B, 3, H, W) in [0, 1] and their barcodes' unit vectors (B, E): (B,)."""
+        return (self.embed_images(images) * barcode_embeddings).sum(-1)
 
 
 def success_threshold(true_scores: np.ndarray, shuffled_scores: np.ndarray) -> tuple[float, float]:

@@ -36,6 +36,7 @@ from g2pdiff.guidance import alignment_guidance, classifier_free_guidance, to_cl
 from g2pdiff.tokenizer import KmerTokenizer
 
 SCHEDULERS = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "dpm++": DPMSolverMultistepScheduler}
+OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 
 
 @dataclass
@@ -45,8 +46,9 @@ class DenoisingStep:
     index: int  # 1 .. total
     total: int
     timestep: int  # of the diffusion process
-    images: torch.Tensor  # (B, 3, H, W) in [0, 1], the decoded estimate of the clean pictures
-    clibd_scores: list[float] | None  # B cosines; None without a CLIBD model
+    latents: torch.Tensor  # (B, C, h, w), the estimate of the clean latents
+    images: torch.Tensor | None  # (B, 3, H, W) in [0, 1], the same decoded; None between previews
+    clibd_scores: list[float] | None  # B cosines; None without a CLIBD model and between previews
 
     @property
     def image(self) -> Image.Image:
@@ -280,11 +282,6 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             inputs["scheduler"],
         )
 
-    def _score(self, images: torch.Tensor, barcodes: Sequence[Barcode]) -> list[float] | None:
-        if self.clibd is None:
-            return None
-        return self.clibd.score(images, [barcode.sequence for barcode in barcodes]).tolist()
-
     def stream(
         self,
         barcode: str | Barcode | Sequence[str | Barcode],
@@ -296,6 +293,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         guidance_scale: float | None = None,
         alignment_scale: float | None = None,
         scheduler: str | None = None,
+        previews: bool = True,
     ) -> Iterator[DenoisingStep]:
         """Denoise step by step. Closing the generator stops the run.
 
@@ -311,6 +309,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             guidance_scale: classifier-free guidance scale; 1 is off.
             alignment_scale: alignment scale w; 0 is off.
             scheduler: `"ddpm"`, `"ddim"` or `"dpm++"`; by default the checkpoint's.
+            previews: whether every step is decoded and scored, or the last one alone.
 
         Yields:
             One `DenoisingStep` for every step; the last one is the result.
@@ -328,13 +327,20 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             alignment_scale,
             scheduler,
         )
-        return self._stream(inputs)
+        return self._stream(inputs, previews)
 
-    def _stream(self, inputs: dict) -> Iterator[DenoisingStep]:
+    @torch.no_grad()
+    def _stream(self, inputs: dict, previews: bool) -> Iterator[DenoisingStep]:
+        embeddings = None  # of the barcodes, the same at every step
+        if self.clibd is not None:
+            embeddings = self.clibd.embed_barcodes([barcode.sequence for barcode in inputs["barcodes"]])
         for index, (timestep, latents) in enumerate(self._run(inputs), start=1):
-            images = self.decode(latents)
-            scores = self._score(images, inputs["barcodes"])
-            yield DenoisingStep(index, inputs["steps"], timestep, images, scores)
+            step = DenoisingStep(index, inputs["steps"], timestep, latents, None, None)
+            if previews or index == step.total:
+                step.images = self.decode(latents)
+                if embeddings is not None:
+                    step.clibd_scores = self.clibd.score(step.images, embeddings).tolist()
+            yield step
 
     def __call__(
         self,
@@ -342,37 +348,30 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         latitude: float | Sequence[float],
         longitude: float | Sequence[float],
         *,
-        seed: int | Sequence[int] = 0,
-        num_inference_steps: int | None = None,
-        guidance_scale: float | None = None,
-        alignment_scale: float | None = None,
-        scheduler: str | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
+        **settings,
     ) -> G2PDiffusionOutput | tuple:
         """Run `stream` to its end, decoding and scoring the result alone.
 
         Args:
-            output_type: `"pil"`, `"np"` (B, H, W, 3) or `"pt"` (B, 3, H, W), both in [0, 1].
+            barcode, latitude, longitude: as for `stream`.
+            output_type: `"pil"`, `"np"` (B, H, W, 3) or `"pt"` (B, 3, H, W), both in [0, 1], or `"latent"`
+                (B, C, h, w).
             return_dict: whether to return a `G2PDiffusionOutput` rather than a tuple.
-
-        The other arguments are those of `stream`.
+            settings: the other arguments of `stream`, but for `previews`.
         """
-        inputs = self.check_inputs(
-            barcode,
-            latitude,
-            longitude,
-            seed,
-            num_inference_steps,
-            guidance_scale,
-            alignment_scale,
-            scheduler,
-        )
-        *_, (_, latents) = self._run(inputs)
-        images = self.decode(latents)
-        scores = self._score(images, inputs["barcodes"])
+        if output_type not in OUTPUT_TYPES:
+            raise InputError(
+                "output_type", f"Output type {output_type!r} is unknown: choose {' or '.join(OUTPUT_TYPES)}."
+            )
+        *_, last = self.stream(barcode, latitude, longitude, previews=False, **settings)
         if output_type == "pil":
-            images = to_pil(images)
+            images = to_pil(last.images)
         elif output_type == "np":
-            images = images.permute(0, 2, 3, 1).cpu().numpy()
-        return G2PDiffusionOutput(images=images, clibd_scores=scores) if return_dict else (images, scores)
+            images = last.images.permute(0, 2, 3, 1).cpu().numpy()
+        else:
+            images = last.images if output_type == "pt" else last.latents
+        if not return_dict:
+            return images, last.clibd_scores
+        return G2PDiffusionOutput(images=images, clibd_scores=last.clibd_scores)

@@ -137,6 +137,23 @@ def test_optional_parts_may_be_missing(tmp_path):
     assert loaded(BARCODE, 0, 0, num_inference_steps=1).clibd_scores is None
 
 
+def test_without_previews_only_the_last_step_is_decoded_and_scored(pipeline):
+    arguments = {"num_inference_steps": 3, "seed": 1}
+    shown = list(pipeline.stream(BARCODE, 0, 0, **arguments))
+    plain = list(pipeline.stream(BARCODE, 0, 0, previews=False, **arguments))
+    assert [step.images is None for step in plain] == [True, True, False]
+    assert [step.clibd_scores is None for step in plain] == [True, True, False]
+    assert torch.equal(plain[-1].images, shown[-1].images)
+    assert plain[-1].clibd_scores == shown[-1].clibd_scores
+    latents = pipeline(BARCODE, 0, 0, output_type="latent", **arguments).images
+    assert torch.equal(latents, plain[-1].latents)
+
+
+def test_an_unknown_output_type_is_refused(pipeline):
+    with pytest.raises(InputError, match="choose pil or np or pt or latent"):
+        pipeline(BARCODE, 0, 0, output_type="jpeg")
+
+
 def test_output_types_show_one_picture(pipeline):
     pt = picture(pipeline)
     array = picture(pipeline, output_type="np")
