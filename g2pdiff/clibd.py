@@ -128,8 +128,7 @@ def success_threshold(true_scores: np.ndarray, shuffled_scores: np.ndarray) -> t
         shuffled_scores: scores of shuffled pairs (M,).
 
     Returns:
-        The threshold, and the overlap: the mean of the share of true pairs below and of shuffled pairs
-        above it.
+        The threshold, and the `overlap` there.
     """
     from scipy.stats import gaussian_kde
 
@@ -137,5 +136,9 @@ def success_threshold(true_scores: np.ndarray, shuffled_scores: np.ndarray) -> t
     grid = np.linspace(np.median(shuffled_scores), np.median(true_scores), 2001)
     difference = gaussian_kde(true_scores)(grid) - gaussian_kde(shuffled_scores)(grid)
     threshold = float(grid[np.flatnonzero(difference <= 0)[-1]])
-    overlap = (np.mean(true_scores < threshold) + np.mean(shuffled_scores >= threshold)) / 2
-    return threshold, float(overlap)
+    return threshold, overlap(threshold, true_scores, shuffled_scores)
+
+
+def overlap(threshold: float, true_scores: np.ndarray, shuffled_scores: np.ndarray) -> float:
+    """Mean of the share of true pairs (N,) below the threshold and of shuffled pairs (M,) from it on."""
+    return float((np.mean(true_scores < threshold) + np.mean(shuffled_scores >= threshold)) / 2)

@@ -1,4 +1,4 @@
-"""Measurements of a specimen from its picture alone: body length and dominant colour.
+"""Measurements of a specimen from its picture alone: body length, dominant colour, drift of its appearance.
 
 They serve simulated and generated pictures alike, so they know nothing of traits. Both first tell the
 specimen from the paper: the paper's colour is the median of the picture's rim, and a drop shadow keeps the
@@ -162,3 +162,20 @@ def _longest_run(on: Tensor) -> Tensor:
     start = torch.where(on, 0, place).cummax(1).values  # place of the last false value before or at each
     length, end = (place - start).max(1, keepdim=True)
     return (place > end + 1 - length) & (place <= end + 1)
+
+
+DRIFT_PIXELS = 32  # coarse enough that a leg's place hardly counts, and colour and outline do
+
+
+def appearance_drift(images: Tensor, reference: Tensor) -> Tensor:
+    """How far pictures have drifted from a reference: RMS difference of their pixels, made coarse.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        reference: (B, 3, H, W), or (1, 3, H, W) for all.
+
+    Returns:
+        (B,), 0 where the pictures are equal.
+    """
+    coarse = [F.interpolate(x, (DRIFT_PIXELS, DRIFT_PIXELS), mode="area") for x in (images, reference)]
+    return (coarse[0] - coarse[1]).square().mean((1, 2, 3)).sqrt()

@@ -22,21 +22,24 @@ import torch
 from scipy.stats import spearmanr
 from tqdm.auto import tqdm
 
+from g2pdiff import experiments
 from g2pdiff.checkpoint import load_pipeline
+from g2pdiff.clibd import overlap
 from g2pdiff.errors import InputError
 from g2pdiff.genotype import Barcode
 from g2pdiff.morphometrics import body_length, dominant_hue
 from g2pdiff.pipeline import G2PDiffusionPipeline
 from g2pdiff.simulation import Simulator
+from g2pdiff.statistics import Estimate, mean_interval
 from training.config import DataConfig
 from training.data import draw_specimens, load_table
 from training.figures import comparison_grid, density_figure, mutation_figure, sweep_figure
-from training.metrics import best_of_k, bootstrap_interval, r_squared, relative_slope, success_of_k
+from training.metrics import best_of_k, bootstrap_interval, r_squared, success_of_k
 
 RANKS = (1, 5, 10, 20, 50, 100)
-MUTATION_RATES = (0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
-SWEEP = tuple(range(-80, 81, 10))
 BATCH = 8
+NOTHING = Estimate(float("nan"), float("nan"), float("nan"))  # of pictures without a specimen
+PAIRED_SAMPLES = 4  # of every barcode, with and without alignment
 
 
 class Evaluation:
@@ -132,53 +135,92 @@ class Evaluation:
         return float((found == torch.arange(len(images))).float().mean())
 
     def traits(self, images: torch.Tensor) -> dict:
-        """How well traits measured on pictures (N, 3, H, W) recover those of the true pictures."""
+        """How well traits measured on pictures (N, count, 3, H, W) recover those of the true pictures."""
+        count = images.shape[1]
+        lengths, hues = body_length(self.truth), dominant_hue(self.truth)
+        found = [(body_length(sample), dominant_hue(sample)) for sample in images.unbind(1)]
         return {
-            "body_length_r2": r_squared(body_length(images).numpy(), body_length(self.truth).numpy()),
-            "hue_r2": r_squared(dominant_hue(images).numpy(), dominant_hue(self.truth).numpy()),
-            "family_agreement": self.family_agreement(images),
+            "body_length_r2": r_squared(
+                torch.cat([length for length, _ in found]).numpy(), lengths.repeat(count).numpy()
+            ),
+            "hue_r2": r_squared(torch.cat([hue for _, hue in found]).numpy(), hues.repeat(count, 1).numpy()),
+            "family_agreement": float(np.mean([self.family_agreement(s) for s in images.unbind(1)])),
         }
 
-    def sweep(self, along: str, count: int, seeds: int = 2) -> dict:
+    def ceiling(self) -> dict:
+        """What the measurements themselves allow: the traits of other true pictures of the same specimens."""
+        others = torch.stack([self.draw(self.specimens, self.specimens["seed"] + n) for n in (1, 2)], dim=1)
+        return self.traits(others)
+
+    @torch.no_grad()
+    def reconstruction(self) -> dict:
+        """What the autoencoder costs: PSNR in dB and CLIBDScore of true pictures that passed through it."""
+        decoded = [self.pipeline.vae(part * 2 - 1) for part in self.truth.split(BATCH)]
+        images = torch.cat(decoded).div(2).add(0.5).clamp(0, 1)
+        error = (images - self.truth).square().mean((1, 2, 3))
+        return {
+            "psnr_db": (-10 * error.log10()).mean().item(),
+            "clibd_score": float(self.scores(images[:, None]).mean()),
+        }
+
+    def alignment(self, aligned: torch.Tensor) -> dict:
+        """CLIBDScore with and without alignment guidance at the same seeds, and the difference over barcodes.
+
+        Args:
+            aligned: pictures with alignment (N, count, 3, H, W).
+        """
+        count = min(PAIRED_SAMPLES, aligned.shape[1])
+        with_it = self.scores(aligned[:, :count]).mean(1)
+        without = self.scores(self.samples(count, alignment_scale=0.0)).mean(1)
+        return {
+            "with": float(with_it.mean()),
+            "without": float(without.mean()),
+            "difference": mean_interval(with_it - without),
+        }
+
+    @property
+    def denoising(self) -> experiments.Denoising:
+        steps = self.settings.get("num_inference_steps")
+        scales = {name: self.settings.get(name) for name in ("guidance_scale", "alignment_scale")}
+        return experiments.Denoising(steps, **scales)
+
+    def experiment(self, kind, count: int, **arguments) -> list[list]:
+        """Rows of an experiment of `g2pdiff.experiments` on each of the first `count` specimens."""
+        rows = []
+        for _, row in tqdm(list(self.specimens.iloc[:count].iterrows()), desc=kind.__name__):
+            place = row["coord-lat"], row["coord-lon"]
+            updates = kind(
+                self.pipeline, Barcode(row["dna_barcode"]), *place, denoising=self.denoising, **arguments
+            )
+            rows.append([row for update in updates for row in update.rows])
+        return rows
+
+    def sweep(self, along: str, count: int, replicates: int = 2) -> dict:
         """Body length along latitude, or along longitude as the null control; barcode and noise stay fixed.
 
-        The slope is fitted to body lengths relative to every barcode's own mean.
+        A slope is fitted for every barcode; the interval is that of their mean.
         """
-        lengths = []
-        for _, row in self.specimens.iloc[:count].iterrows():
-            for seed in range(seeds):
-                places = [(d, 0.0) if along == "latitude" else (30.0, 2.0 * d) for d in SWEEP]
-                images = self.generate(
-                    [row["dna_barcode"]] * len(SWEEP), *zip(*places, strict=True), [seed] * len(SWEEP)
-                )
-                lengths.append(body_length(images).numpy())
-        lengths = np.array(lengths)
-        relative = lengths / lengths.mean(1, keepdims=True).clip(min=1e-3)
-        tens = (np.abs(SWEEP) - 30) / 10 if along == "latitude" else np.array(SWEEP) / 10
-        slope, low, high = relative_slope(relative.ravel(), np.tile(tens, len(relative)))
+        swept = self.experiment(experiments.sweep, count, along=along, replicates=replicates)
+        clines = [experiments.cline(rows, planted=True) for rows in swept]
+        slopes = [found.slope for found in clines if found] or [NOTHING]
+        slope = mean_interval([one.value for one in slopes]) if len(slopes) > 1 else slopes[0]
+        degrees = [row.degrees for row in swept[0] if row.replicate == 0]
+        relative = np.stack([experiments.relative_lengths(rows) for rows in swept])
         return {
-            "slope_percent": slope,
-            "interval": [low, high],
-            "degrees": list(SWEEP) if along == "latitude" else [2 * d for d in SWEEP],
-            "relative_length": relative.mean(0).tolist(),
+            "slope_percent_per_10_degrees": slope.value,
+            "interval": [slope.low, slope.high],
+            "slopes": [one.value for one in slopes],
+            "degrees": degrees,
+            "relative_length": relative.reshape(count, len(degrees), replicates).mean((0, 2)).tolist(),
         }
 
     def mutations(self, count: int) -> dict:
-        """Drift of pictures under mutation, generated and true: RMS pixel distance at 32 px from rate 0."""
-
-        def drift(images):
-            small = torch.nn.functional.interpolate(images, (32, 32), mode="area")
-            return (small - small[:1]).square().mean((1, 2, 3)).sqrt().numpy()
-
-        generated, true = [], []
-        for _, row in self.specimens.iloc[:count].iterrows():
-            series = [Barcode(row["dna_barcode"]).mutate(rate, seed=0).sequence for rate in MUTATION_RATES]
-            place = [[row[name]] * len(series) for name in ("coord-lat", "coord-lon")]
-            generated.append(drift(self.generate(series, *place, [0] * len(series))))
-            true.append(drift(self.simulator.specimens(series, place[0], self.size, None)))
-        generated, true = np.array(generated), np.array(true)
+        """Appearance drift under mutation, generated and true."""
+        series = self.experiment(experiments.mutations, count, replicates=1)
+        generated = np.array([[row.drift for row in rows] for rows in series])
+        true = np.array([[row.true_drift for row in rows] for rows in series])
         return {
-            "rates": list(MUTATION_RATES),
+            "rates": [row.rate for row in series[0]],
             "generated": generated.mean(0).tolist(),
             "true": true.mean(0).tolist(),
             "spearman_of_means": float(spearmanr(generated.mean(0), true.mean(0)).statistic),
@@ -243,30 +285,27 @@ def evaluate(
         "samples": samples,
         "experiments": experiments,
         "threshold": threshold,
-        "overlap": float(((true_scores < threshold).mean() + (shuffled >= threshold).mean()) / 2),
+        "overlap": overlap(threshold, true_scores, shuffled),
         "ground_truth": {
             "clibd_score": float(true_scores.mean()),
             "success": float((true_scores >= threshold).mean()),
             "retrieval": run.species_retrieval(run.truth),
-            "traits": {"family_agreement": run.family_agreement(run.truth)},
+            "traits": run.ceiling(),
         },
+        "reconstruction": run.reconstruction(),
         "random": {"clibd_score": float(shuffled.mean()), "success": float((shuffled >= threshold).mean())},
         "systems": {
             "g2pdiffusion": {
                 "top": ranked(scores, true_scores, threshold),
                 "retrieval": run.species_retrieval(images[:, 0]),
-                "traits": run.traits(images[:, 0]),
+                "traits": run.traits(images),
             }
         },
         "latitude": run.sweep("latitude", experiments),
         "longitude": run.sweep("longitude", experiments),
         "mutations": run.mutations(experiments),
+        "alignment": run.alignment(images),
         "settings": {"seed": seed, **settings},
-    }
-    unguided = run.samples(min(samples, 2), alignment_scale=0.0)
-    result["alignment"] = {
-        "with": float(scores[:, : unguided.shape[1]].mean()),
-        "without": float(run.scores(unguided).mean()),
     }
     result["seconds"] = time.monotonic() - began
 
@@ -294,20 +333,26 @@ def results_table(result: dict) -> str:
         )
     share = random["clibd_score"] / truth["clibd_score"]
     lines.append(f"| random pairs | {random['clibd_score']:.3f} | {share:.3f} | {random['success']:.1%} |")
-    traits, latitude, longitude = system["traits"], result["latitude"], result["longitude"]
-    slope, null = latitude["slope_percent"], longitude["slope_percent"]
+    traits, ceiling = system["traits"], truth["traits"]
+    reconstruction, alignment = result["reconstruction"], result["alignment"]
+    slopes = {along: (result[along], planted) for along, planted in (("latitude", 5), ("longitude", 0))}
     facts = [
         ("species retrieved from the picture", f"{system['retrieval']:.1%} (truth {truth['retrieval']:.1%})"),
         (
             "family agreement of the picture",
-            f"{traits['family_agreement']:.1%} (truth {truth['traits']['family_agreement']:.1%})",
+            f"{traits['family_agreement']:.1%} (truth {ceiling['family_agreement']:.1%})",
         ),
-        ("R2 of body length", f"{traits['body_length_r2']:.2f}"),
-        ("R2 of dominant hue", f"{traits['hue_r2']:.2f}"),
-        ("body length per 10 degrees of latitude", _interval(slope, latitude["interval"]) + "; planted 5 %"),
-        (
-            "body length per 10 steps of 2 degrees of longitude",
-            _interval(null, longitude["interval"]) + "; planted 0",
+        *(
+            (f"R2 of {name}", f"{traits[key]:.2f} (other true pictures {ceiling[key]:.2f})")
+            for name, key in (("body length", "body_length_r2"), ("dominant hue", "hue_r2"))
+        ),
+        *(
+            (
+                f"body length per 10 degrees of {along}",
+                _interval(sweep["slope_percent_per_10_degrees"], *sweep["interval"], "%")
+                + f"; planted {planted} %",
+            )
+            for along, (sweep, planted) in slopes.items()
         ),
         (
             "Spearman of mean picture drift over mutation rates",
@@ -315,9 +360,14 @@ def results_table(result: dict) -> str:
         ),
         (
             "CLIBDScore with / without alignment, same seeds",
-            f"{result['alignment']['with']:.3f} / {result['alignment']['without']:.3f}",
+            f"{alignment['with']:.3f} / {alignment['without']:.3f}, difference "
+            + _interval(*alignment["difference"]),
         ),
         ("overlap of true and shuffled pairs", f"{result['overlap']:.1%}"),
+        (
+            "true pictures through the autoencoder",
+            f"{reconstruction['psnr_db']:.1f} dB PSNR, CLIBDScore {reconstruction['clibd_score']:.3f}",
+        ),
     ]
     lines += ["", "| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in facts)]
     head = (
@@ -326,8 +376,9 @@ def results_table(result: dict) -> str:
     return head + f"success from CLIBDScore {result['threshold']:.3f}.\n\n" + "\n".join(lines) + "\n"
 
 
-def _interval(value: float, interval: list[float]) -> str:
-    return f"{value:.2f} % ({interval[0]:.2f} to {interval[1]:.2f})"
+def _interval(value: float, low: float, high: float, unit: str = "") -> str:
+    decimals = 2 if unit else 3
+    return f"{value:.{decimals}f} {unit} ({low:.{decimals}f} to {high:.{decimals}f})".replace("  ", " ")
 
 
 def main(arguments: list[str] | None = None) -> int:

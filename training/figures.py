@@ -15,6 +15,9 @@ import torch
 from scipy.stats import gaussian_kde
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from g2pdiff.experiments import tens_of_degrees
+from g2pdiff.simulation.traits import PLANTED_SLOPE
+
 TRUTH, MODEL, RANDOM = "#4c7a5a", "#2f6fde", "#999999"
 
 
@@ -67,13 +70,15 @@ def sweep_figure(latitude: dict, longitude: dict, path: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
     for axis, sweep, name in zip(axes, (latitude, longitude), ("latitude", "longitude"), strict=True):
         degrees = np.array(sweep["degrees"])
-        planted = 1 + 0.05 * (np.abs(degrees) - 30) / 10 if name == "latitude" else np.ones(len(degrees))
+        tens = tens_of_degrees(name, degrees)
+        planted = 1 + PLANTED_SLOPE * tens if name == "latitude" else np.ones(len(degrees))
         axis.plot(
             degrees, sweep["relative_length"], "o-", color=MODEL, label="measured on generated pictures"
         )
         axis.plot(degrees, planted / planted.mean(), "--", color=TRUTH, label="planted")
         low, high = sweep["interval"]
-        axis.set(xlabel=name, title=f"{sweep['slope_percent']:.2f} % ({low:.2f} to {high:.2f})")
+        slope = sweep["slope_percent_per_10_degrees"]
+        axis.set(xlabel=name, title=f"{slope:.2f} % per 10 degrees ({low:.2f} to {high:.2f})")
     axes[0].set_ylabel("relative body length")
     axes[0].legend(frameon=False, fontsize=8)
     _save(figure, path)
@@ -85,7 +90,7 @@ def mutation_figure(mutations: dict, path: Path) -> None:
     rates = 100 * np.array(mutations["rates"])
     axis.plot(rates, mutations["true"], "o--", color=TRUTH, label="simulated truth")
     axis.plot(rates, mutations["generated"], "o-", color=MODEL, label="generated")
-    axis.set(xlabel="mutation rate in %", ylabel="RMS pixel drift")
+    axis.set(xlabel="mutation rate in %", ylabel="appearance drift")
     axis.legend(frameon=False, fontsize=8)
     _save(figure, path)
 

@@ -51,20 +51,3 @@ def r_squared(predicted: np.ndarray, truth: np.ndarray) -> float:
     """Coefficient of determination of predictions (N, ...) against the truth (N, ...)."""
     residual = np.square(truth - predicted).sum()
     return float(1 - residual / np.square(truth - truth.mean(0)).sum())
-
-
-def relative_slope(values: np.ndarray, tens: np.ndarray) -> tuple[float, float, float]:
-    """Growth in per cent of the value at the origin of `tens`, for every unit of `tens`, and its 95 %
-    interval.
-
-    Ordinary least squares; the interval is the slope's, divided by the intercept.
-
-    Args:
-        values: measurements (N,).
-        tens: such as (|latitude| - 30) / 10, (N,).
-    """
-    fit = stats.linregress(tens, values)
-    half = stats.t.ppf(0.975, len(values) - 2) * fit.stderr
-    return tuple(
-        float(100 * slope / fit.intercept) for slope in (fit.slope, fit.slope - half, fit.slope + half)
-    )

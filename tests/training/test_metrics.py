@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.losses import info_nce, min_snr_weight
-from training.metrics import best_of_k, bootstrap_interval, r_squared, relative_slope, success_of_k
+from training.metrics import best_of_k, bootstrap_interval, r_squared, success_of_k
 
 samples = st.lists(st.floats(-1, 1), min_size=3, max_size=7)
 
@@ -46,14 +46,6 @@ def test_r_squared_of_truth_mean_and_nonsense():
     assert r_squared(truth, truth) == 1
     assert r_squared(np.full(3, 2.0), truth) == 0
     assert r_squared(-truth, truth) < 0
-
-
-def test_relative_slope_finds_a_planted_one():
-    rng = np.random.default_rng(0)
-    tens = rng.uniform(-3, 5, 500)
-    slope, low, high = relative_slope(0.4 * (1 + 0.05 * tens) * (1 + rng.normal(0, 0.02, 500)), tens)
-    assert low < 5 < high and high - low < 0.4
-    assert slope == pytest.approx(5, abs=0.2)
 
 
 def test_info_nce_of_equal_logits_is_the_logarithm_of_the_batch():

@@ -1,0 +1,53 @@
+"""Means, slopes and their 95 % intervals, as pure functions of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+CONFIDENCE = 0.95
+
+
+class Estimate(NamedTuple):
+    """A value with the ends of its 95 % interval; not-a-number where the data are too few for one."""
+
+    value: float
+    low: float
+    high: float
+
+
+def _with_interval(value: float, error: float, freedom: int) -> Estimate:
+    """Estimate from a standard error by Student's t."""
+    from scipy import stats
+
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * error
+    return Estimate(float(value), float(value - half), float(value + half))
+
+
+def mean_interval(values: Sequence[float]) -> Estimate:
+    """Mean of N values and Student's interval of it."""
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        return Estimate(float(values.mean()), float("nan"), float("nan"))
+    return _with_interval(values.mean(), values.std(ddof=1) / np.sqrt(len(values)), len(values) - 1)
+
+
+def relative_slope(values: np.ndarray, tens: np.ndarray) -> Estimate:
+    """Growth in per cent of the value at the origin of `tens`, for every unit of `tens`.
+
+    Ordinary least squares; the interval is the slope's, divided by the intercept.
+
+    Args:
+        values: measurements (N,), at least three.
+        tens: such as (|latitude| - 30) / 10, (N,).
+    """
+    deviations = tens - tens.mean()
+    spread = np.square(deviations).sum()
+    slope = (deviations * values).sum() / spread
+    intercept = values.mean() - slope * tens.mean()
+    residuals = values - intercept - slope * tens
+    error = np.sqrt(np.square(residuals).sum() / (len(values) - 2) / spread)
+    percent = 100 / intercept
+    return _with_interval(percent * slope, abs(percent) * error, len(values) - 2)
