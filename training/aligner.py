@@ -2,11 +2,12 @@
 
     python -m training.aligner --config training/configs/embedded.yaml
 
-InfoNCE (Eq. 9 of the paper) between noisy latents and conditions, every species at most once in a batch.
-The conditioner is frozen: trained jointly, the condition could collapse into whatever is easiest to align
-with. Its conditions are computed once, of a sample of the specimens: the noise makes a picture new every
-time, and encoding barcodes is what costs. At the end the reference bank is filled with the conditions of
-known barcodes.
+InfoNCE (Eq. 9 of the paper) between noisy latents and conditions, every species at most once in a batch,
+and the log-probability that guidance will ask for: the right condition among those of the reference bank,
+which are many more than a batch holds. The conditioner is frozen: trained jointly, the condition could
+collapse into whatever is easiest to align with. Its conditions are computed once, of a sample of the
+specimens: the noise makes a picture new every time, and encoding barcodes is what costs. The reference bank
+is filled with the conditions of known barcodes.
 """
 
 from __future__ import annotations
@@ -53,28 +54,56 @@ def cache_conditions(
     return torch.cat([conditioner(ids, places).pooled for ids, places in chunks])
 
 
-def reference_bank(table, conditions: torch.Tensor, size: int, seed: int) -> torch.Tensor:
-    """Conditions of one specimen, as it was found, of `size` species drawn at random: (size, D)."""
+def reference_rows(table, size: int, seed: int) -> np.ndarray:
+    """Rows of one specimen, as it was found, of `size` species drawn at random."""
     natural = table[table["mutation_rate"] == 0]
     one_each = natural.sample(frac=1, random_state=seed).groupby("species").head(1)
-    return conditions[one_each.index[:size].to_numpy()]
+    return one_each.index[:size].to_numpy()
 
 
 class AlignerLoss(nn.Module):
-    """Symmetric InfoNCE between noisy latents and conditions over the global batch."""
+    """Symmetric InfoNCE over the global batch, and recognition of the right condition among the bank's.
 
-    def __init__(self, aligner: LatentAligner, scheduler: DPMSolverMultistepScheduler):
+    Args:
+        aligner: with its bank filled.
+        scheduler: the noise schedule.
+        bank_species: number of the species of each of the bank's conditions (N,).
+    """
+
+    def __init__(
+        self, aligner: LatentAligner, scheduler: DPMSolverMultistepScheduler, bank_species: torch.Tensor
+    ):
         super().__init__()
         self.aligner, self.scheduler = aligner, scheduler
+        self.register_buffer("bank_species", bank_species, persistent=False)
 
     def forward(
-        self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor, pooled: torch.Tensor
+        self,
+        latents: torch.Tensor,
+        noise: torch.Tensor,
+        timesteps: torch.Tensor,
+        pooled: torch.Tensor,
+        species: torch.Tensor,
     ) -> torch.Tensor:
+        """
+        Args:
+            latents: clean latents (B, C, h, w).
+            noise: of the same shape.
+            timesteps: (B,).
+            pooled: conditions (B, D).
+            species: numbers of the species (B,).
+        """
         noisy = add_noise(latents, noise, timesteps, self.scheduler.alphas_cumprod)
         pictures = gather(self.aligner.embed_latents(noisy, timesteps).float())
         conditions = gather(self.aligner.embed_condition(pooled).float())
         scale = self.aligner.logit_scale.exp().clamp(max=100)
-        return info_nce(scale * pictures @ conditions.T)
+        own = gather(species)
+        bank = scale * pictures @ self.aligner.embed_condition(self.aligner.bank).float().T
+        # A reference of the specimen's own species is no wrong answer.
+        bank = bank.masked_fill(own[:, None] == self.bank_species, -torch.inf)
+        right = scale * (pictures * conditions).sum(-1, keepdim=True)
+        recognised = -torch.log_softmax(torch.cat([right, bank], dim=1), dim=1)[:, 0].mean()
+        return info_nce(scale * pictures @ conditions.T) + recognised
 
 
 class AlignerStage:
@@ -94,16 +123,18 @@ class AlignerStage:
         self.latents = cache_latents(vae, specimens, run / "data")[chosen]
         self.groups = species_batches(table)
         self.conditions = cache_conditions(conditioner, tokenizer, table)
-        self.bank = reference_bank(table, self.conditions, settings["bank_size"], seed)
+        self.species = torch.from_numpy(table["species"].factorize()[0])
+        references = reference_rows(table, settings["bank_size"], seed)
         aligner = LatentAligner(
             latent_channels=self.latents.shape[1],
             latent_size=self.latents.shape[-1],
             condition_size=self.conditions.shape[1],
             num_train_timesteps=scheduler.config.num_train_timesteps,
-            bank_size=len(self.bank),
+            bank_size=len(references),
             **config.aligner.model,
         )
-        self.model = AlignerLoss(aligner, scheduler)
+        aligner.bank.copy_(self.conditions[references])
+        self.model = AlignerLoss(aligner, scheduler, self.species[references])
         training = config.aligner.training
         first = self.batch(training.batch_size, step_generator(training.seed, 0))
         noisy = add_noise(first["latents"], first["noise"], first["timesteps"], scheduler.alphas_cumprod)
@@ -120,6 +151,7 @@ class AlignerStage:
             "noise": torch.randn(latents.shape, generator=generator),
             "timesteps": torch.randint(0, steps, (size,), generator=generator),
             "pooled": self.conditions[rows],
+            "species": self.species[rows],
         }
 
 
@@ -140,14 +172,13 @@ def accuracy_by_noise(stage: AlignerStage, rows: int = 256, levels: int = 5) -> 
 
 
 def train(config: Config) -> None:
-    """Train the aligner, fill its reference bank, and save it to `RUN/aligner/model`."""
+    """Train the aligner and save it, its reference bank filled, to `RUN/aligner/model`."""
     run = Path(config.run)
     set_seed(config.aligner.training.seed)
     vae = PatchAutoencoder.from_pretrained(run / "autoencoder" / "model")
     stage = AlignerStage(config, load_specimens(config.data, run), vae, run)
     result = fit(stage, config.aligner.training, run / stage.name)
     aligner = stage.model.aligner
-    aligner.bank.copy_(stage.bank)
     aligner.save_pretrained(run / stage.name / "model")
     record_result(run, stage.name, result | {"accuracy_by_timestep": accuracy_by_noise(stage)})
 

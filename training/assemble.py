@@ -2,7 +2,8 @@
 
     python -m training.assemble --config training/configs/embedded.yaml
 
-Weights go to fp16 safetensors in shards under 10 MB, and a model card says what the checkpoint learned from.
+Weights go to fp16 safetensors in shards under 10 MB, with the reference species that the app looks for
+neighbours among, and a model card that says what the checkpoint learned from.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from g2pdiff.pipeline import G2PDiffusionPipeline
 from g2pdiff.tokenizer import KmerTokenizer
 from training.config import Config, command
 from training.model_card import write_model_card
+from training.references import write_references
 
 
 def build_pipeline(config: Config) -> G2PDiffusionPipeline:
@@ -48,6 +50,7 @@ def assemble(config: Config) -> Path:
     folder = Path(config.assemble.checkpoint)
     pipeline = build_pipeline(config).to(torch.float16)
     pipeline.save_pretrained(folder, max_shard_size=config.assemble.max_shard_size)
+    write_references(config)
     write_model_card(config, folder)
     return folder
 

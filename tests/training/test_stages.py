@@ -8,13 +8,14 @@ from torch import nn
 from torch.testing import assert_close
 
 from g2pdiff.autoencoder import PatchAutoencoder
+from g2pdiff.guidance import add_noise
 from tests.tiny import tiny_components
-from training.aligner import reference_bank
+from training.aligner import AlignerLoss, reference_rows
 from training.autoencoder import detail_weight
 from training.clibd import augment
 from training.data import SpecimenSet
 from training.diffusion import DiffusionLoss, cache_latents
-from training.losses import centre
+from training.losses import centre, info_nce
 
 
 def specimens(count=6, size=16):
@@ -93,6 +94,37 @@ def test_centred_heads_start_with_mean_zero():
 
 def test_the_bank_holds_every_species_once_as_it_was_found():
     table = pd.DataFrame({"species": list("aabbcc"), "mutation_rate": [0, 0, 0.3, 0, 0.2, 0.1]})
-    bank = reference_bank(table, torch.arange(6.0)[:, None], size=5, seed=0).flatten().tolist()
+    bank = reference_rows(table, size=5, seed=0).tolist()
     assert len(bank) == 2
-    assert set(bank) <= {0.0, 1.0, 3.0} and 3.0 in bank
+    assert set(bank) <= {0, 1, 3} and 3 in bank
+
+
+def test_a_reference_of_the_own_species_is_no_wrong_answer():
+    parts = tiny_components()
+    aligner = parts["aligner"]
+    torch.manual_seed(0)
+    aligner.bank.copy_(torch.randn_like(aligner.bank))
+    count = len(aligner.bank)
+    batch = {
+        "latents": torch.randn(2, 4, 4, 4),
+        "noise": torch.randn(2, 4, 4, 4),
+        "timesteps": torch.tensor([10, 900]),
+        "pooled": torch.randn(2, 16),
+        "species": torch.tensor([0, 1]),
+    }
+    foreign = torch.full((count,), 7)
+
+    def loss(species):
+        return AlignerLoss(aligner, parts["scheduler"], species)(**batch)
+
+    # With no reference left, InfoNCE over the batch is all there is; each foreign one adds to it.
+    with torch.no_grad():
+        noisy = add_noise(
+            batch["latents"], batch["noise"], batch["timesteps"], parts["scheduler"].alphas_cumprod
+        )
+        alone = info_nce(aligner(noisy, batch["timesteps"], batch["pooled"]))
+        recognised = -aligner.log_prob(noisy, batch["timesteps"], batch["pooled"]).mean()
+        assert_close(loss(foreign), alone + recognised)
+        own = foreign.clone()
+        own[: count // 2] = 0
+        assert alone < loss(own) < loss(foreign)
