@@ -2,8 +2,8 @@
 
     python -m training.model_card --config training/configs/embedded.yaml
 
-It is written from what the run recorded, and again after an evaluation whose `results.json` lies in
-`RUN/evaluation`.
+It is written from what the run recorded, and again after evaluations whose results lie in `RUN/evaluation`
+(the test split, and the tables of `training.sweep` as `sweep*.md`) and `RUN/evaluation_unseen`.
 """
 
 from __future__ import annotations
@@ -106,6 +106,16 @@ def _data_line(config: Config, rows: pd.DataFrame) -> str:
     )
 
 
+def _evaluation(folder: Path) -> str:
+    """The command of an evaluation and its table."""
+    settings = json.loads((folder / "results.json").read_text())
+    command = (
+        f"python -m training.evaluate --split {settings['split']} --barcodes {settings['barcodes']} "
+        f"--samples {settings['samples']} --experiments {settings['experiments']}"
+    )
+    return f"`{command}`\n\n" + (folder / "table.md").read_text()
+
+
 def write_model_card(
     config: Config, folder: Path, config_path: str = "training/configs/embedded.yaml"
 ) -> None:
@@ -117,18 +127,23 @@ def write_model_card(
     training_figure(run, folder / "figures" / "training.png")
     figures = "Not evaluated yet: run `python -m training.evaluate`."
     if (evaluation / "table.md").is_file():
-        settings = json.loads((evaluation / "results.json").read_text())
         figures = (
-            f"`python -m training.evaluate --split {settings['split']} --barcodes {settings['barcodes']} "
-            f"--samples {settings['samples']} --experiments {settings['experiments']}` "
-            "on barcodes the model never saw:\n\n"
-            + (evaluation / "table.md").read_text()
+            "Barcodes the model never saw, of species it knows:\n\n"
+            + _evaluation(evaluation)
             + "\n![truth and prediction](figures/truth_and_prediction.png)\n\n"
             "![score densities](figures/density.png) ![mutations](figures/mutations.png)\n\n"
             "![sweeps](figures/sweeps.png)"
         )
         for figure in evaluation.glob("*.png"):
             shutil.copy(figure, folder / "figures" / figure.name)
+    if (run / "evaluation_unseen" / "table.md").is_file():
+        figures += "\n\n### Species it never saw\n\n" + _evaluation(run / "evaluation_unseen")
+    if sweeps := sorted(evaluation.glob("sweep*.md")):
+        figures += (
+            "\n\n### How the sampling defaults were chosen\n\n"
+            "`python -m training.sweep`, on the validation split alone. The RMS distance to the true picture "
+            "tells a better picture from one that only pleases the judge.\n\n"
+        ) + "\n".join(sweep.read_text() for sweep in sweeps)
     source = (
         "real ones (insect COI of public BOLD records and of the Integrated and Open Butterfly database)"
         if config.data.table

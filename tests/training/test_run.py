@@ -5,6 +5,7 @@ import json
 import pytest
 
 from g2pdiff.checkpoint import load_pipeline
+from g2pdiff.references import References
 from tests.tiny import BARCODE
 from training import evaluate, run, sweep
 from training.config import command, load
@@ -35,6 +36,7 @@ def test_the_run_ends_in_a_checkpoint_that_draws(checkpoint):
     assert output.images[0].size == (64, 64)
     assert pipeline.config.truth == "simulated"
     assert pipeline.aligner.bank.abs().sum() > 0
+    assert len(References.load(checkpoint)) > 10
     assert max(path.stat().st_size for path in checkpoint.rglob("*.safetensors")) < 10_000_000
 
 
@@ -88,9 +90,10 @@ def test_commands_refuse_what_they_cannot_use_in_one_sentence(tmp_path, capsys):
         assert sentence in error and "Traceback" not in error
 
 
-def test_sweep_prints_a_row_for_every_combination(checkpoint, capsys):
+def test_sweep_prints_a_row_for_every_combination(checkpoint, tmp_path, capsys):
     arguments = ["--checkpoint", str(checkpoint), "--barcodes", "3", "--steps", "2"]
     arguments += ["--guidance-scales", "1", "2", "--alignment-scales", "0", "5"]
-    assert sweep.main(arguments) == 0
+    assert sweep.main([*arguments, "--out", str(tmp_path / "sweep.md")]) == 0
+    assert (tmp_path / "sweep.md").read_text().count("\n| 2 | ") == 4
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 1 + 4 and "clibd_score" in lines[0]
