@@ -117,12 +117,18 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         coefficients = F.conv2d(images - self.mean.tile(repeats), self.components, stride=size)
         return coefficients / self.scale * self._spread()
 
-    def decode(self, latents: torch.Tensor) -> DecoderOutput:
-        """Latents (B, C, h, w) -> pictures (B, 3, H, W), about [-1, 1], as `.sample`."""
+    def decode(self, latents: torch.Tensor, refine: bool = True) -> DecoderOutput:
+        """Latents (B, C, h, w) -> pictures (B, 3, H, W), about [-1, 1], as `.sample`.
+
+        Without `refine` only the transposed components: the fast decoder for previews, which needs no
+        training to agree with the full one.
+        """
         size = self.config.patch_size
         white = latents / self._spread()
         linear = F.conv_transpose2d(white * self.scale, self.components, stride=size)
         linear = linear + self.mean.tile(1, 1, *latents.shape[2:])
+        if not refine:
+            return DecoderOutput(sample=linear)
         residual = self.conv_out(self.refine(white))
         return DecoderOutput(sample=linear + F.pixel_shuffle(residual, size // 4))
 

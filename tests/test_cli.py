@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import tqdm
 from PIL import Image
 
-from g2pdiff.__main__ import main
+from g2pdiff.cli import main
 from g2pdiff.genotype import Barcode
 from tests.tiny import tiny_pipeline
 
@@ -60,8 +61,103 @@ def test_generate_takes_a_file_and_mutates_it(folder, checkpoint, capfd):
     assert Image.open("picture.png").tobytes() == expected.tobytes()
 
 
+def test_generate_takes_edits_and_a_mutation_model(folder, checkpoint, capfd):
+    assert CARDUI[1] == "A"
+    options = ["--edits=A2G", "--mutation-rate=0.1", "--region=100-199", "--ts-tv-ratio=2", "--no-new-stops"]
+    assert generate(*options, "--steps=1", f"--checkpoint={checkpoint}") == 0
+    assert json.loads(capfd.readouterr().out)["changed_bases"] == 11
+
+
+def read_results(capfd, folder: str) -> tuple[dict, dict, list[dict]]:
+    """The printed line, result.json and rows.csv of an experiment, whose pictures must all be there."""
+    printed = capfd.readouterr().out
+    assert printed.count("\n") == 1
+    saved = json.loads(Path(folder, "result.json").read_text())
+    with Path(folder, "rows.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    files = {name for row in rows for name in row.values() if name.endswith(".png")}
+    assert files | {"sheet.png", "rows.csv", "result.json"} == {path.name for path in Path(folder).iterdir()}
+    assert all(Image.open(Path(folder, name)).size == (32, 32) for name in files)
+    return json.loads(printed), saved, rows
+
+
+def test_mutations_write_pictures_rows_and_one_line(folder, checkpoint, capfd):
+    options = ["--latitude=56.6", "--longitude=11.3", "--rates", "0.1,0.3", "--replicates=2", "--seed=4"]
+    options += ["--steps=1", "--kind=nonsynonymous", f"--checkpoint={checkpoint}", "--out=deep/series"]
+    assert main(["mutations", f"--barcode={CARDUI}", *options]) == 0
+    printed, saved, rows = read_results(capfd, "deep/series")
+    assert [(row["rate"], row["pictures"]) for row in printed["rows"]] == [(0, 1), (0.1, 2), (0.3, 2)]
+    for name in ("clibd_score", "body_length", "drift", "true_body_length", "true_drift"):
+        assert set(printed["rows"][1][name]) == {"value", "low", "high"}
+    assert printed["rows"][0]["drift"] == {"value": 0, "low": None, "high": None}
+    assert [row["changed_bases"] for row in rows] == ["0", "66", "66", "197", "197"]
+    assert len(rows[1]["bases"].split()) == 66
+    assert rows[4]["truth"] == "mutated30_replicate1_truth.png"
+    settings = saved.pop("settings")
+    assert saved == printed
+    assert settings["rates"] == [0, 0.1, 0.3] and settings["kind"] == "nonsynonymous"
+    (expected,) = tiny_pipeline()(CARDUI, 56.6, 11.3, seed=4, num_inference_steps=1).images
+    assert Image.open("deep/series/mutated0_replicate0_prediction.png").tobytes() == expected.tobytes()
+
+
+def test_latitude_prints_the_slope(folder, checkpoint, capfd):
+    options = ["--longitude=11.3", "--degrees", "-60", "0", "30", "--replicates=1", "--steps=1"]
+    assert main(["latitude", f"--barcode={CARDUI}", *options, f"--checkpoint={checkpoint}"]) == 0
+    printed, _, rows = read_results(capfd, "latitude")
+    low, high = printed["interval"]
+    assert low <= printed["slope_percent_per_10_degrees"] <= high
+    assert printed["planted"] == 5 and "Bergmann's rule" in printed["verdict"]
+    assert [row["latitude"] for row in rows] == ["-60.0", "0.0", "30.0"]
+
+
+def test_two_places_have_no_slope(folder, checkpoint, capfd):
+    options = ["--longitude=11.3", "--degrees=-60,60", "--replicates=1", "--steps=1"]
+    assert main(["latitude", f"--barcode={CARDUI}", *options, f"--checkpoint={checkpoint}"]) == 0
+    printed, _, _ = read_results(capfd, "latitude")
+    assert printed["slope_percent_per_10_degrees"] is printed["interval"] is printed["planted"] is None
+    assert printed["verdict"] == "Too few places for a slope along latitude."
+
+
+def test_compare_prints_differences(folder, checkpoint, capfd):
+    options = ["--latitude=0", "--longitude=11.3", "--other-latitude=-60", "--pairs=1", "--steps=1"]
+    assert main(["compare", f"--barcode={CARDUI}", *options, f"--checkpoint={checkpoint}"]) == 0
+    printed, saved, rows = read_results(capfd, "compare")
+    assert set(printed["differences"]) == {"body_length", "clibd_score"}
+    assert rows[0]["first"] == "seed0_first.png"
+    assert (saved["settings"]["latitude"], saved["settings"]["other_latitude"]) == (0, -60)
+
+
+def test_batch_writes_a_picture_for_each_record(folder, checkpoint, capfd):
+    Path("many.fasta").write_text(f">one\n{CARDUI}\n>bad\nACGT\n>two lat=0 lon=0\n{CARDUI}\n")
+    options = ["--latitude=1", "--longitude=2", "--steps=1", f"--checkpoint={checkpoint}"]
+    assert main(["batch", "--fasta=many.fasta", *options]) == 0
+    printed = json.loads(capfd.readouterr().out)
+    assert (printed["records"], printed["drawn"], printed["unreadable"]) == (3, 2, 1)
+    names = {path.name for path in Path("batch").iterdir()}
+    assert names == {"001_one.png", "003_two.png", "results.csv", "result.json"}
+
+
+@pytest.mark.parametrize(("steps_done", "code", "kept"), [(8, 0, 8), (1, 130, None)])
+def test_an_interrupted_run_keeps_what_was_finished(
+    folder, checkpoint, capfd, monkeypatch, steps_done, code, kept
+):
+    class Bar(tqdm.tqdm):
+        def update(self, steps):
+            super().update(steps)
+            if self.n >= steps_done:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(tqdm, "tqdm", Bar)
+    records = "".join(f">{n}\n{CARDUI}\n" for n in range(9))  # one more than are drawn together
+    steps = f"--steps={2 - bool(kept)}"  # two steps have finished nothing after the first
+    place = ["--latitude=1", "--longitude=2"]
+    assert main(["batch", f"--fasta={records}", *place, steps, f"--checkpoint={checkpoint}"]) == code
+    printed = capfd.readouterr().out
+    assert (json.loads(printed)["drawn"] if printed else None) == kept
+
+
 def test_help_needs_no_torch():
-    code = "import sys, g2pdiff.__main__ as cli; cli.build_parser(); sys.exit('torch' in sys.modules)"
+    code = "import sys, g2pdiff.cli as cli; cli.build_parser(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
@@ -101,6 +197,40 @@ def test_bad_input_is_one_sentence_and_exit_code_2(folder, capfd, options, barco
     assert captured.out == ""
     assert sentence in captured.err
     assert captured.err.count("\n") == 1 and captured.err.endswith(".\n")
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "sentence"),
+    [
+        ("mutations", ["--latitude=91"], "Latitude must be"),
+        ("mutations", ["--rates", "0", "2"], "Rates must be a number between 0 and 1"),
+        ("mutations", ["--replicates=0"], "Replicates must be"),
+        ("mutations", ["--region=x"], "The region must be"),
+        ("mutations", ["--ts-tv-ratio=-1"], "Transition transversion ratio must be"),
+        ("mutations", ["--edits=A1"], "is not an edit"),
+        ("mutations", ["--rates=0.9", "--kind=synonymous"], "choose a mutation rate of at most"),
+        ("mutations", ["--out=a_file"], 'Out cannot be written to "a_file" (File exists)'),
+        ("latitude", ["--along=up"], "Along must be"),
+        ("latitude", ["--along=longitude", "--degrees=181"], "Degrees must be a number between -180 and 180"),
+        ("compare", [], "Both sides are the same"),
+        ("compare", ["--other-barcode=missing.fasta"], 'The barcode file "missing.fasta" cannot be read'),
+        ("compare", ["--pairs=1000", "--mutation-rate=0.1"], "Pairs must be"),
+    ],
+)
+def test_bad_input_to_an_experiment_is_one_sentence(folder, checkpoint, capfd, verb, options, sentence):
+    (folder / "a_file").touch()
+    place = ["--latitude=1", "--longitude=2", f"--checkpoint={checkpoint}"]
+    assert main([verb, f"--barcode={CARDUI}", *place, *options]) == 2
+    captured = capfd.readouterr()
+    assert captured.out == "" and sentence in captured.err and captured.err.count("\n") == 1
+    assert [path.name for path in folder.iterdir()] == ["a_file"]
+
+
+@pytest.mark.parametrize("verb", ["generate", "mutations", "latitude", "compare", "batch"])
+def test_every_verb_has_help(verb, capfd):
+    with pytest.raises(SystemExit, match="0"):
+        main([verb, "--help"])
+    assert "--seed" in capfd.readouterr().out
 
 
 def test_usage_errors_exit_with_2():

@@ -162,6 +162,17 @@ def test_whitening_levels_the_deviations_of_latent_channels_and_nothing_else(whi
     assert_close(white(patches[:5]), vae(patches[:5]))
 
 
+def test_a_preview_is_the_linear_part_of_the_decoder():
+    vae = PatchAutoencoder(latent_channels=12, widths=(8, 8, 8), layers=(1, 1, 1))
+    patches = smooth_patches()
+    vae.fit_components(patches)
+    latents = vae.encode(patches[:4])
+    untrained = vae.decode(latents).sample
+    torch.nn.init.normal_(vae.conv_out.weight)
+    assert_close(vae.decode(latents, refine=False).sample, untrained)
+    assert not torch.allclose(vae.decode(latents).sample, untrained, atol=1e-3)
+
+
 def test_autoencoder_works_on_any_multiple_of_its_patch():
     vae = PatchAutoencoder(latent_channels=4, widths=(8, 8, 8), layers=(1, 1, 1))
     vae.fit_components(smooth_patches())

@@ -1,88 +1,172 @@
-"""The endpoints for scripts and agents: typed, documented arguments, one clear sentence for bad input."""
+"""The endpoints for scripts and agents: typed, documented arguments, one clear sentence for bad input.
+
+With `--mcp` the same endpoints are the tools of an MCP server. What they take is listed in
+`g2pdiff.arguments`, and what they do is what the command line does under the same names.
+"""
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import gradio as gr
+from gradio.components.api_component import Api
+from gradio_client.utils import python_type_to_json_schema
 
+from g2pdiff.arguments import BATCH, COMPARE, GENERATE, LATITUDE_SWEEP, MUTATIONS, Required, Verb
 from g2pdiff.errors import InputError
-from g2pdiff.ui.model import threshold
-from g2pdiff.ui.run import Run
+from g2pdiff.ui.model import EXPERIMENT_QUEUE, MODEL_QUEUE, TURN, threshold
+
+if TYPE_CHECKING:
+    from g2pdiff.report import Report
+    from g2pdiff.verbs import BatchReport
 
 
-def generate_endpoint(model: Future, **queue) -> None:
-    """Add `/generate` to the Blocks being built.
+def add_endpoints(model: Future) -> None:
+    """Add every endpoint to the Blocks being built.
 
     Args:
         model: the pipeline, loading or loaded.
-        queue: concurrency settings shared with the page's own runs.
     """
 
-    def generate(
-        barcode: str,
-        latitude: float,
-        longitude: float,
-        mutation_rate: float = 0,
-        seed: int = 0,
-        steps: int | None = None,
-        guidance_scale: float | None = None,
-        alignment_scale: float | None = None,
-    ) -> Iterator[tuple]:
-        """Draw a specimen from a COI barcode and a place, step by step; the last picture is the result.
+    def generate(**values) -> Iterator[tuple]:
+        return stream_generate(model, **values)
 
-        Args:
-            barcode: COI sequence, 200 to 2,000 letters, raw or FASTA.
-            latitude: degrees north, -90 to 90.
-            longitude: degrees east, -180 to 180.
-            mutation_rate: share of the known sites to substitute first, 0 to 1.
-            seed: chooses the noise and the mutated sites; equal seeds give equal pictures.
-            steps: number of denoising steps; the checkpoint's default where empty.
-            guidance_scale: classifier-free guidance scale, 1 is off; the checkpoint's default where empty.
-            alignment_scale: alignment scale, 0 is off; the checkpoint's default where empty.
-        """
-        try:
-            run = Run.check(
-                barcode, latitude, longitude, mutation_rate, seed, steps, guidance_scale, alignment_scale
-            )
-            pipe, start = model.result(), time.monotonic()
-            with closing(run.stream(pipe)) as stream:
-                for step in stream:
-                    report = {
-                        "clibd_score": step.clibd_score,
-                        "success_threshold": threshold(pipe),
-                        "step": step.index,
-                        "steps": step.total,
-                        "seconds": round(time.monotonic() - start, 3),
-                        "changed_bases": len(run.given.differences(run.barcode)),
-                        "notes": [*run.given.notes, *run.given.warnings],
-                        "settings": run.settings,
-                    }
-                    yield step.image, report
-        except InputError as error:
-            raise gr.Error(str(error), print_exception=False) from None
+    _add(GENERATE, generate, gr.Image(label="picture", format="png", visible=False), MODEL_QUEUE)
+    for verb in (MUTATIONS, LATITUDE_SWEEP, COMPARE):
+        _add_experiment(model, verb, gr.Image(label="contact sheet", format="png", visible=False), _sheet)
+    _add_experiment(model, BATCH, gr.File(label="archive", visible=False), _archive)
 
-    # No part of the page: what Gradio makes an endpoint's types and descriptions from.
+
+def stream_generate(model: Future, **values) -> Iterator[tuple]:
+    """Draw one specimen; yields the picture and a report after every step."""
+    from g2pdiff.request import Request
+
+    request = Request.check(**values)
+    pipe, start = model.result(), time.monotonic()
+    stream = pipe.stream(
+        request.barcode,
+        request.latitude,
+        request.longitude,
+        seed=request.seed,
+        num_inference_steps=request.denoising.steps,
+        guidance_scale=request.denoising.guidance_scale,
+        alignment_scale=request.denoising.alignment_scale,
+    )
+    with TURN, closing(stream) as steps:
+        for step in steps:
+            report = {
+                "clibd_score": step.clibd_score,
+                "success_threshold": threshold(pipe),
+                "step": step.index,
+                "steps": step.total,
+                "seconds": round(time.monotonic() - start, 3),
+                "changed_bases": len(request.given.differences(request.barcode)),
+                "notes": request.notes,
+                "settings": request.settings,
+            }
+            yield step.image, report
+
+
+def stream_experiment(model: Future, verb: Verb, pack: Callable, **values) -> Iterator[tuple]:
+    """Run an experiment; yields the file that `pack` makes of what is finished, and a report, every step."""
+    from g2pdiff.verbs import EXPERIMENTS
+
+    asked = EXPERIMENTS[verb.name](**values)
+    pipe, start = model.result(), time.monotonic()
+    file, rows, found = None, [], {"rows": [], "summary": {}}
+    with TemporaryDirectory() as folder, closing(asked.start(pipe, TURN)) as updates:
+        for update in updates:
+            if update.rows:
+                rows += update.rows
+                report = asked.report(pipe, rows)
+                file, found = pack(report, Path(folder)), {"rows": report.rows, "summary": report.summary}
+            progress = {
+                "done": update.done,
+                "total": update.total,
+                "seconds": round(time.monotonic() - start, 3),
+            }
+            yield file, progress | found | {"notes": asked.notes, "settings": asked.settings}
+
+
+def _sheet(report: Report, folder: Path) -> str:
+    path = folder / "contact_sheet.png"
+    report.sheet.draw().save(path)
+    return str(path)
+
+
+def _archive(report: BatchReport, folder: Path) -> str:
+    path = folder / "batch.zip"
+    path.write_bytes(report.archive)
+    return str(path)
+
+
+def _add_experiment(model: Future, verb: Verb, output: gr.components.Component, pack: Callable) -> None:
+    def run(**values) -> Iterator[tuple]:
+        return stream_experiment(model, verb, pack, **values)
+
+    _add(verb, run, output, EXPERIMENT_QUEUE)
+
+
+def _add(
+    verb: Verb, run: Callable[..., Iterator[tuple]], output: gr.components.Component, queue: dict
+) -> None:
+    """Add the endpoint of a verb, with a file and a report for outputs."""
+
+    def endpoint(*values):
+        with _errors_as_sentence(), closing(run(**dict(zip(names, values, strict=True)))) as results:
+            yield from results
+
+    names = [argument.name for argument in verb.arguments]
+    _document(endpoint, verb)
+    inputs = [
+        Api(
+            None if argument.default is Required else argument.default,
+            python_type_to_json_schema(argument.kind),
+            argument.about,
+        )
+        for argument in verb.arguments
+    ]
+    # No part of the page: Gradio hangs an endpoint on an event.
     gr.Button(visible=False).click(
-        generate,
-        [
-            gr.Textbox(label="COI barcode, raw or FASTA", visible=False),
-            gr.Number(label="latitude, degrees north", visible=False),
-            gr.Number(label="longitude, degrees east", visible=False),
-            gr.Number(0, label="share of known sites to substitute, 0 to 1", visible=False),
-            gr.Number(0, label="seed of the noise and the mutations", visible=False),
-            gr.Number(label="denoising steps", visible=False),
-            gr.Number(label="classifier-free guidance scale, 1 is off", visible=False),
-            gr.Number(label="alignment scale, 0 is off", visible=False),
-        ],
-        [
-            gr.Image(label="picture", format="png", visible=False),
-            gr.JSON(label="report", visible=False),
-        ],
-        api_name="generate",
+        endpoint,
+        inputs,
+        [output, gr.JSON(label="report", visible=False)],
+        api_name=verb.name,
         show_progress="hidden",
         **queue,
     )
+
+
+def _document(endpoint: Callable, verb: Verb) -> None:
+    """Give a function the name, the signature and the docstring that Gradio reads off it."""
+    endpoint.__name__ = verb.name
+    endpoint.__annotations__ = {argument.name: argument.kind for argument in verb.arguments}
+    endpoint.__signature__ = inspect.Signature(
+        [
+            inspect.Parameter(
+                argument.name,
+                inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                default=inspect.Parameter.empty if argument.default is Required else argument.default,
+                annotation=argument.kind,
+            )
+            for argument in verb.arguments
+        ]
+    )
+    lines = [f"{argument.name}: {argument.about}." for argument in verb.arguments]
+    endpoint.__doc__ = "\n".join([verb.about, "", "Args:", *lines, "", "Returns:", f"{verb.returns}."])
+
+
+@contextmanager
+def _errors_as_sentence() -> Iterator[None]:
+    """Hand an `InputError` to the caller as it stands; no traceback goes to the log."""
+    try:
+        yield
+    except InputError as error:
+        raise gr.Error(str(error), print_exception=False) from None

@@ -1,11 +1,29 @@
-"""The page: what it says first, its tabs, and how it is launched."""
+"""The page: what it says first, the form, the tabs beside it, and how it is launched."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future
 
 import gradio as gr
 
-from g2pdiff.ui.api import generate_endpoint
-from g2pdiff.ui.explore import MODEL_QUEUE, Explore
+from g2pdiff.errors import InputError
+from g2pdiff.ui import link, messages
+from g2pdiff.ui.api import add_endpoints
+from g2pdiff.ui.bases import Bases
+from g2pdiff.ui.batch import Batch
+from g2pdiff.ui.compare import Compare
+from g2pdiff.ui.explore import Explore
+from g2pdiff.ui.form import QUIET, Form
+from g2pdiff.ui.latitude import Latitude
+from g2pdiff.ui.learn import lesson
 from g2pdiff.ui.messages import html
 from g2pdiff.ui.model import load_in_background
+from g2pdiff.ui.mutations import Mutations
+from g2pdiff.ui.tab import RunTab
 from g2pdiff.ui.theme import STYLESHEET, theme
 
 TITLE = """
@@ -26,16 +44,86 @@ LAUNCH = {
     "ssr_mode": False,
 }
 
+TABS: list[type[RunTab]] = [Explore, Mutations, Compare, Latitude, Bases, Batch]
+
+
+class Page:
+    """The page's contents, built where it is made: the form, and the tabs that share it.
+
+    Args:
+        model: the pipeline, loading or loaded.
+        blocks: the page.
+    """
+
+    def __init__(self, model: Future, blocks: gr.Blocks):
+        self.model = model
+        html(TITLE, elem_id="title")
+        self.notice = html(elem_id="notice")
+        with gr.Row(elem_id="page"):
+            with gr.Column(min_width=320, scale=5, elem_id="form"):
+                self.form = Form()
+            with (
+                gr.Column(min_width=320, scale=8, elem_id="work"),
+                gr.Tabs(selected="explore", elem_id="tabs") as self.tabs,
+            ):
+                self.built = {kind.name: kind(model, self.form) for kind in TABS}
+                with gr.Tab("Learn", id="learn", elem_id="learn-tab"):
+                    html(lesson(), elem_id="learn")
+        self.form.connect()
+        form, explore = self.form, self.built["explore"]
+        settings = [form.steps, form.guidance, form.alignment]
+        own = [field for tab in self.built.values() for field in (tab.run, *tab.fields.values())]
+        # When the page is opened: first the link's values, then, once it is loaded, the checkpoint's.
+        blocks.load(
+            self.restore, None, [self.tabs, form.picker, *form.fields, form.place, *own, self.notice], **QUIET
+        ).then(self.greet, settings, [*settings, self.notice, explore.chart, explore.truth_column], **QUIET)
+
+    def restore(self, request: gr.Request) -> dict:
+        """Fill the form and choose the tab from the link the page was opened with."""
+        name = request.query_params.get("tab", "explore")
+        tab = self.built.get(name, self.built["explore"])
+        selected = name if name == "learn" else tab.name
+        values, ignored = link.read(request.query_params, link.FORM | tab.checks)
+        return (
+            {self.tabs: gr.Tabs(selected=selected), self.notice: messages.notes(ignored, "warning")}
+            | self.form.restore(values)
+            | tab.restore(values)
+            | {tab.run: gr.Button(interactive=True) for tab in self.built.values()}
+        )
+
+    def greet(self, steps, guidance_scale, alignment_scale) -> dict:
+        """Once the checkpoint is loaded, fill settings left empty with its defaults, or say what is wrong."""
+        try:
+            pipe = self.model.result()
+        except InputError as error:
+            return {self.notice: messages.note(str(error), "error")}
+        default, form = pipe.config, self.form
+        steps = default.default_steps if steps is None else steps
+        return {
+            form.steps: steps,
+            form.guidance: default.default_guidance_scale if guidance_scale is None else guidance_scale,
+            form.alignment: default.default_alignment_scale if alignment_scale is None else alignment_scale,
+        } | self.built["explore"].greet(pipe, int(steps))
+
 
 def build() -> gr.Blocks:
     """The app. The checkpoint starts to load at once, in the background."""
     model = load_in_background()
     with gr.Blocks(
         title="G2PDiffusion", analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)
-    ) as page:
-        html(TITLE, elem_id="title")
-        with gr.Tab("Explore", id="explore"):
-            explore = Explore(model)
-        explore.connect_page(page)
-        generate_endpoint(model, **MODEL_QUEUE)
-    return page.queue(max_size=WAITING_RUNS)
+    ) as blocks:
+        Page(model, blocks)
+        add_endpoints(model)
+    return blocks.queue(max_size=WAITING_RUNS)
+
+
+def read_flags(argv: Sequence[str] | None = None) -> dict:
+    """Options of the launch from the app's command line; ends the program where they cannot be had."""
+    parser = argparse.ArgumentParser(description="Serve the app.")
+    parser.add_argument(
+        "--mcp", action="store_true", help="serve the endpoints as the tools of an MCP server too"
+    )
+    flags = parser.parse_args(argv)
+    if flags.mcp and importlib.util.find_spec("mcp") is None:
+        sys.exit("--mcp needs the package mcp: python -m pip install -r requirements-mcp.txt.")
+    return {"mcp_server": True} if flags.mcp else {}

@@ -7,14 +7,18 @@ import gradio as gr
 from g2pdiff.checks import check_scale, check_seed, check_steps
 from g2pdiff.environment import check_locality
 from g2pdiff.errors import InputError
+from g2pdiff.genotype import Barcode
+from g2pdiff.mutation import KINDS
 from g2pdiff.ui import link
 from g2pdiff.ui.examples import choices, examples, name_of
 from g2pdiff.ui.map import locality_map
-from g2pdiff.ui.messages import complaint, html
+from g2pdiff.ui.messages import complaint, html, note
 from g2pdiff.ui.readout import mutation_readout, readout
-from g2pdiff.ui.run import Run
+from g2pdiff.ui.run import Run, mutant, mutation_model
 
 TEXT_LIMIT = 20_000  # characters in the barcode box, so that the link stays within what servers accept
+EDITS_LIMIT = 2_000  # characters of typed edits
+MODEL = ("kind", "transition_transversion_ratio", "no_new_stops", "region")
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 # The map follows the fields as long as they hold a place on Earth.
@@ -37,7 +41,8 @@ class Form:
             max_length=TEXT_LIMIT,
             elem_id="barcode",
         )
-        self.readout = html(readout(first.dna_barcode, 0, 0), elem_id="readout")
+        barcode = Barcode.parse(first.dna_barcode)
+        self.readout = html(readout(barcode, barcode), elem_id="readout")
         self.place = locality_map((first.latitude, first.longitude), height=186, elem_id="map")
         with gr.Row(elem_id="locality"):
             self.latitude = gr.Number(first.latitude, label="Latitude, °N", min_width=100, elem_id="latitude")
@@ -48,10 +53,45 @@ class Form:
         self.mutation = gr.Slider(
             0, link.MAX_MUTATION, 0, step=1, label="Mutation rate, %", elem_id="mutation", buttons=["reset"]
         )
-        self.mutation_note = html(mutation_readout(first.dna_barcode, 0, 0), elem_id="mutation-note")
+        self.mutation_note = html(mutation_readout(barcode, barcode), elem_id="mutation-note")
+        self._build_mutation_model()
+        self._build_settings()
 
-    def add_settings(self) -> None:
-        """Add the folded settings. Those left empty are the checkpoint's defaults."""
+    def _build_mutation_model(self) -> None:
+        with gr.Accordion("Kind of mutation", open=False, elem_id="mutation-model"):
+            self.kind = gr.Radio(
+                [(label, name) for name, label in KINDS.items()],
+                value="uniform",
+                label="Kind",
+                elem_id="kind",
+            )
+            with gr.Row():
+                self.ratio = gr.Number(
+                    label="Transitions for each transversion",
+                    info="0.5 is chance; empty: as they come",
+                    step=0.5,
+                    min_width=140,
+                    elem_id="ratio",
+                )
+                self.region = gr.Textbox(
+                    label="Region",
+                    info="sites, such as 100-200",
+                    min_width=140,
+                    max_length=20,
+                    elem_id="region",
+                )
+            self.no_new_stops = gr.Checkbox(
+                label="Never make a stop codon (invertebrate mitochondrial code)", elem_id="no-new-stops"
+            )
+            self.edits = gr.Textbox(
+                label="Point edits, made before the mutations",
+                info="old base, site, new base, such as A123G, T456C",
+                max_length=EDITS_LIMIT,
+                elem_id="edits",
+            )
+
+    def _build_settings(self) -> None:
+        """The folded settings. Those left empty are the checkpoint's defaults."""
         with gr.Accordion("Advanced", open=False, elem_id="advanced"):
             with gr.Row():
                 self.seed = gr.Number(
@@ -74,6 +114,11 @@ class Form:
             self.latitude,
             self.longitude,
             self.mutation,
+            self.kind,
+            self.ratio,
+            self.no_new_stops,
+            self.region,
+            self.edits,
             self.seed,
             self.steps,
             self.guidance,
@@ -98,7 +143,7 @@ class Form:
             [field.change for field in self.fields],
             understand,
             self.fields,
-            [self.picker, self.readout, self.place_note, self.mutation_note, self.settings_note],
+            [self.picker, self.readout, self.mutation_note, self.place_note, self.settings_note],
             trigger_mode="always_last",
             **QUIET,
         )
@@ -115,6 +160,11 @@ class Form:
             self.longitude: place[1],
             self.place: place,
             self.mutation: 100 * values.get("mutation_rate", 0),
+            self.kind: values.get("kind", "uniform"),
+            self.ratio: values.get("transition_transversion_ratio"),
+            self.no_new_stops: values.get("no_new_stops", False),
+            self.region: values.get("region", ""),
+            self.edits: values.get("edits", ""),
             self.seed: values.get("seed", 0),
             self.steps: values.get("steps"),
             self.guidance: values.get("guidance_scale"),
@@ -124,17 +174,8 @@ class Form:
 
 def as_run(fields) -> Run:
     """The values of `Form.fields` as a checked `Run`."""
-    barcode, latitude, longitude, mutation, *settings = fields
-    return Run.check(barcode, latitude, longitude, mutation / 100, *settings)
-
-
-def validate(*fields) -> list[dict]:
-    """Gradio's verdict on each field, before a run is queued."""
-    try:
-        as_run(fields)
-    except InputError as error:
-        return [gr.validate(field != error.field, str(error)) for field in link.READ]
-    return [gr.validate(True, "")] * len(fields)
+    barcode, latitude, longitude, mutation, *others = fields
+    return Run.check(barcode, latitude, longitude, mutation / 100, *others)
 
 
 def pick(name: str):
@@ -144,20 +185,39 @@ def pick(name: str):
     return example.dna_barcode, *place, place
 
 
-def understand(barcode, latitude, longitude, mutation, seed, steps, guidance_scale, alignment_scale):
-    """The example that the barcode is, and the read-outs of barcode, place, mutation rate and settings."""
-    bad_seed = complaint(check_seed, seed)
-    mutated = barcode, mutation / 100, 0 if bad_seed else int(seed)
-    settings = [bad_seed]
-    if steps is not None:
-        settings.append(complaint(check_steps, steps))
-    for field, scale in {"guidance_scale": guidance_scale, "alignment_scale": alignment_scale}.items():
-        if scale is not None:
-            settings.append(complaint(check_scale, field, scale))
+def understand(*fields):
+    """The example that the barcode is, and the read-outs of barcode, place, mutations and settings."""
+    values = dict(zip(link.FORM, fields, strict=True))
+    settings = [complaint(check_seed, values["seed"])]
+    if values["steps"] is not None:
+        settings.append(complaint(check_steps, values["steps"]))
+    for name in ("guidance_scale", "alignment_scale"):
+        if values[name] is not None:
+            settings.append(complaint(check_scale, name, values[name]))
     return (
-        name_of(barcode),
-        readout(*mutated),
-        complaint(check_locality, latitude, longitude),
-        mutation_readout(*mutated),
+        name_of(values["barcode"]),
+        *read_out(values),
+        complaint(check_locality, values["latitude"], values["longitude"]),
         "".join(settings),
     )
+
+
+def read_out(values: dict) -> tuple[str, str]:
+    """The read-outs of the barcode and of its mutations, or what is wrong with either."""
+    try:
+        given = Barcode.parse(values["barcode"])
+    except InputError as error:
+        return note(str(error), "error"), ""
+    try:
+        mutated = mutant(
+            given,
+            values["mutation_rate"] / 100,
+            values["seed"],
+            mutation_model(*(values[name] for name in MODEL)),
+            values["edits"],
+        )
+    except InputError as error:
+        # A bad seed is complained of beside the seed.
+        complaint = "" if error.field == "seed" else note(str(error), "error")
+        return readout(given, given), complaint
+    return readout(given, mutated), mutation_readout(given, mutated)

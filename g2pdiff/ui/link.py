@@ -1,12 +1,13 @@
-"""A link that reproduces a view: the form's values in the query string, written on Run and read on load."""
+"""A link that reproduces a view: the tab and its values in the query string, written on Run, read on load."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from g2pdiff.checks import check_number, check_scale, check_seed, check_steps
 from g2pdiff.environment import check_locality
 from g2pdiff.errors import InputError
 from g2pdiff.genotype import Barcode
+from g2pdiff.mutation import MutationModel, parse_ratio, parse_region
 
 MAX_MUTATION = 50  # per cent, the end of the form's slider
 
@@ -16,35 +17,54 @@ def check_text(barcode: str) -> str:
     return barcode
 
 
-READ = {
+def check_region(text: str) -> str:
+    parse_region(text)
+    return text
+
+
+FORM: dict[str, Callable] = {
     "barcode": check_text,
     "latitude": lambda text: check_locality(text, 0)[0],
     "longitude": lambda text: check_locality(0, text)[1],
     "mutation_rate": lambda text: check_number("mutation_rate", text, 0, MAX_MUTATION / 100),
+    "kind": lambda text: MutationModel(text).kind,
+    "transition_transversion_ratio": parse_ratio,
+    "no_new_stops": lambda text: text == "true",
+    "region": check_region,
+    "edits": str,  # they depend on the barcode: the form says what is wrong with them
     "seed": check_seed,
     "steps": check_steps,
     "guidance_scale": lambda text: check_scale("guidance_scale", text),
     "alignment_scale": lambda text: check_scale("alignment_scale", text),
 }
+"""What is read for each value of the form, in the order of the form."""
 
-# A function of the form's values in the order of READ, which it passes on; empty values leave the link.
-# The form's mutation rate is in per cent. Inside a Hugging Face Space the page around the app is told too.
-WRITE = """(...form) => {
+# A function of a view's values in the order of NAMES, which it passes on; empty values leave the link, and so
+# does what the link held before. The form's mutation rate is in per cent. Inside a Hugging Face Space the
+# page around the app is told too.
+_WRITE = """(...values) => {
   const query = new URLSearchParams(location.search);
+  for (const name of [...query.keys()]) if (!name.startsWith('__')) query.delete(name);
+  if (TAB !== 'explore') query.set('tab', TAB);
   NAMES.forEach((name, i) => {
-    const value = name === 'mutation_rate' ? form[i] / 100 : form[i];
-    if (value === null || value === '') query.delete(name); else query.set(name, value);
+    const value = name === 'mutation_rate' ? values[i] / 100 : values[i];
+    if (![null, undefined, '', false].includes(value)) query.set(name, value);
   });
   history.replaceState(null, '', '?' + query);
   if (parent !== window) parent.postMessage({queryString: query.toString()}, 'https://huggingface.co');
-  return form;
-}""".replace("NAMES", json.dumps(list(READ)))
+  return values;
+}"""
 
 
-def read(query: Mapping[str, str]) -> tuple[dict, list[str]]:
+def writer(tab: str, names: Sequence[str]) -> str:
+    """JavaScript that writes a view's link, a function of the values that `names` names, in their order."""
+    return _WRITE.replace("NAMES", json.dumps(list(names))).replace("TAB", json.dumps(tab))
+
+
+def read(query: Mapping[str, str], checks: Mapping[str, Callable] = FORM) -> tuple[dict, list[str]]:
     """The usable values of a query string, and a sentence for each that was ignored."""
     values, ignored = {}, []
-    for name, check in READ.items():
+    for name, check in checks.items():
         if name in query:
             try:
                 values[name] = check(query[name])

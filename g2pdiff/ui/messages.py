@@ -85,9 +85,40 @@ def finished(total: int, score: float | None, threshold: float | None, duration:
     return bar(100) + f'<p class="status"><b>Done:</b> {steps} in {seconds(duration)}. {verdict}</p>'
 
 
+def stopped_before() -> str:
+    """What a run leaves that was stopped while it waited."""
+    return bar(0, "halted") + '<p class="status"><b>Stopped</b> before the first step.</p>'
+
+
 def stopped(index: int, total: int) -> str:
     """What a stopped run leaves."""
     if not index:
-        return bar(0, "halted") + '<p class="status"><b>Stopped</b> before the first step.</p>'
+        return stopped_before()
     kept = f"<b>Stopped at step {index} of {total}.</b> The picture and the scores up to there are kept."
     return bar(100 * index / total, "halted") + f'<p class="status">{kept}</p>'
+
+
+def drawing(pictures: int, wanted: int, share: float, left: float) -> str:
+    """The state of an experiment: pictures finished, and the time to its end in seconds.
+
+    Args:
+        pictures, wanted: finished and asked for.
+        share: of the work that is done, 0 to 1.
+        left: seconds to the end.
+    """
+    text = f"<b>{pictures} of {wanted} pictures</b> · about {seconds(left)} left"
+    return bar(100 * share) + f'<p class="status" aria-live="off">{text}</p>'
+
+
+def drawn(pictures: int, duration: float, verdict: str = "") -> str:
+    """The end of an experiment, with what it says."""
+    done = f"<b>Done:</b> {pictures} pictures in {seconds(duration)}."
+    return bar(100) + f'<p class="status">{done} {escape(verdict)}</p>'
+
+
+def halted(pictures: int, wanted: int) -> str:
+    """What a stopped experiment leaves."""
+    if not pictures:
+        return bar(0, "halted") + '<p class="status"><b>Stopped</b> before the first picture.</p>'
+    kept = f"<b>Stopped after {pictures} of {wanted} pictures.</b> They are kept, and so is what they say."
+    return bar(100 * pictures / wanted, "halted") + f'<p class="status">{kept}</p>'

@@ -2,8 +2,8 @@
 
 from html import escape
 
-from g2pdiff.errors import InputError
 from g2pdiff.genotype import CODON_START, SITES, Barcode
+from g2pdiff.mutation import changes
 from g2pdiff.ui.messages import note, notes
 
 CODONS_SHOWN = 16
@@ -55,42 +55,41 @@ def facts(barcode: Barcode) -> str:
     return '<ul class="facts">' + "".join(f"<li>{item}</li>" for item in items) + "</ul>"
 
 
-def readout(text: str, mutation_rate: float, seed: int) -> str:
-    """What was understood of the text in the barcode box, or the one sentence that says why nothing was.
-
-    Args:
-        text: as typed.
-        mutation_rate: fraction of the known sites to change, 0 to 1; marked in the drawing.
-        seed: chooses the changed sites.
-    """
-    try:
-        barcode = Barcode.parse(text)
-    except InputError as error:
-        return note(str(error), "error")
-    mutated = barcode.mutate(mutation_rate, seed)
-    changed = barcode.differences(mutated)
+def readout(given: Barcode, mutated: Barcode) -> str:
+    """What was understood of the barcode, drawn after its mutations, in which changed sites are marked."""
+    changed = given.differences(mutated)
     return (
         stripes(mutated, changed)
-        + facts(barcode)
+        + facts(given)
         + codons(mutated, changed)
-        + notes(barcode.warnings, "warning")
-        + notes(barcode.notes)
+        + notes(given.warnings, "warning")
+        + notes(given.notes)
     )
 
 
-def mutation_readout(text: str, mutation_rate: float, seed: int) -> str:
-    """How many bases and amino acids the mutation rate changes; empty where the barcode cannot be read."""
-    try:
-        barcode = Barcode.parse(text)
-    except InputError:
-        return ""
-    mutated = barcode.mutate(mutation_rate, seed)
-    bases = len(barcode.differences(mutated))
-    if not bases:
-        return note(f"No base changed: all {barcode.coverage} known bases as given.")
-    acids = sum(a != b for a, b in zip(barcode.amino_acids, mutated.amino_acids, strict=True))
-    stops = len(mutated.stop_codons) - len(barcode.stop_codons)
-    sentence = f"{bases} of {barcode.coverage} known bases and {acids} amino acids changed"
-    if stops > 0:
+CHANGES_SHOWN = 24
+
+
+def mutation_readout(given: Barcode, mutated: Barcode) -> str:
+    """How many and which bases and amino acids have changed."""
+    found = changes(given, mutated)
+    if not found.bases:
+        return note(f"No base changed: all {given.coverage} known bases as given.")
+    sentence = (
+        f"{len(found.bases)} of {given.coverage} known bases and {len(found.amino_acids)} amino acids changed"
+    )
+    if stops := len(found.new_stops):
         sentence += f"; {stops} new stop codon{'s' * (stops != 1)}"
-    return note(sentence + ".")
+    return (
+        note(sentence + ".")
+        + '<details class="changes"><summary>Which ones</summary>'
+        + _listing("Bases", found.bases)
+        + _listing("Amino acids", found.amino_acids)
+        + "</details>"
+    )
+
+
+def _listing(what: str, names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - CHANGES_SHOWN} more" if len(names) > CHANGES_SHOWN else ""
+    shown = " ".join(names[:CHANGES_SHOWN]) or "none"
+    return f"<p><b>{what}</b> <code>{shown}</code>{more}</p>"

@@ -28,9 +28,9 @@ VIEWS = {
 def run_to_the_end(page: Page) -> None:
     page.wait_for_selector("#readout .stripes")
     page.frame_locator("#map iframe").locator(".leaflet-container").wait_for()
-    page.click("#run")
+    page.click("#explore-run")
     page.wait_for_function(
-        "document.querySelector('#status').innerText.includes('Done')", timeout=1000 * RUN_SECONDS
+        "document.querySelector('#explore-status').innerText.includes('Done')", timeout=1000 * RUN_SECONDS
     )
     page.wait_for_selector("#truth img")
     page.mouse.move(0, 0)

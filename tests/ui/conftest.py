@@ -74,6 +74,7 @@ def visit(chromium):
         page.frame_locator("#map iframe").locator(".leaflet-container").wait_for()
         page.wait_for_function("document.querySelector('#chart .main-svg')")
         page.wait_for_function("document.querySelector('#readout .stripes, #readout .note')")
+        page.wait_for_selector("#explore-run:not([disabled])", state="attached")
         return page
 
     yield open_page

@@ -1,12 +1,16 @@
-"""The endpoint for scripts, over HTTP, on a tiny real pipeline."""
+"""The endpoints for scripts, over HTTP, on a tiny real pipeline."""
 
 import time
+from zipfile import ZipFile
 
 import pytest
 from gradio_client import Client
 from PIL import Image
 
+from g2pdiff.arguments import BATCH, COMPARE, GENERATE, LATITUDE_SWEEP, MUTATIONS, Required
 from tests.tiny import BARCODE
+
+VERBS = (GENERATE, MUTATIONS, LATITUDE_SWEEP, COMPARE, BATCH)
 
 
 @pytest.fixture(scope="module")
@@ -20,20 +24,30 @@ def generate(client, **values):
     )
 
 
-def test_generate_is_the_only_endpoint_and_is_documented(client):
+def experiment(client, name, **values):
+    """The contact sheet and the report of a short experiment."""
+    given = {"barcode": BARCODE, "latitude": 10, "longitude": 20, "steps": 1}
+    return client.predict(**(given | values), api_name=f"/{name}")
+
+
+def test_the_named_endpoints_are_documented_and_the_pages_own_events_are_not(client):
+    endpoints = client.view_api(return_format="dict", print_info=False)
+    assert not endpoints["unnamed_endpoints"]
+    assert list(endpoints["named_endpoints"]) == [f"/{verb.name}" for verb in VERBS]
+    for verb in VERBS:
+        found = endpoints["named_endpoints"][f"/{verb.name}"]
+        assert found["description"] == verb.about
+        for argument, parameter in zip(verb.arguments, found["parameters"], strict=True):
+            assert (parameter["parameter_name"], parameter["label"]) == (argument.name, argument.about)
+            assert parameter["parameter_has_default"] == (argument.default is not Required)
+
+
+def test_arguments_have_their_types(client):
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert list(endpoints) == ["/generate"]
-    assert "COI barcode" in endpoints["/generate"]["description"]
-    assert [parameter["parameter_name"] for parameter in endpoints["/generate"]["parameters"]] == [
-        "barcode",
-        "latitude",
-        "longitude",
-        "mutation_rate",
-        "seed",
-        "steps",
-        "guidance_scale",
-        "alignment_scale",
-    ]
+    types = {p["parameter_name"]: p["python_type"]["type"] for p in endpoints["/latitude"]["parameters"]}
+    assert types["barcode"] == "str" and types["seed"] == "int" and types["no_new_stops"] == "bool"
+    assert types["degrees"] == "None | list[float]"
+    assert types["along"] == "Literal['latitude', 'longitude']"
 
 
 def test_defaults_are_the_checkpoints_and_settings_come_back(client):
@@ -79,6 +93,101 @@ def test_bad_input_gives_one_sentence(client, values, sentence):
         generate(client, **values)
     assert "Traceback" not in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_mutations_stream_to_rows_a_summary_and_a_contact_sheet(client):
+    job = client.submit(BARCODE, 10, 20, [0.1], 2, 5, 2, edits="T12G", region="1-300", api_name="/mutations")
+    sheet, report = job.result(timeout=120)
+    told = [found["done"] for _, found in job.outputs()]
+    assert told == sorted(told) and told[0] < told[-1] == report["done"] == report["total"] == 6
+    assert [(row["rate"], row["replicate"]) for row in report["rows"]] == [(0, 0), (0.1, 0), (0.1, 1)]
+    assert report["rows"][0]["bases"] == [] and report["rows"][0]["drift"] == 0
+    assert len(report["rows"][1]["bases"]) == report["rows"][1]["changed_bases"] == 30
+    assert all(int(base[1:-1]) <= 300 for base in report["rows"][2]["bases"])
+    wild_type, mutants = report["summary"]["rows"]
+    assert wild_type["clibd_score"]["low"] is None
+    assert mutants["pictures"] == 2 and mutants["drift"]["low"] < mutants["drift"]["value"]
+    assert Image.open(sheet).width > 4 * 32
+
+
+def test_an_experiments_settings_ask_for_the_same_again(client):
+    _, first = experiment(
+        client, "mutations", rates=[0.2], replicates=1, kind="synonymous", no_new_stops=True
+    )
+    again = client.predict(**first["settings"], api_name="/mutations")[1]
+    assert again["rows"] == first["rows"] and again["settings"] == first["settings"]
+
+
+def test_latitude_and_its_null_control(client):
+    _, report = experiment(client, "latitude", latitude=None, degrees=[-60, 0, 30], replicates=1)
+    assert [row["latitude"] for row in report["rows"]] == [-60, 0, 30]
+    assert report["summary"]["planted"] == 5
+    assert len(report["summary"]["interval"]) == 2
+    assert "Bergmann's rule" in report["summary"]["verdict"]
+    _, control = experiment(
+        client, "latitude", longitude=None, along="longitude", degrees=[-60, 0, 30], replicates=1
+    )
+    assert {row["latitude"] for row in control["rows"]} == {10}
+    assert control["summary"]["planted"] == 0 and "Null control" in control["summary"]["verdict"]
+
+
+def test_compare_changes_one_side_alone(client):
+    _, report = experiment(client, "compare", pairs=2, mutation_rate=0.5, seed=3)
+    assert [row["seed"] for row in report["rows"]] == [3, 4]
+    difference = [row["second_body_length"] - row["first_body_length"] for row in report["rows"]]
+    assert report["summary"]["differences"]["body_length"]["value"] == pytest.approx(
+        sum(difference) / 2, abs=1e-4
+    )
+    assert all(row["drift"] > 0 for row in report["rows"])
+
+
+def test_batch_gives_a_row_for_each_record_and_a_zip(client):
+    fasta = f">moth one lat=1 lon=2\n{BARCODE}\n>nothing\nACGT\n"
+    archive, report = client.predict(fasta, 50, 60, steps=1, api_name="/batch")
+    with ZipFile(archive) as folder:
+        assert sorted(folder.namelist()) == ["001_moth-one.png", "results.csv"]
+    good, bad = report["rows"]
+    assert (good["latitude"], good["error"], good["file"]) == (1, "", "001_moth-one.png")
+    assert (bad["latitude"], bad["clibd_score"], bad["file"]) == (50, None, None) and "short" in bad["error"]
+    assert report["summary"] == {"records": 2, "drawn": 1, "unreadable": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "sentence"),
+    [
+        ("mutations", {"barcode": 5}, "barcode is too short"),
+        ("mutations", {"rates": 0.1}, "Rates must be a list"),
+        ("mutations", {"rates": [0, 1.5]}, "Rates must be a number between 0 and 1"),
+        ("mutations", {"replicates": 0}, "Replicates must be"),
+        ("mutations", {"replicates": 300}, "choose fewer"),
+        ("mutations", {"kind": ["odd"]}, "There is no mutation kind"),
+        ("mutations", {"region": 7}, "The region must be"),
+        ("mutations", {"edits": 7}, "is not an edit"),
+        ("mutations", {"rates": [0.9], "kind": "synonymous"}, "choose a mutation rate of at most"),
+        ("latitude", {"along": "altitude"}, "Along must be"),
+        ("latitude", {"longitude": None}, "Longitude is missing"),
+        ("latitude", {"degrees": [91]}, "Degrees must be a number between -90 and 90"),
+        ("latitude", {"degrees": {"from": 1}}, "Degrees must be a list"),
+        ("compare", {}, "Both sides are the same"),
+        ("compare", {"other_latitude": 91}, "Other latitude must be"),
+        ("compare", {"other_guidance_scale": "x"}, "Other guidance scale must be"),
+        ("compare", {"other_barcode": "ACGT"}, "too short"),
+        ("compare", {"mutation_rate": 0.1, "pairs": 1.5}, "Pairs must be"),
+    ],
+)
+def test_bad_input_to_an_experiment_gives_one_sentence(client, name, values, sentence):
+    with pytest.raises(Exception, match=sentence) as raised:
+        experiment(client, name, **values)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_cancelled_experiment_makes_room_for_the_next(client):
+    job = client.submit(BARCODE, 0, 0, [0.1], 1, 0, 1000, api_name="/mutations")
+    while not job.outputs():
+        time.sleep(0.05)
+    job.cancel()
+    experiment(client, "compare", pairs=1, other_latitude=50)
+    assert len(job.outputs()) < 1000
 
 
 def test_a_cancelled_run_makes_room_for_the_next(client):

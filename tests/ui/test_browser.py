@@ -50,10 +50,10 @@ def overflow(page) -> int:
 def test_a_first_visitor_can_run_at_once(app, visit, tmp_path):
     page = visit(app)
     assert "learned from simulated specimens" in page.inner_text("#title")
-    assert page.locator("#run").bounding_box()["y"] + 40 < 900
-    page.click("#run")
-    wait(page, "#status", "Done: 4 steps")
-    assert "CLIBDScore" in page.inner_text("#status")
+    assert page.locator("#explore-run").bounding_box()["y"] + 40 < 900
+    page.click("#explore-run")
+    wait(page, "#explore-status", "Done: 4 steps")
+    assert "CLIBDScore" in page.inner_text("#explore-status")
     page.wait_for_selector("#prediction img")
     page.wait_for_selector("#truth img")
     prediction, truth = boxes(page, "prediction", "truth")
@@ -105,22 +105,22 @@ def test_the_mutation_rate_says_what_it_changes(app, visit):
 def test_stop_keeps_picture_scores_and_form(app, visit):
     page = visit(app + LONG)
     page.fill("#longitude input", "-70")
-    page.click("#run")
-    wait(page, "#status", "Step ")
-    assert page.is_disabled("#run")
-    page.click("#stop")
-    wait(page, "#status", "Stopped at step")
+    page.click("#explore-run")
+    wait(page, "#explore-status", "Step ")
+    assert page.is_disabled("#explore-run")
+    page.click("#explore-stop")
+    wait(page, "#explore-status", "Stopped at step")
     page.wait_for_timeout(500)  # steps of the tiny model that were on their way to the page
-    step = re.search(r"step (\d+) of 1000", page.inner_text("#status")).group(1)
+    step = re.search(r"step (\d+) of 1000", page.inner_text("#explore-status")).group(1)
     page.wait_for_timeout(500)
-    assert f"step {step} of 1000" in page.inner_text("#status")
+    assert f"step {step} of 1000" in page.inner_text("#explore-status")
     assert page.is_visible("#prediction img") and page.is_visible("a.download")
     assert number(page, "longitude") == -70
-    assert page.is_enabled("#run") and page.is_disabled("#stop")
+    assert page.is_enabled("#explore-run") and page.is_disabled("#explore-stop")
     page.click("#advanced button")
     page.fill("#steps input", "3")
-    page.click("#run")
-    wait(page, "#status", "Done: 3 steps")
+    page.click("#explore-run")
+    wait(page, "#explore-status", "Done: 3 steps")
 
 
 def test_a_bad_barcode_gives_one_sentence_and_stays(app, visit):
@@ -132,14 +132,14 @@ def test_a_bad_barcode_gives_one_sentence_and_stays(app, visit):
     ):
         page.fill("#barcode textarea", typed)
         wait(page, "#readout", sentence)
-        page.click("#run")
-        wait(page, "#status", sentence)
+        page.click("#explore-run")
+        wait(page, "#explore-status", sentence)
         assert page.input_value("#barcode textarea") == typed
-        assert page.is_enabled("#run")
+        assert page.is_enabled("#explore-run")
         assert page.locator("#readout img").count() == 0
     page.fill("#barcode textarea", BARCODE)
-    page.click("#run")
-    wait(page, "#status", "Done")
+    page.click("#explore-run")
+    wait(page, "#explore-status", "Done")
 
 
 def test_a_bad_setting_gives_one_sentence_and_stays(app, visit):
@@ -147,8 +147,8 @@ def test_a_bad_setting_gives_one_sentence_and_stays(app, visit):
     page.click("#advanced button")
     page.fill("#steps input", "0")
     wait(page, "#settings-note", "Steps must be")
-    page.click("#run")
-    wait(page, "#status", "Steps must be")
+    page.click("#explore-run")
+    wait(page, "#explore-status", "Steps must be")
     assert page.input_value("#steps input") == "0"
 
 
@@ -160,8 +160,8 @@ def test_a_link_reproduces_the_view(app, visit):
     page.click("#advanced button")
     page.fill("#seed input", "7")
     page.fill("#steps input", "3")
-    page.click("#run")
-    wait(page, "#status", "Done")
+    page.click("#explore-run")
+    wait(page, "#explore-status", "Done")
     again = visit(page.url)
     wait(again, "#mutation-note", "132 of 658")
     assert number(again, "latitude") == -12.5 and pin(again)[0] == -12.5
@@ -191,10 +191,10 @@ def test_dark_page_has_dark_map_and_light_chart_text(app, visit):
 def test_a_phone_has_one_column_and_run_within_reach(app, visit):
     page = visit(app, width=390, height=844, has_touch=True, is_mobile=True)
     assert overflow(page) <= 0
-    run = page.locator("#run").bounding_box()
+    run = page.locator("#explore-run").bounding_box()
     assert run["y"] + run["height"] <= 844
-    page.click("#run")
-    wait(page, "#status", "Done")
+    page.click("#explore-run")
+    wait(page, "#explore-status", "Done")
     page.wait_for_selector("#truth img")
     prediction, truth = boxes(page, "prediction", "truth")
     assert prediction["y"] == truth["y"] and prediction["x"] + prediction["width"] <= truth["x"]
@@ -207,29 +207,29 @@ def test_a_phone_has_one_column_and_run_within_reach(app, visit):
 def test_a_bad_checkpoint_is_said_on_the_page(serve, visit, tmp_path):
     page = visit(serve(tmp_path))
     wait(page, "#notice", "model_index.json")
-    page.click("#run")
-    wait(page, "#status", "model_index.json")
-    assert page.is_enabled("#run")
+    page.click("#explore-run")
+    wait(page, "#explore-status", "model_index.json")
+    assert page.is_enabled("#explore-run")
 
 
 def test_visitors_wait_for_each_other_and_can_leave(app, visit):
     first, second = visit(app + LONG), visit(app)
-    first.click("#run")
-    wait(first, "#status", "Step ")
-    second.click("#run")
-    wait(second, "#status", "Waiting for a free place")
-    second.click("#stop")
-    wait(second, "#status", "Stopped before the first step")
-    second.click("#run")
-    wait(second, "#status", "Waiting for a free place")
+    first.click("#explore-run")
+    wait(first, "#explore-status", "Step ")
+    second.click("#explore-run")
+    wait(second, "#explore-status", "Waiting for a free place")
+    second.click("#explore-stop")
+    wait(second, "#explore-status", "Stopped before the first step")
+    second.click("#explore-run")
+    wait(second, "#explore-status", "Waiting for a free place")
     first.close()
-    wait(second, "#status", "Done")
+    wait(second, "#explore-status", "Done")
 
 
 def test_a_checkpoint_without_score_and_truth(serve, visit, tmp_path):
     tiny_pipeline(clibd=None, aligner=None, truth=None).save_pretrained(tmp_path)
     page = visit(serve(tmp_path))
     page.wait_for_selector("#truth-column", state="hidden")
-    page.click("#run")
-    wait(page, "#status", "no CLIBD model")
+    page.click("#explore-run")
+    wait(page, "#explore-status", "no CLIBD model")
     assert page.is_hidden("#truth-column")

@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import re
+import threading
+import time
 from html.parser import HTMLParser
 
 import pytest
@@ -14,15 +16,33 @@ from PIL import Image
 from g2pdiff.errors import InputError
 from g2pdiff.genotype import Barcode
 from g2pdiff.ui import link, messages
+from g2pdiff.ui.downloads import gif, png, settings_link, table
 from g2pdiff.ui.examples import choices, examples
-from g2pdiff.ui.form import understand, validate
+from g2pdiff.ui.form import as_run, understand
 from g2pdiff.ui.live_chart import score_chart
 from g2pdiff.ui.map import land, page
+from g2pdiff.ui.model import Turn
 from g2pdiff.ui.readout import mutation_readout, readout
-from g2pdiff.ui.run import Run, download_link
+from g2pdiff.ui.run import Run
 from tests.tiny import BARCODE
 
-FIELDS = (BARCODE, 56.6, 11.3, 10, 0, 4, 2, 1)  # as in the form: the mutation rate is in per cent
+# As in the form: the mutation rate is in per cent.
+FIELDS = {
+    "barcode": BARCODE,
+    "latitude": 56.6,
+    "longitude": 11.3,
+    "mutation_rate": 10,
+    "kind": "uniform",
+    "transition_transversion_ratio": None,
+    "no_new_stops": False,
+    "region": "",
+    "edits": "",
+    "seed": 0,
+    "steps": 4,
+    "guidance_scale": 2,
+    "alignment_scale": 1,
+}
+WILD_TYPE = Barcode.parse(BARCODE)
 
 
 def tags(html: str) -> set[str]:
@@ -34,17 +54,11 @@ def tags(html: str) -> set[str]:
 
 
 def a_run(**changes) -> Run:
-    values = dict(
-        barcode=BARCODE,
-        latitude=56.6,
-        longitude=11.3,
-        mutation_rate=0,
-        seed=0,
-        steps=None,
-        guidance_scale=None,
-        alignment_scale=None,
-    )
-    return Run.check(**(values | changes))
+    return Run.check(**({"barcode": BARCODE, "latitude": 56.6, "longitude": 11.3} | changes))
+
+
+def understood(**changes) -> tuple:
+    return understand(*(FIELDS | changes).values())
 
 
 def test_every_example_is_a_sound_barcode_at_a_place():
@@ -57,58 +71,81 @@ def test_every_example_is_a_sound_barcode_at_a_place():
 
 
 def test_readout_draws_every_known_site_and_says_what_was_understood():
-    html = readout(">moth 1\n" + BARCODE[30:].lower(), 0, 0)
+    given = Barcode.parse(">moth 1\n" + BARCODE[30:].lower())
+    html = readout(given, given)
     assert len(re.findall(r"M\d+\.5 3v", html)) == 628
     assert "<b>628</b> letters" in html and "starts at site 31 of 658" in html and "moth 1" in html
     assert "upper case" in html
 
 
-def test_readout_marks_what_a_mutation_changes():
-    barcode = Barcode.parse(BARCODE)
-    changed = barcode.differences(barcode.mutate(0.1, 3))
+def test_readouts_mark_and_name_what_a_mutation_changes():
+    mutated = WILD_TYPE.mutate(0.1, 3)
+    changed = WILD_TYPE.differences(mutated)
     assert len(changed) == 66
-    html = readout(BARCODE, 0.1, 3)
+    html = readout(WILD_TYPE, mutated)
     assert all(f"M{site}.5 0v" in html for site in changed)
-    assert "66 of 658 known bases" in mutation_readout(BARCODE, 0.1, 3)
+    html = mutation_readout(WILD_TYPE, mutated)
+    first = changed[0]
+    assert "66 of 658 known bases" in html and "and 42 more" in html
+    assert f"{BARCODE[first]}{first + 1}{mutated.sequence[first]}" in html
+    assert "No base changed" in mutation_readout(WILD_TYPE, WILD_TYPE)
 
 
-@given(st.text(), st.floats(0, 0.5))
+@given(st.text(), st.text(max_size=30), st.integers(0, 50))
 @settings(max_examples=60, deadline=None)
-def test_nothing_typed_becomes_html(text, rate):
-    html = readout(f">{text}\n{BARCODE}", rate, 0) + readout(text, rate, 0) + mutation_readout(text, rate, 0)
-    assert tags(html) <= {"svg", "path", "ul", "ol", "li", "b", "span", "p"}
+def test_nothing_typed_becomes_html(text, edits, rate):
+    for barcode in (text, f">{text}\n{BARCODE}"):
+        _, *html = understood(barcode=barcode, edits=edits, region=edits, mutation_rate=rate)
+        allowed = {"svg", "path", "ul", "ol", "li", "b", "span", "p", "details", "summary", "code"}
+        assert tags("".join(html)) <= allowed
 
 
 def test_names_and_links_are_escaped():
-    html = readout(f'><img src=x onerror="alert(1)">\n{BARCODE}', 0, 0)
+    _, html, *_ = understood(barcode=f'><img src=x onerror="alert(1)">\n{BARCODE}')
     assert "img" not in tags(html) and "&lt;img" in html
     _, ignored = link.read({"seed": "<script>alert(1)</script>"})
     assert tags(messages.notes(ignored, "warning")) == {"p"}
 
 
 def test_understand_complains_beside_the_field_that_is_wrong():
-    name, read, place, mutation, settings_note = understand(*FIELDS)
-    assert (
-        name is None
-        and "svg" in tags(read)
-        and place == ""
-        and settings_note == ""
-        and "66 of 658" in mutation
+    name, read, mutation, place, settings_note = understood()
+    assert name is None and "svg" in tags(read)
+    assert "66 of 658" in mutation
+    assert place == settings_note == ""
+    _, _, mutation, place, settings_note = understood(
+        latitude=91, longitude=None, seed=1.5, steps=0, guidance_scale=-1, alignment_scale=None
     )
-    _, _, place, _, settings_note = understand(BARCODE, 91, None, 10, 1.5, 0, -1, None)
-    assert "Latitude" in place
+    assert mutation == "" and "Latitude" in place
     assert all(word in settings_note for word in ("Seed", "Steps", "Guidance"))
+    for wrong in ({"region": "9-1"}, {"edits": "A1"}, {"transition_transversion_ratio": -1}):
+        _, read, mutation, *_ = understood(**wrong)
+        assert "svg" in tags(read) and 'class="note error"' in mutation
+    # Half of all sites cannot change without a change of the protein.
+    _, _, mutation, *_ = understood(kind="synonymous", mutation_rate=50)
+    assert 'class="note error"' in mutation
 
 
 @pytest.mark.parametrize(
-    ("changes", "field"),
-    [({0: ""}, 0), ({1: None}, 1), ({2: 181}, 2), ({4: -1}, 4), ({5: 0}, 5), ({6: -1}, 6), ({7: 1e9}, 7)],
+    "changes",
+    [
+        {"barcode": ""},
+        {"latitude": None},
+        {"longitude": 181},
+        {"kind": "gene duplication"},
+        {"transition_transversion_ratio": -1},
+        {"region": "9-1"},
+        {"edits": "A1"},
+        {"seed": -1},
+        {"steps": 0},
+        {"guidance_scale": -1},
+        {"alignment_scale": 1e9},
+    ],
 )
-def test_validate_points_at_the_field(changes, field):
-    verdicts = validate(*(changes.get(index, value) for index, value in enumerate(FIELDS)))
-    assert [index for index, verdict in enumerate(verdicts) if not verdict["is_valid"]] == [field]
-    assert verdicts[field]["message"]
-    assert all(verdict["is_valid"] for verdict in validate(*FIELDS))
+def test_bad_input_names_the_forms_field(changes):
+    with pytest.raises(InputError) as refused:
+        as_run((FIELDS | changes).values())
+    assert [refused.value.field] == list(changes)
+    assert as_run(FIELDS.values()).mutation_rate == 0.1
 
 
 def test_a_link_gives_back_what_is_usable_and_says_what_is_not():
@@ -117,6 +154,8 @@ def test_a_link_gives_back_what_is_usable_and_says_what_is_not():
         {"barcode": BARCODE, "latitude": 56.6, "mutation_rate": 0.1, "seed": 7, "steps": 30},
         [],
     )
+    query = {"kind": "synonymous", "no_new_stops": "true", "region": "100-200", "edits": "A1G"}
+    assert link.read(query) == (query | {"no_new_stops": True}, [])
     values, ignored = link.read({"barcode": "MKV", "longitude": "200", "mutation_rate": "0.6", "other": "1"})
     assert values == {}
     assert [sentence.split(" was ")[0] for sentence in ignored] == [
@@ -126,7 +165,7 @@ def test_a_link_gives_back_what_is_usable_and_says_what_is_not():
     ]
 
 
-@given(st.dictionaries(st.sampled_from(list(link.READ)), st.text(max_size=40)))
+@given(st.dictionaries(st.sampled_from(list(link.FORM)), st.text(max_size=40)))
 @settings(max_examples=60, deadline=None)
 def test_any_query_string_is_read_or_ignored(query):
     values, ignored = link.read(query)
@@ -140,21 +179,68 @@ def test_a_run_is_checked_and_mutated():
         a_run(longitude="east")
 
 
+def test_edits_come_before_mutations():
+    old = BARCODE[99]
+    new = "A" if old != "A" else "G"
+    run = a_run(edits=f"{old}100{new}", mutation_rate=0.02, region="200-658")
+    assert WILD_TYPE.differences(run.edited) == (99,)
+    mutated = set(run.edited.differences(run.barcode))
+    assert len(mutated) == round(0.02 * 459) and min(mutated) >= 199
+
+
+def test_the_settings_of_a_run_make_it_again():
+    run = a_run(mutation_rate=0.2, kind="synonymous", region="100-300", edits="A1T", seed=5, steps=3)
+    assert Run.check(**run.settings).barcode.sequence == run.barcode.sequence
+    assert Run.check(**run.settings).settings == run.settings
+
+
 def test_the_file_name_is_ours():
     first = next(iter(examples().values()))
-    named = a_run(barcode=first.dna_barcode, mutation_rate=0.1, seed=3).file_name
-    assert named == f"{first.name.replace(' ', '-')}_56.60_11.30_mutated10_seed3.png"
-    assert a_run(barcode=f'>../../x"><b>é\n{BARCODE}').file_name == "x-b_56.60_11.30_seed0.png"
-    assert a_run().file_name == "barcode_56.60_11.30_seed0.png"
+    named = a_run(barcode=first.dna_barcode, mutation_rate=0.1, seed=3).file_stem
+    assert named == f"{first.name.replace(' ', '-')}_56.60_11.30_mutated10_seed3"
+    assert a_run(barcode=f'>../../x"><b>é\n{BARCODE}').file_stem == "x-b_56.60_11.30_seed0"
+    assert a_run(edits="A1T").file_stem == "barcode_56.60_11.30_edited_seed0"
 
 
-def test_the_download_holds_the_picture_and_how_to_make_it_again():
+def test_a_saved_picture_holds_how_to_make_it_again():
     picture = Image.linear_gradient("L").resize((32, 32)).convert("RGB")
-    data = re.search(r"base64,([^\"]+)", download_link(a_run(seed=9), picture)).group(1)
-    read = Image.open(io.BytesIO(base64.b64decode(data)))
+    read = Image.open(io.BytesIO(png(picture, a_run(seed=9).settings)))
     assert read.tobytes() == picture.tobytes()
     assert json.loads(read.text["Comment"])["seed"] == 9
     assert "not a photograph" in read.text["Title"]
+
+
+def test_an_animation_has_every_frame_and_plays_again():
+    frames = [Image.new("RGB", (8, 8), (40 * index, 0, 0)) for index in range(4)]
+    read = Image.open(io.BytesIO(gif(frames)))
+    assert (read.n_frames, read.info["loop"]) == (4, 0)
+
+
+def test_rows_are_saved_as_a_table_and_settings_as_json():
+    assert table([{"rate": 0.1, "score": None}]).decode().splitlines() == ["rate,score", "0.1,"]
+    html = settings_link({"seed": 9}, "it's")
+    data = re.search(r"base64,([^\"]+)", html).group(1)
+    assert json.loads(base64.b64decode(data)) == {"seed": 9}
+    assert 'download="it&#x27;s.json"' in html
+
+
+def test_whoever_waited_longest_has_the_next_turn():
+    turn, order = Turn(), []
+
+    def wait(name):
+        with turn:
+            order.append(name)
+
+    threads = [threading.Thread(target=wait, args=[name]) for name in range(5)]
+    with turn:
+        for waiting, thread in enumerate(threads, start=2):
+            thread.start()
+            while turn._next < waiting:
+                time.sleep(0.001)
+        assert order == []
+    for thread in threads:
+        thread.join()
+    assert order == list(range(5))
 
 
 def test_the_chart_draws_scores_and_threshold():

@@ -1,0 +1,131 @@
+"""What a script asks for, checked: a barcode with its mutations, a place, and how to denoise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from g2pdiff.checks import check_rate, check_scale, check_seed, check_steps
+from g2pdiff.environment import check_locality
+from g2pdiff.errors import InputError
+from g2pdiff.experiments import Denoising, Variant
+from g2pdiff.genotype import Barcode
+from g2pdiff.mutation import MutationModel, edit, mutate, parse_ratio, parse_region
+
+
+@dataclass(frozen=True)
+class Request:
+    """One specimen to draw. The seed chooses both the noise and the mutated sites."""
+
+    given: Barcode  # as typed
+    edited: Barcode  # after the point edits
+    barcode: Barcode  # after the mutations too
+    latitude: float
+    longitude: float
+    mutation_rate: float
+    model: MutationModel
+    edits: str
+    seed: int
+    denoising: Denoising
+
+    @classmethod
+    def check(
+        cls,
+        barcode: object,
+        latitude: object,
+        longitude: object,
+        mutation_rate: object = 0,
+        seed: object = 0,
+        steps: object = None,
+        guidance_scale: object = None,
+        alignment_scale: object = None,
+        kind: object = "uniform",
+        transition_transversion_ratio: object = None,
+        no_new_stops: object = False,
+        region: object = "",
+        edits: object = "",
+    ) -> Request:
+        """Check what came as text or as JSON.
+
+        Raises:
+            InputError: the first thing that is wrong.
+        """
+        given = Barcode.parse(text_of(barcode))
+        latitude, longitude = check_locality(latitude, longitude)
+        seed, rate = check_seed(seed), check_rate("mutation_rate", mutation_rate)
+        model = MutationModel(
+            text_of(kind),
+            parse_ratio(transition_transversion_ratio),
+            bool(no_new_stops),
+            parse_region(text_of(region)),
+        )
+        edits = text_of(edits)
+        edited = edit(given, edits)
+        denoising = check_denoising(steps, guidance_scale, alignment_scale)
+        mutated = mutate(edited, rate, seed, model)
+        return cls(given, edited, mutated, latitude, longitude, rate, model, edits, seed, denoising)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was cleaned in the barcode, and what speaks against trusting a picture made from it."""
+        return [*self.given.notes, *self.given.warnings]
+
+    @property
+    def variant(self) -> Variant:
+        """One side of a comparison."""
+        return Variant(self.barcode, self.latitude, self.longitude, self.denoising)
+
+    @property
+    def settings(self) -> dict:
+        """The arguments of `check` that ask for this again, as plain data."""
+        return {
+            "barcode": self.given.sequence,
+            "latitude": self.latitude,
+            "longitude": self.longitude,
+            "mutation_rate": self.mutation_rate,
+            "seed": self.seed,
+            "steps": self.denoising.steps,
+            "guidance_scale": self.denoising.guidance_scale,
+            "alignment_scale": self.denoising.alignment_scale,
+            "kind": self.model.kind,
+            "transition_transversion_ratio": self.model.transition_transversion_ratio,
+            "no_new_stops": self.model.no_new_stops,
+            "region": "{}-{}".format(*self.model.region) if self.model.region else "",
+            "edits": self.edits,
+        }
+
+
+def check_denoising(steps: object, guidance_scale: object, alignment_scale: object) -> Denoising:
+    """Settings of the denoising; None stands for the checkpoint's default. Raises `InputError`."""
+    return Denoising(
+        optional(check_steps, steps),
+        optional(partial(check_scale, "guidance_scale"), guidance_scale),
+        optional(partial(check_scale, "alignment_scale"), alignment_scale),
+    )
+
+
+def text_of(value: object) -> str:
+    """What was given for a text, whatever it is; nothing is empty text."""
+    return "" if value is None else str(value)
+
+
+def optional(check: Callable, value: object):
+    """The checked value; None, which stands for the checkpoint's default, as it is."""
+    return None if value is None else check(value)
+
+
+def as_list(field: str, value: object) -> list | None:
+    """A list, or text with commas or space between its items; None where there is nothing in it.
+
+    Raises:
+        InputError: `field`, if it is neither.
+    """
+    if value is None or isinstance(value, str):
+        value = re.split(r"[\s,;]+", (value or "").strip(" ,;\t\n"))
+        return value if value != [""] else None
+    if not isinstance(value, list):
+        name = field.replace("_", " ").capitalize()
+        raise InputError(field, f'{name} must be a list of numbers, not "{str(value)[:40]}".')
+    return value or None

@@ -1,0 +1,71 @@
+"""Links that save something at once: the data is in the link itself, so that no file stays on the server."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+TITLE = "Specimen drawn by G2PDiffusion; not a photograph"
+FRAME_MILLISECONDS = 120
+LAST_FRAME_MILLISECONDS = 1500
+
+
+def data_link(label: str, name: str, kind: str, data: bytes) -> str:
+    """A link that saves `data` of a MIME type under a name."""
+    encoded = base64.b64encode(data).decode()
+    return (
+        f'<a class="download" download="{escape(name)}" href="data:{kind};base64,{encoded}">'
+        f"{escape(label)}</a>"
+    )
+
+
+def png(picture: Image.Image, settings: Mapping) -> bytes:
+    """A picture at its own size, with everything needed to draw it again inside."""
+    info = PngInfo()
+    info.add_text("Title", TITLE)
+    info.add_text("Comment", json.dumps(settings))
+    file = io.BytesIO()
+    picture.save(file, "PNG", pnginfo=info)
+    return file.getvalue()
+
+
+def gif(frames: Sequence[Image.Image]) -> bytes:
+    """An animation that plays again and again and rests on its last frame."""
+    durations = [FRAME_MILLISECONDS] * (len(frames) - 1) + [LAST_FRAME_MILLISECONDS]
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    return file.getvalue()
+
+
+def table(rows: Sequence[Mapping]) -> bytes:
+    """Rows of equal keys as CSV."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue().encode()
+
+
+def picture_link(picture: Image.Image, stem: str, settings: Mapping) -> str:
+    size = f"{picture.width} x {picture.height}"
+    return data_link(f"Picture ({size} PNG)", f"{stem}.png", "image/png", png(picture, settings))
+
+
+def animation_link(frames: Sequence[Image.Image], stem: str) -> str:
+    return data_link("Denoising (GIF)", f"{stem}.gif", "image/gif", gif(frames))
+
+
+def table_link(rows: Sequence[Mapping], stem: str) -> str:
+    return data_link("Rows (CSV)", f"{stem}.csv", "text/csv", table(rows))
+
+
+def settings_link(settings: Mapping, stem: str) -> str:
+    data = json.dumps(settings, indent=2).encode()
+    return data_link("Settings (JSON)", f"{stem}.json", "application/json", data)

@@ -1,0 +1,280 @@
+"""The experiments as scripts ask for them: arguments as text or JSON in, updates and reports out.
+
+Each takes the arguments that `g2pdiff.arguments` lists under its name, and checks them where it is made. The
+command line and the endpoints run them alike: `start`, then a `report` of the rows that have come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from zipfile import ZipFile
+
+from g2pdiff.arguments import BATCH, COMPARE, LATITUDE_SWEEP, MUTATIONS, Verb
+from g2pdiff.batch import BatchRow, Record, archive, batch, file_name, read_records
+from g2pdiff.checks import check_number, check_scale, check_seed
+from g2pdiff.environment import check_locality
+from g2pdiff.errors import InputError
+from g2pdiff.experiments import (
+    LATITUDES,
+    LONGITUDES,
+    MAXIMUM_PICTURES,
+    RATES,
+    MutationRow,
+    PairRow,
+    SweepRow,
+    Update,
+    check_rates,
+    compare,
+    mutations,
+    sweep,
+)
+from g2pdiff.pipeline import G2PDiffusionPipeline
+from g2pdiff.report import Report, comparison_report, mutation_report, number, sweep_report
+from g2pdiff.request import Request, as_list, check_denoising, text_of
+
+
+def check_count(field: str, count: object) -> int:
+    """How many pictures of a kind. Raises `InputError(field)`."""
+    return int(check_number(field, count, 1, MAXIMUM_PICTURES, whole=True))
+
+
+def _settings(verb: Verb, values: Mapping) -> dict:
+    """The values of a verb's arguments, which ask for the same again."""
+    return {argument.name: values[argument.name] for argument in verb.arguments}
+
+
+class MutationSeries:
+    """`mutations`: ever more mutated barcodes from the same noise."""
+
+    verb = MUTATIONS
+
+    def __init__(self, rates: object = None, replicates: object = 4, **values):
+        self.request = Request.check(**values)
+        self.rates = check_rates(as_list("rates", rates) or RATES)
+        self.replicates = check_count("replicates", replicates)
+        own = {"rates": list(self.rates), "replicates": self.replicates}
+        self.settings = _settings(self.verb, self.request.settings | own)
+        self.notes = self.request.notes
+
+    def start(
+        self, pipe: G2PDiffusionPipeline, turn: AbstractContextManager | None = None
+    ) -> Iterator[Update]:
+        request = self.request
+        return mutations(
+            pipe,
+            request.edited,
+            request.latitude,
+            request.longitude,
+            rates=self.rates,
+            replicates=self.replicates,
+            model=request.model,
+            seed=request.seed,
+            denoising=request.denoising,
+            turn=turn,
+        )
+
+    def report(self, pipe: G2PDiffusionPipeline, rows: Sequence[MutationRow]) -> Report:
+        return mutation_report(rows, self.request.edited)
+
+
+class Sweep:
+    """`latitude`: one barcode along a meridian, or along a parallel as the null control."""
+
+    verb = LATITUDE_SWEEP
+
+    def __init__(
+        self,
+        latitude: object = None,
+        longitude: object = None,
+        along: object = "latitude",
+        degrees: object = None,
+        replicates: object = 2,
+        **values,
+    ):
+        place = {"latitude": latitude, "longitude": longitude}
+        along = text_of(along)
+        if along not in place:
+            raise InputError("along", f"Along must be latitude or longitude, not {along[:40]!r}.")
+        if place[along] is None:
+            place[along] = 0.0
+        self.request = Request.check(**place, **values)
+        given = as_list("degrees", degrees) or (LATITUDES if along == "latitude" else LONGITUDES)
+        limit = 90 if along == "latitude" else 180
+        self.degrees = tuple(
+            dict.fromkeys(check_number("degrees", degree, -limit, limit, "degrees") for degree in given)
+        )
+        self.along, self.replicates = along, check_count("replicates", replicates)
+        own = {"along": along, "degrees": list(self.degrees), "replicates": self.replicates}
+        self.settings = _settings(self.verb, self.request.settings | own)
+        self.notes = self.request.notes
+
+    def start(
+        self, pipe: G2PDiffusionPipeline, turn: AbstractContextManager | None = None
+    ) -> Iterator[Update]:
+        request = self.request
+        return sweep(
+            pipe,
+            request.barcode,
+            request.latitude,
+            request.longitude,
+            along=self.along,
+            degrees=self.degrees,
+            replicates=self.replicates,
+            seed=request.seed,
+            denoising=request.denoising,
+            turn=turn,
+        )
+
+    def report(self, pipe: G2PDiffusionPipeline, rows: Sequence[SweepRow]) -> Report:
+        return sweep_report(rows, planted=pipe.config.truth == "simulated")
+
+
+class Comparison:
+    """`compare`: a barcode at a place, and the same with something changed, from the same noises."""
+
+    verb = COMPARE
+
+    def __init__(
+        self,
+        barcode: object,
+        latitude: object,
+        longitude: object,
+        guidance_scale: object = None,
+        alignment_scale: object = None,
+        other_barcode: object = "",
+        other_latitude: object = None,
+        other_longitude: object = None,
+        other_guidance_scale: object = None,
+        other_alignment_scale: object = None,
+        pairs: object = 6,
+        **values,
+    ):
+        first = {
+            "barcode": barcode,
+            "latitude": latitude,
+            "longitude": longitude,
+            "guidance_scale": guidance_scale,
+            "alignment_scale": alignment_scale,
+        }
+        changed = {}
+        if text_of(other_barcode).strip():
+            changed["barcode"] = other_barcode
+        for name, value, limits in (("latitude", other_latitude, 90), ("longitude", other_longitude, 180)):
+            if value is not None:
+                changed[name] = check_number(f"other_{name}", value, -limits, limits, "degrees")
+        for name, value in (
+            ("guidance_scale", other_guidance_scale),
+            ("alignment_scale", other_alignment_scale),
+        ):
+            if value is not None:
+                changed[name] = check_scale(f"other_{name}", value)
+        steps_and_seed = {name: values[name] for name in ("seed", "steps") if name in values}
+        self.first = Request.check(**first, **steps_and_seed)
+        self.second = Request.check(**first | changed, **values)
+        if self.first.variant == self.second.variant:
+            raise InputError(
+                "compare",
+                "Both sides are the same: change the second one's barcode, place, mutations or scales.",
+            )
+        self.pairs = check_count("pairs", pairs)
+        own = {name: self.first.settings[name] for name in first}
+        own |= {f"other_{name}": self.second.settings[name] for name in first}
+        self.settings = _settings(self.verb, self.second.settings | own | {"pairs": self.pairs})
+        self.notes = list(dict.fromkeys(self.first.notes + self.second.notes))
+
+    def start(
+        self, pipe: G2PDiffusionPipeline, turn: AbstractContextManager | None = None
+    ) -> Iterator[Update]:
+        first, second = self.first.variant, self.second.variant
+        return compare(pipe, first, second, pairs=self.pairs, seed=self.first.seed, turn=turn)
+
+    def report(self, pipe: G2PDiffusionPipeline, rows: Sequence[PairRow]) -> Report:
+        return comparison_report(rows)
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """A batch as far as it has come.
+
+    Attributes:
+        rows: one dict a record, drawn or not.
+        summary: how many `records` there are, and how many were `drawn` and were `unreadable`.
+        archive: ZIP of the pictures and the table.
+    """
+
+    rows: list[dict]
+    summary: dict
+    archive: bytes
+
+    def save(self, folder: Path) -> None:
+        """Write the pictures and `results.csv`."""
+        with ZipFile(BytesIO(self.archive)) as file:
+            file.extractall(folder)
+
+
+class Batch:
+    """`batch`: every record of a FASTA text, from the same noise."""
+
+    verb = BATCH
+
+    def __init__(
+        self,
+        fasta: object,
+        latitude: object,
+        longitude: object,
+        seed: object = 0,
+        steps: object = None,
+        guidance_scale: object = None,
+        alignment_scale: object = None,
+    ):
+        fasta = text_of(fasta)
+        latitude, longitude = check_locality(latitude, longitude)
+        self.seed = check_seed(seed)
+        self.denoising = check_denoising(steps, guidance_scale, alignment_scale)
+        self.records = read_records(fasta, latitude, longitude)
+        self.settings = {
+            "fasta": fasta,
+            "latitude": latitude,
+            "longitude": longitude,
+            "seed": self.seed,
+            "steps": self.denoising.steps,
+            "guidance_scale": self.denoising.guidance_scale,
+            "alignment_scale": self.denoising.alignment_scale,
+        }
+        self.notes = []  # every record has its own
+
+    def start(
+        self, pipe: G2PDiffusionPipeline, turn: AbstractContextManager | None = None
+    ) -> Iterator[Update]:
+        return batch(pipe, self.records, self.seed, self.denoising, turn)
+
+    def report(self, pipe: G2PDiffusionPipeline, rows: Sequence[BatchRow]) -> BatchReport:
+        drawn = {row.index: row for row in rows}
+        unreadable = sum(record.barcode is None for record in self.records)
+        return BatchReport(
+            [_record_row(record, drawn.get(record.index)) for record in self.records],
+            {"records": len(self.records), "drawn": len(rows), "unreadable": unreadable},
+            archive(rows, self.records),
+        )
+
+
+def _record_row(record: Record, row: BatchRow | None) -> dict:
+    barcode = record.barcode
+    return {
+        "index": record.index,
+        "name": record.name,
+        "latitude": record.latitude,
+        "longitude": record.longitude,
+        "clibd_score": row and number(row.clibd_score),
+        "body_length": row and number(row.body_length),
+        "file": row and file_name(record),
+        "notes": [*record.notes, *(barcode.notes + barcode.warnings if barcode else ())],
+        "error": record.error,
+    }
+
+
+EXPERIMENTS = {kind.verb.name: kind for kind in (MutationSeries, Sweep, Comparison, Batch)}
