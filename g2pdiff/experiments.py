@@ -27,6 +27,7 @@ from g2pdiff.genotype import Barcode
 from g2pdiff.morphometrics import appearance_drift, body_length
 from g2pdiff.mutation import UNIFORM, MutationModel, mutate
 from g2pdiff.pipeline import G2PDiffusionPipeline
+from g2pdiff.request import Denoising, Variant
 from g2pdiff.simulation import Simulator
 from g2pdiff.simulation.traits import PLANTED_SLOPE
 from g2pdiff.statistics import Estimate, mean_interval, relative_slope
@@ -47,15 +48,6 @@ class Specimen:
     latitude: float
     longitude: float
     seed: int
-
-
-@dataclass(frozen=True)
-class Denoising:
-    """How pictures are drawn; None stands for the checkpoint's default."""
-
-    steps: int | None = None
-    guidance_scale: float | None = None
-    alignment_scale: float | None = None
 
 
 DEFAULT = Denoising()
@@ -448,16 +440,6 @@ def _verdict(along: str, slope: Estimate) -> str:
 
 
 # Paired runs
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One side of a comparison."""
-
-    barcode: Barcode
-    latitude: float
-    longitude: float
-    denoising: Denoising = DEFAULT
 
 
 @dataclass(frozen=True)

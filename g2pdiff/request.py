@@ -10,9 +10,27 @@ from functools import partial
 from g2pdiff.checks import check_rate, check_scale, check_seed, check_steps
 from g2pdiff.environment import check_locality
 from g2pdiff.errors import InputError
-from g2pdiff.experiments import Denoising, Variant
 from g2pdiff.genotype import Barcode
 from g2pdiff.mutation import MutationModel, edit, mutate, parse_ratio, parse_region
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """How pictures are drawn; None stands for the checkpoint's default."""
+
+    steps: int | None = None
+    guidance_scale: float | None = None
+    alignment_scale: float | None = None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One side of a comparison."""
+
+    barcode: Barcode
+    latitude: float
+    longitude: float
+    denoising: Denoising = Denoising()
 
 
 @dataclass(frozen=True)
@@ -55,12 +73,7 @@ class Request:
         given = Barcode.parse(text_of(barcode))
         latitude, longitude = check_locality(latitude, longitude)
         seed, rate = check_seed(seed), check_rate("mutation_rate", mutation_rate)
-        model = MutationModel(
-            text_of(kind),
-            parse_ratio(transition_transversion_ratio),
-            bool(no_new_stops),
-            parse_region(text_of(region)),
-        )
+        model = mutation_model(kind, transition_transversion_ratio, no_new_stops, region)
         edits = text_of(edits)
         edited = edit(given, edits)
         denoising = check_denoising(steps, guidance_scale, alignment_scale)
@@ -95,6 +108,16 @@ class Request:
             "region": "{}-{}".format(*self.model.region) if self.model.region else "",
             "edits": self.edits,
         }
+
+
+def mutation_model(kind, transition_transversion_ratio, no_new_stops, region) -> MutationModel:
+    """The mutation model of four values as text or as JSON. Raises `InputError`."""
+    return MutationModel(
+        text_of(kind),
+        parse_ratio(transition_transversion_ratio),
+        bool(no_new_stops),
+        parse_region(text_of(region)),
+    )
 
 
 def check_denoising(steps: object, guidance_scale: object, alignment_scale: object) -> Denoising:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from g2pdiff.checks import check_scale, check_seed, check_steps
+from g2pdiff.checks import check_seed
 from g2pdiff.errors import InputError
+from g2pdiff.request import Denoising, check_denoising
 from g2pdiff.ui import link, messages
 from g2pdiff.ui.downloads import data_link, settings_link
 from g2pdiff.ui.examples import examples
@@ -20,20 +20,39 @@ from g2pdiff.ui.form import QUIET
 from g2pdiff.ui.messages import html, note, notes
 from g2pdiff.ui.model import EXPERIMENT_QUEUE, TURN, threshold
 from g2pdiff.ui.pictures import pil, thumbnail
-from g2pdiff.ui.run import given_or_default
 from g2pdiff.ui.tab import Clock, RunTab
 
 if TYPE_CHECKING:
     from g2pdiff.batch import BatchRow, Record
 
-FILE_LIMIT = 1_000_000  # bytes of an uploaded file
+FILE_LIMIT = 1_000_000  # bytes of a file
 LINK_LIMIT = 4_000  # characters of the FASTA text that a link still holds
 ERRORS_SHOWN = 3  # unreadable records that the read-out names
-SUFFIXES = [".fasta", ".fa", ".txt"]
-
 NOTE = """<p class="note">Draws every record of a FASTA text, all from the same noise. Place, seed and
 settings are the form's; a header may name a place of its own, as <code>&gt;moth 1 lat=56.6 lon=11.3</code>
 does. The form's barcode and mutations do not count here.</p>"""
+
+# A file is read in the browser: what is wrong with it is said at once, and no copy stays on the server.
+FILE = '<label>Open a FASTA file<input type="file" accept=".fasta,.fa,.txt"></label>'
+READ_FILE = """
+element.addEventListener('change', async event => {
+  const [file] = event.target.files;
+  if (!file) return;
+  let text = null, wrong = '';
+  if (file.size > LIMIT) {
+    wrong = `The file has ${file.size.toLocaleString('en')} bytes: split it into files of up to ` +
+      `${LIMIT.toLocaleString('en')}.`;
+  } else {
+    try { text = new TextDecoder('utf-8', {fatal: true}).decode(await file.arrayBuffer()); }
+    catch { wrong = 'The file is not plain text in UTF-8: save it as a FASTA text file.'; }
+  }
+  event.target.value = '';  // so that the same file can be opened again
+  props.value = {text, wrong};
+  trigger('input');
+});
+""".replace("LIMIT", str(FILE_LIMIT))
+TAKE_FILE = """({text, wrong}, before) =>
+  wrong ? [before, `<p class="note error">${wrong}</p>`] : [text, '']"""
 
 
 @dataclass
@@ -44,9 +63,7 @@ class Work:
     latitude: float
     longitude: float
     seed: int
-    steps: int | None  # None stands for the checkpoint's default, likewise the next two
-    guidance_scale: float | None
-    alignment_scale: float | None
+    denoising: Denoising
     rows: list[BatchRow] = field(default_factory=list)
     cards: dict[int, str] = field(default_factory=dict)  # of the finished records, by their index
 
@@ -70,9 +87,7 @@ class Work:
             "latitude": self.latitude,
             "longitude": self.longitude,
             "seed": self.seed,
-            "steps": self.steps,
-            "guidance_scale": self.guidance_scale,
-            "alignment_scale": self.alignment_scale,
+            **asdict(self.denoising),
         }
 
     def add(self, rows: Sequence[BatchRow]) -> None:
@@ -128,11 +143,11 @@ class Batch(RunTab):
             elem_classes="fasta",
         )
         with gr.Row(elem_classes="batch-file"):
-            upload = gr.UploadButton(
-                "Upload a FASTA file", file_types=SUFFIXES, size="sm", elem_id="batch-upload"
+            opened = gr.HTML(
+                html_template=FILE, js_on_load=READ_FILE, apply_default_css=False, elem_id="batch-open"
             )
             remarks = html(elem_id="batch-note")
-        upload.upload(read_file, upload, [text, remarks], **QUIET)
+        opened.input(None, [opened, text], [text, remarks], js=TAKE_FILE)
         text.change(read_out, text, remarks, trigger_mode="always_last", **QUIET)
         self.fields = {"fasta": text}
 
@@ -145,27 +160,20 @@ class Batch(RunTab):
 
         values = dict(zip(link.FORM, form, strict=True))
         records = read_records(fasta, values["latitude"], values["longitude"])
-        scales = {
-            name: given_or_default(lambda value, name=name: check_scale(name, value), values[name])
-            for name in ("guidance_scale", "alignment_scale")
-        }
         return Work(
             records=records,
             latitude=values["latitude"],
             longitude=values["longitude"],
             seed=check_seed(values["seed"]),
-            steps=given_or_default(check_steps, values["steps"]),
-            **scales,
+            denoising=check_denoising(values["steps"], values["guidance_scale"], values["alignment_scale"]),
         )
 
     def stream(self, work: Work, pipe) -> Iterator[dict]:
         from g2pdiff.batch import batch
-        from g2pdiff.experiments import Denoising
 
         clock = Clock()
         yield {self.kept: work, self.grid: work.grid}
-        denoising = Denoising(work.steps, work.guidance_scale, work.alignment_scale)
-        with closing(batch(pipe, work.records, work.seed, denoising, TURN)) as updates:
+        with closing(batch(pipe, work.records, work.seed, work.denoising, TURN)) as updates:
             for update in updates:
                 work.add(update.rows)
                 if update.rows:
@@ -239,19 +247,6 @@ def remarks(record: Record) -> str:
         else ""
     )
     return notes(record.barcode.warnings, "warning") + folded
-
-
-def read_file(path: str) -> tuple:
-    """The text of an uploaded file for the box, and what is wrong with it where it cannot be used."""
-    data = Path(path).read_bytes()
-    if len(data) > FILE_LIMIT:
-        return gr.skip(), note(
-            f"The file has {len(data):,} bytes: split it into files of at most {FILE_LIMIT:,}.", "error"
-        )
-    try:
-        return data.decode("utf-8-sig"), ""
-    except UnicodeDecodeError:
-        return gr.skip(), note("The file is not plain text in UTF-8: save it as a FASTA text file.", "error")
 
 
 def read_out(text: str) -> str:

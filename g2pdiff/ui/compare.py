@@ -114,10 +114,9 @@ class Comparison:
     @property
     def variants(self) -> tuple[Variant, Variant]:
         """Both sides. What is off, unmutated or here comes first."""
-        from g2pdiff.experiments import Variant
 
         run = self.run
-        side = Variant(run.barcode, run.latitude, run.longitude, run.denoising)
+        side = run.variant
         if self.change == "alignment":
             return replace(side, denoising=replace(run.denoising, alignment_scale=0.0)), side
         if self.change == "guidance":
@@ -132,9 +131,9 @@ class Comparison:
         """What the sides are called, once the checkpoint's defaults are known."""
         run = self.run
         if self.change == "alignment":
-            return "Alignment off", f"Alignment on ({run.alignment_scale:g})"
+            return "Alignment off", f"Alignment on ({run.denoising.alignment_scale:g})"
         if self.change == "guidance":
-            return "Guidance off", f"Guidance on ({run.guidance_scale:g})"
+            return "Guidance off", f"Guidance on ({run.denoising.guidance_scale:g})"
         if self.change == "mutant":
             return "Wild type", "Mutant"
         return place_name(run.latitude, run.longitude), place_name(*self.other_place)

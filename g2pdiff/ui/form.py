@@ -8,13 +8,14 @@ from g2pdiff.checks import check_scale, check_seed, check_steps
 from g2pdiff.environment import check_locality
 from g2pdiff.errors import InputError
 from g2pdiff.genotype import Barcode
-from g2pdiff.mutation import KINDS
+from g2pdiff.mutation import KINDS, edit, mutate
+from g2pdiff.request import mutation_model
 from g2pdiff.ui import link
 from g2pdiff.ui.examples import choices, examples, name_of
 from g2pdiff.ui.map import locality_map
 from g2pdiff.ui.messages import complaint, html, note
 from g2pdiff.ui.readout import mutation_readout, readout
-from g2pdiff.ui.run import Run, mutant, mutation_model
+from g2pdiff.ui.run import Run
 
 TEXT_LIMIT = 20_000  # characters in the barcode box, so that the link stays within what servers accept
 EDITS_LIMIT = 2_000  # characters of typed edits
@@ -174,8 +175,8 @@ class Form:
 
 def as_run(fields) -> Run:
     """The values of `Form.fields` as a checked `Run`."""
-    barcode, latitude, longitude, mutation, *others = fields
-    return Run.check(barcode, latitude, longitude, mutation / 100, *others)
+    values = dict(zip(link.FORM, fields, strict=True))
+    return Run.check(**values | {"mutation_rate": values["mutation_rate"] / 100})
 
 
 def pick(name: str):
@@ -209,12 +210,11 @@ def read_out(values: dict) -> tuple[str, str]:
     except InputError as error:
         return note(str(error), "error"), ""
     try:
-        mutated = mutant(
-            given,
+        mutated = mutate(
+            edit(given, values["edits"]),
             values["mutation_rate"] / 100,
             values["seed"],
             mutation_model(*(values[name] for name in MODEL)),
-            values["edits"],
         )
     except InputError as error:
         # A bad seed is complained of beside the seed.

@@ -14,13 +14,14 @@ from PIL import Image
 
 from g2pdiff.checks import check_number, check_seed
 from g2pdiff.errors import InputError
+from g2pdiff.sheet import contact_sheet
 from g2pdiff.ui import messages
 from g2pdiff.ui.downloads import data_link, gif, picture_link, settings_link, table_link
 from g2pdiff.ui.form import SHOW_PLACE, as_run
 from g2pdiff.ui.live_chart import live_chart
 from g2pdiff.ui.messages import html
 from g2pdiff.ui.model import EXPERIMENT_QUEUE, TURN
-from g2pdiff.ui.pictures import contact_sheet, pil, thumbnail
+from g2pdiff.ui.pictures import pil, thumbnail
 from g2pdiff.ui.run import Run
 from g2pdiff.ui.tab import Clock, RunTab
 

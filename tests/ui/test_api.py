@@ -1,6 +1,8 @@
 """The endpoints for scripts, over HTTP, on a tiny real pipeline."""
 
+import re
 import time
+from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
@@ -208,3 +210,14 @@ def test_two_visitors_take_turns(app, client):
 def test_a_missing_checkpoint_is_said_in_one_sentence(serve, tmp_path):
     with pytest.raises(Exception, match="model_index.json"):
         generate(Client(serve(tmp_path), verbose=False))
+
+
+def test_the_readmes_client_runs_as_it_stands(app, tmp_path, monkeypatch, capsys):
+    readme = Path("README.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(from gradio_client.*?)```", readme, re.DOTALL)
+    (tmp_path / "barcode.fasta").write_text(f">moth\n{BARCODE}\n")
+    monkeypatch.chdir(tmp_path)
+    exec(program.replace("http://127.0.0.1:7860/", app).replace("http://127.0.0.1:7860", app), {})
+    printed = capsys.readouterr().out
+    assert "95 % interval" in printed or "Too few places" in printed
+    assert ".zip" in printed

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from g2pdiff.batch import BatchRow, read_records
+from g2pdiff.request import Denoising
 from g2pdiff.ui.batch import (
     FILE_LIMIT,
     Work,
     card,
     check_fasta,
     downloads,
-    read_file,
     read_out,
     sample,
     verdict,
@@ -29,7 +29,7 @@ FASTA = f">moth 1 lat=-12.5 lon=100\n{BARCODE}\n>bad\nACGT\n>lower\n{BARCODE[160
 
 def work(scores=(0.5, 0.1)) -> Work:
     """A finished batch with these scores."""
-    made = Work(read_records(FASTA, 56.6, 11.3), 56.6, 11.3, 7, None, None, None)
+    made = Work(read_records(FASTA, 56.6, 11.3), 56.6, 11.3, 7, Denoising())
     readable = [record for record in made.records if record.barcode]
     made.add(
         [
@@ -56,16 +56,6 @@ def test_the_read_out_counts_records_and_names_the_bad_ones():
     assert "does not begin with a header" in read_out(BARCODE)
     assert "not part of the link" in read_out(f">good\n{BARCODE}\n" * 7)
     assert "&lt;img" in read_out(f"{FASTA}><img src=x>\nA") and "<img" not in read_out(f"{FASTA}><img>\nA")
-
-
-def test_a_file_is_read_as_utf_8_or_refused_in_a_sentence(tmp_path):
-    path = tmp_path / "moths.fasta"
-    path.write_bytes(b"\xef\xbb\xbf>caf\xc3\xa9\n" + BARCODE.encode())
-    assert read_file(path) == (f">café\n{BARCODE}", "")
-    path.write_bytes(b">caf\xe9\nACGT")
-    assert "not plain text in UTF-8" in read_file(path)[1]
-    path.write_bytes(b"A" * (FILE_LIMIT + 1))
-    assert "1,000,001 bytes" in read_file(path)[1]
 
 
 def test_a_card_says_what_is_known_of_a_record():
@@ -126,13 +116,23 @@ def test_a_batch_with_a_bad_record_comes_back_as_a_zip(app, visit, tmp_path):
 
 def test_a_file_fills_the_box_and_a_bad_one_leaves_it(app, visit):
     page = visit(app + "?tab=batch", width=390, height=844, has_touch=True, is_mobile=True)
-    file = {"name": "moths.fa", "mimeType": "text/plain"}
-    page.set_input_files("#batch-tab input[type=file]", file | {"buffer": FASTA.encode()})
-    wait(page, "#batch-note", "3 records, 2 readable")
-    assert page.input_value("#batch-fasta textarea") == FASTA
-    page.set_input_files("#batch-tab input[type=file]", file | {"buffer": b">caf\xe9\nACGT"})
-    wait(page, "#batch-note", "not plain text in UTF-8")
-    assert page.input_value("#batch-fasta textarea") == FASTA
+
+    def open_file(content: bytes):
+        file = {"name": "moths.fa", "mimeType": "text/plain", "buffer": content}
+        page.set_input_files("#batch-open input", file)
+
+    open_file(b"\xef\xbb\xbf" + FASTA.replace("bad", "caf\xe9").encode())
+    wait(page, "#batch-note", "Record 2 (caf\xe9)")
+    assert page.input_value("#batch-fasta textarea") == FASTA.replace("bad", "caf\xe9")
+    for content, sentence in (
+        (b">caf\xe9\nACGT", "not plain text in UTF-8"),
+        (b"A" * (FILE_LIMIT + 1), "The file has 1,000,001 bytes"),
+    ):
+        open_file(content)
+        wait(page, "#batch-note", sentence)
+        assert page.input_value("#batch-fasta textarea") == FASTA.replace("bad", "caf\xe9")
+    open_file(FASTA.encode())
+    wait(page, "#batch-note", "Record 2 (bad)")
     assert overflow(page) <= 0
 
 

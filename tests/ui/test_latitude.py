@@ -27,7 +27,7 @@ from tests.ui.test_browser import boxes, number, overflow, pin, wait
 
 FORM = [BARCODE, 56.6, 11.3, 0, "uniform", None, False, "", "", 3, 2, None, None]
 SHORT = "?tab=latitude&places=5&steps=1"
-LONG = "?tab=latitude&places=33&pictures_per_place=6&steps=100"
+LONG = "?tab=latitude&places=33&pictures_per_place=6&steps=30"
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +257,7 @@ def wait_for_pin(page, there):
 
 
 def test_a_run_fills_the_film_and_brings_the_pin_back(app, visit):
-    page = visit(app + "?tab=latitude&places=9&steps=60")
+    page = visit(app + "?tab=latitude&places=9&steps=20")
     home = pin(page)
     page.click("#latitude-run")
     wait_for_pin(page, lambda latitude: latitude < -50)
