@@ -36,12 +36,12 @@ does. The form's barcode and mutations do not count here.</p>"""
 FILE = '<label>Open a FASTA file<input type="file" accept=".fasta,.fa,.txt"></label>'
 READ_FILE = """
 element.addEventListener('change', async event => {
-  const [file] = event.target.files;
+  const [file] = event.target.files, limit = LIMIT;
   if (!file) return;
   let text = null, wrong = '';
-  if (file.size > LIMIT) {
+  if (file.size > limit) {
     wrong = `The file has ${file.size.toLocaleString('en')} bytes: split it into files of up to ` +
-      `${LIMIT.toLocaleString('en')}.`;
+      `${limit.toLocaleString('en')}.`;
   } else {
     try { text = new TextDecoder('utf-8', {fatal: true}).decode(await file.arrayBuffer()); }
     catch { wrong = 'The file is not plain text in UTF-8: save it as a FASTA text file.'; }

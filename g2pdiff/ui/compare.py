@@ -179,7 +179,7 @@ class Comparison:
             for name in ("steps", "guidance_scale", "alignment_scale")
             if self.run.settings[name] is None
         }
-        self.run = replace(self.run, **defaults)
+        self.run = replace(self.run, denoising=replace(self.run.denoising, **defaults))
         self.check()
         if self.change == "alignment" and pipe.aligner is None:
             raise InputError("change", "This checkpoint has no aligner: compare something else.")

@@ -302,7 +302,7 @@ def cline_chart(rows: Sequence[SweepRow], along: str, degrees: Sequence[float], 
     figure = {
         "data": [],
         "layout": {
-            "margin": {"l": 58, "r": 14, "t": 12, "b": 40},
+            "margin": {"l": 58, "r": 72, "t": 12, "b": 40},
             "xaxis": {
                 "title": {"text": "distance from the equator" if equatorial else "longitude"},
                 "range": [first - margin, last + margin],
@@ -316,6 +316,8 @@ def cline_chart(rows: Sequence[SweepRow], along: str, degrees: Sequence[float], 
     if rows:
         _draw_points(figure, rows, equatorial, has_truth)
         _draw_lines(figure, rows, has_truth)
+        shown = [length for trace in figure["data"] for length in trace["y"]]
+        figure["layout"]["yaxis"]["range"] = [min(80, min(shown) - 5), max(120, max(shown) + 5)]
     return figure
 
 
@@ -335,8 +337,6 @@ def _draw_points(figure: dict, rows: Sequence[SweepRow], equatorial: bool, has_t
         _draw_group(figure, [point for point in points if point[0] < 0], "latitude", south)
         points = [point for point in points if point[0] >= 0]
     _draw_group(figure, points, rows[0].along, north)
-    shown = [length for trace in figure["data"] for length in trace["y"]]
-    figure["layout"]["yaxis"]["range"] = [min(80, min(shown) - 5), max(120, max(shown) + 5)]
 
 
 def _draw_group(figure: dict, points: list[tuple[float, float]], along: str, marker: dict) -> None:
@@ -376,16 +376,18 @@ def _draw_lines(figure: dict, rows: Sequence[SweepRow], has_truth: bool) -> None
         *figure["data"],
         {"x": x, "y": line(value), "mode": "lines", "line": {"width": 2.5}, "hoverinfo": "skip"},
     ]
-    labels = [(f"<b>measured {value:+.1f} % per 10°</b>", line(value)[1], None)]
+    labels = [(f"<b>measured<br>{value:+.1f} %</b>", line(value)[1], None)]
     if has_truth:
         dashed = {"width": 2, "dash": "dash", "color": TRUTH}
         figure["data"].append(
             {"x": x, "y": line(found.planted), "mode": "lines", "line": dashed, "hoverinfo": "skip"}
         )
-        labels.append((f"planted {found.planted:+g} %", line(found.planted)[1], TRUTH))
+        labels.append((f"planted<br>{found.planted:+g} %", line(found.planted)[1], TRUTH))
+    # Right of the plot: the label of the higher line stands above its end, the other one's below.
     labels.sort(key=lambda label: label[1])
     for (text, y, colour), anchor in zip(labels, ("top", "bottom")[-len(labels) :], strict=True):
-        label = {"text": text, "x": x[1], "y": y, "xanchor": "right", "yanchor": anchor, "showarrow": False}
+        label = {"text": text, "x": 1, "xref": "paper", "xanchor": "left", "y": y, "yanchor": anchor}
+        label |= {"align": "left", "showarrow": False}
         figure["layout"]["annotations"].append(label | ({"font": {"color": colour}} if colour else {}))
 
 

@@ -120,7 +120,7 @@ def test_a_bad_value_names_its_field(tab, field, values):
 def test_what_is_left_to_the_checkpoint_is_settled_before_sides_are_compared(tab):
     comparison = ask(tab, "guidance", guidance_scale=None, steps=None)
     comparison.settle(tiny_pipeline())
-    assert comparison.run.guidance_scale == 2 and comparison.run.steps == 4
+    assert comparison.run.denoising.guidance_scale == 2 and comparison.run.denoising.steps == 4
     assert comparison.sides == ("Guidance off", "Guidance on (2)")
     with pytest.raises(InputError, match="would be equal"):
         ask(tab, "guidance", guidance_scale=None).settle(tiny_pipeline(default_guidance_scale=1.0))
@@ -272,7 +272,7 @@ def test_stop_keeps_the_pairs_that_are_done(app, visit):
     page.click("#compare-run")
     page.wait_for_function("document.querySelectorAll('#compare-pairs-grid img').length > 6")
     page.click("#compare-stop")
-    wait(page, "#compare-status", "of 80 pictures")
+    wait(page, "#compare-status", "Stopped after")
     wait(page, "#compare-reading", "The 95 % interval")
     page.wait_for_timeout(500)
     kept = int(re.search(r"after (\d+) of 80", page.inner_text("#compare-status"))[1])
