@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 NEIGHBOURS = 5
 CARD_SIZE = 128  # pixels of a reference picture
-SITE_TICKS = (1, 100, 200, 300, 400, 500, 600, SITES)
+SITE_TICKS = (1, 100, 200, 300, 400, 500, SITES)
 
 AMINO_ACIDS = protein_letters_1to3 | {"*": "stop codon", "X": "unknown"}
 TRANSITIONS = dict(zip("AGCT", "GATC", strict=True))

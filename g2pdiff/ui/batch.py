@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from g2pdiff.batch import BatchRow, Record
 
 FILE_LIMIT = 1_000_000  # bytes of a file
-LINK_LIMIT = 4_000  # characters of the FASTA text that a link still holds
 ERRORS_SHOWN = 3  # unreadable records that the read-out names
 NOTE = """<p class="note">Draws every record of a FASTA text, all from the same noise. Place, seed and
 settings are the form's; a header may name a place of its own, as <code>&gt;moth 1 lat=56.6 lon=11.3</code>
@@ -140,7 +139,6 @@ class Batch(RunTab):
             lines=5,
             max_lines=10,
             elem_id="batch-fasta",
-            elem_classes="fasta",
         )
         with gr.Row(elem_classes="batch-file"):
             opened = gr.HTML(
@@ -265,6 +263,8 @@ def read_out(text: str) -> str:
     )
     if len(unread) > ERRORS_SHOWN:
         said += note(f"{len(unread) - ERRORS_SHOWN} more cannot be read.", "warning")
-    if len(text) > LINK_LIMIT:
-        said += note(f"With more than {LINK_LIMIT:,} characters the text is not part of the link: keep it.")
+    if len(text) > link.LONGEST_FASTA:
+        said += note(
+            f"With more than {link.LONGEST_FASTA:,} characters the text is not part of the link: keep it."
+        )
     return said

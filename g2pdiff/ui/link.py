@@ -10,6 +10,7 @@ from g2pdiff.genotype import Barcode
 from g2pdiff.mutation import MutationModel, parse_ratio, parse_region
 
 MAX_MUTATION = 50  # per cent, the end of the form's slider
+LONGEST_FASTA = 4_000  # characters of a batch that a link holds: servers refuse links of tens of thousands
 
 
 def check_text(barcode: str) -> str:
@@ -48,6 +49,7 @@ _WRITE = """(...values) => {
   if (TAB !== 'explore') query.set('tab', TAB);
   NAMES.forEach((name, i) => {
     const value = name === 'mutation_rate' ? values[i] / 100 : values[i];
+    if (name === 'fasta' && value?.length > LONGEST_FASTA) return;
     if (![null, undefined, '', false].includes(value)) query.set(name, value);
   });
   history.replaceState(null, '', '?' + query);
@@ -58,7 +60,8 @@ _WRITE = """(...values) => {
 
 def writer(tab: str, names: Sequence[str]) -> str:
     """JavaScript that writes a view's link, a function of the values that `names` names, in their order."""
-    return _WRITE.replace("NAMES", json.dumps(list(names))).replace("TAB", json.dumps(tab))
+    script = _WRITE.replace("LONGEST_FASTA", str(LONGEST_FASTA))
+    return script.replace("NAMES", json.dumps(list(names))).replace("TAB", json.dumps(tab))
 
 
 def read(query: Mapping[str, str], checks: Mapping[str, Callable] = FORM) -> tuple[dict, list[str]]:

@@ -92,7 +92,8 @@ class RunTab:
                     self.copy = gr.Button(
                         "Copy link to this view", size="sm", elem_id=f"{self.name}-copy", elem_classes="copy"
                     )
-        self.kept = gr.State(time_to_live=SESSION_SECONDS)
+            # Inside the tab: whatever stands beside it, Gradio counts as another tab.
+            self.kept = gr.State(time_to_live=SESSION_SECONDS)
         self._connect()
 
     def build_controls(self) -> None:

@@ -34,7 +34,7 @@ from tests.ui.test_browser import boxes, number, overflow, wait
 
 FORM = [BARCODE, 56.6, 11.3, 0, "uniform", None, False, "", "", 3, 2, 2.0, 1.0]
 SHORT = "?tab=compare&pairs=2&steps=1"
-LONG = "?tab=compare&pairs=40&steps=30"
+LONG = "?tab=compare&pairs=40&steps=100"
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +274,8 @@ def test_stop_keeps_the_pairs_that_are_done(app, visit):
     page.click("#compare-stop")
     wait(page, "#compare-status", "Stopped after")
     wait(page, "#compare-reading", "The 95 % interval")
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(500)  # what was on its way to the page when it was stopped
+    wait(page, "#compare-status", "Stopped after")
     kept = int(re.search(r"after (\d+) of 80", page.inner_text("#compare-status"))[1])
     assert page.locator("#compare-pairs-grid img").count() == kept / 2 * 3
     assert page.locator("#compare-download a").count() == 3
