@@ -409,7 +409,8 @@ def cline(rows: Sequence[SweepRow], planted: bool) -> Cline | None:
     lengths = relative_lengths(rows)
     if len(set(tens)) < 3 or not lengths.any():
         return None
-    slope = relative_slope(lengths, tens)
+    # Rounded, lest the last bits of equal lengths be read as growth.
+    slope = Estimate(*(round(end, 6) + 0.0 for end in relative_slope(lengths, tens)))
     truth = (100 * PLANTED_SLOPE if along == "latitude" else 0.0) if planted else None
     return Cline(along, slope, truth, _verdict(along, slope))
 

@@ -198,6 +198,13 @@ def test_the_null_control_tells_pass_from_fail():
     assert "failed" in failed.verdict and failed.planted == 0
 
 
+@pytest.mark.parametrize("length", [0.1, 0.3, 0.7])
+def test_equal_lengths_are_no_growth(length):
+    for along, says in (("latitude", "does not show"), ("longitude", "passed")):
+        found = cline(swept(lambda d, r: length, along, replicates=3), planted=True)
+        assert says in found.verdict and "-0.0" not in found.verdict
+
+
 def test_two_places_make_no_slope():
     assert cline([row for row in swept(lambda d, r: 0.5) if abs(row.degrees) == 80], planted=True) is None
     assert cline([], planted=False) is None

@@ -13,9 +13,12 @@ from g2pdiff.ui.theme import ASSETS
 from tests.ui.chromium import CHROMIUM, FLAGS
 
 RUN_SECONDS = 600
-VIEWS = {
-    "explore_light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
-    "explore_dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
+DESKTOP = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
+VIEWS = {  # by tab and look
+    "explore_light": DESKTOP,
+    "mutations_light": DESKTOP,
+    "latitude_light": DESKTOP,
+    "explore_dark": DESKTOP | {"color_scheme": "dark"},
     "explore_phone": {
         "viewport": {"width": 390, "height": 844},
         "device_scale_factor": 2,
@@ -25,14 +28,17 @@ VIEWS = {
 }
 
 
-def run_to_the_end(page: Page) -> None:
+def run_to_the_end(page: Page, tab: str) -> None:
     page.wait_for_selector("#readout .stripes")
     page.frame_locator("#map iframe").locator(".leaflet-container").wait_for()
-    page.click("#explore-run")
+    page.click(f"#{tab}-run:not([disabled])")
     page.wait_for_function(
-        "document.querySelector('#explore-status').innerText.includes('Done')", timeout=1000 * RUN_SECONDS
+        "tab => document.getElementById(`${tab}-status`).innerText.includes('Done')",
+        arg=tab,
+        timeout=1000 * RUN_SECONDS,
     )
-    page.wait_for_selector("#truth img")
+    if tab == "explore":
+        page.wait_for_selector("#truth img")
     page.mouse.move(0, 0)
     page.wait_for_timeout(1000)  # for the last strokes of the chart and the progress bar
 
@@ -49,10 +55,11 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for name, options in VIEWS.items():
             page = browser.new_context(**options).new_page()
-            page.goto(f"{app.local_url}?{arguments.link.lstrip('?')}")
-            run_to_the_end(page)
+            tab = name.split("_")[0]
+            page.goto(f"{app.local_url}?tab={tab}&{arguments.link.lstrip('?')}")
+            run_to_the_end(page, tab)
             page.evaluate("if (innerWidth > 760) scrollTo(0, 0)")
-            page.screenshot(path=arguments.out / f"{name}.png")
+            page.screenshot(path=arguments.out / f"{name}.png", full_page=tab != "explore")
             print(arguments.out / f"{name}.png")
         browser.close()
     app.close()

@@ -142,6 +142,7 @@ def test_stop_keeps_what_is_done(app, visit):
     wait(page, "#batch-note", "not part of the link")
     page.click("#batch-run")
     page.wait_for_selector(".batch-records img")
+    assert "tab=batch" in page.url and "fasta=" not in page.url
     page.click("#batch-stop")
     wait(page, "#batch-status", "Stopped after")
     done = int(re.search(r"after (\d+) of 40 pictures", page.inner_text("#batch-status"))[1])
