@@ -71,7 +71,7 @@ def visit(chromium):
         page.on("request", away)
         page.on("pageerror", lambda error: seen.errors.append(str(error)))
         page.goto(url)
-        page.frame_locator("#map iframe").locator(".leaflet-container").wait_for()
+        page.frame_locator("#map iframe").locator(".leaflet-container").wait_for(state="attached")
         page.wait_for_function("document.querySelector('#chart .main-svg')")
         page.wait_for_function("document.querySelector('#readout .stripes, #readout .note')")
         page.wait_for_selector("#explore-run:not([disabled])", state="attached")

@@ -261,7 +261,7 @@ def wait_for_pin(page, there):
 
 
 def test_a_run_fills_the_film_and_brings_the_pin_back(app, visit):
-    page = visit(app + "?tab=latitude&places=9&steps=20")
+    page = visit(app + "?tab=latitude&places=9&steps=200")  # long enough to see the pin on its way
     home = pin(page)
     page.click("#latitude-run")
     wait_for_pin(page, lambda latitude: latitude < -50)
@@ -281,7 +281,7 @@ def test_stop_keeps_what_is_done_and_says_what_can_be_said(app, visit):
     page.click("#latitude-run")
     page.wait_for_function("document.querySelectorAll('#latitude-film img').length > 6")
     page.click("#latitude-stop")
-    wait(page, "#latitude-status", "of 198 pictures")
+    wait(page, "#latitude-status", "Stopped after")
     page.wait_for_function("document.querySelector('#latitude-reading .verdict')")
     wait_for_pin(page, lambda latitude: latitude == home[0])
     kept = int(re.search(r"after (\d+) of 198", page.inner_text("#latitude-status"))[1])
