@@ -109,24 +109,16 @@ def generate(arguments: argparse.Namespace) -> dict:
 
     from g2pdiff.checkpoint import load_pipeline
 
-    pipeline, denoising = load_pipeline(arguments.checkpoint), request.denoising
+    pipeline = load_pipeline(arguments.checkpoint)
     started = time.perf_counter()
-    output = pipeline(
-        request.barcode,
-        request.latitude,
-        request.longitude,
-        seed=request.seed,
-        num_inference_steps=denoising.steps,
-        guidance_scale=denoising.guidance_scale,
-        alignment_scale=denoising.alignment_scale,
-    )
+    output = pipeline(**request.arguments)
     seconds = time.perf_counter() - started
     with writing(arguments.out):
         output.images[0].save(arguments.out)
     return {
         "clibd_score": output.clibd_scores and round(output.clibd_scores[0], 4),
         "seconds": round(seconds, 2),
-        "steps": denoising.steps or pipeline.config.default_steps,
+        "steps": request.denoising.steps or pipeline.config.default_steps,
         "checkpoint": str(pipeline.name_or_path),
         "out": str(arguments.out),
         "name": request.barcode.name,

@@ -86,6 +86,19 @@ class Request:
         return [*self.given.notes, *self.given.warnings]
 
     @property
+    def arguments(self) -> dict:
+        """What the pipeline's `stream` and `__call__` take."""
+        return {
+            "barcode": self.barcode,
+            "latitude": self.latitude,
+            "longitude": self.longitude,
+            "seed": self.seed,
+            "num_inference_steps": self.denoising.steps,
+            "guidance_scale": self.denoising.guidance_scale,
+            "alignment_scale": self.denoising.alignment_scale,
+        }
+
+    @property
     def variant(self) -> Variant:
         """One side of a comparison."""
         return Variant(self.barcode, self.latitude, self.longitude, self.denoising)

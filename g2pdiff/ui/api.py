@@ -50,16 +50,7 @@ def stream_generate(model: Future, **values) -> Iterator[tuple]:
 
     request = Request.check(**values)
     pipe, start = model.result(), time.monotonic()
-    stream = pipe.stream(
-        request.barcode,
-        request.latitude,
-        request.longitude,
-        seed=request.seed,
-        num_inference_steps=request.denoising.steps,
-        guidance_scale=request.denoising.guidance_scale,
-        alignment_scale=request.denoising.alignment_scale,
-    )
-    with TURN, closing(stream) as steps:
+    with TURN, closing(pipe.stream(**request.arguments)) as steps:
         for step in steps:
             report = {
                 "clibd_score": step.clibd_score,

@@ -150,7 +150,7 @@ class Bases(RunTab):
         findings, clock = Findings(run), Clock()
         empty = {part: "" for part in (self.picked, self.relatives, self.lookalikes)}
         yield empty | {self.kept: findings, self.strip: READY}
-        with TURN, closing(run.stream(pipe)) as steps:
+        with TURN, closing(pipe.stream(**run.arguments)) as steps:
             for step in steps:
                 findings.index, findings.total, findings.picture = step.index, step.total, step.image
                 if clock.due() or step.index == step.total:

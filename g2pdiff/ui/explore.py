@@ -78,7 +78,7 @@ class Explore(RunTab):
     def stream(self, run: Run, pipe) -> Iterator[dict]:
         progress, scores, clock = Progress(run), [], Clock()
         yield {self.truth: None, self.kept: progress}
-        with TURN, closing(run.stream(pipe)) as steps:
+        with TURN, closing(pipe.stream(**run.arguments)) as steps:
             for step in steps:
                 scores += step.clibd_scores or []
                 progress.total = step.total

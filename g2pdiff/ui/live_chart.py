@@ -74,28 +74,7 @@ def score_chart(scores: list[float], total: int, threshold: float | None) -> dic
     }
     layout = figure["layout"]
     if threshold is not None:
-        layout["shapes"].append(
-            {
-                "type": "line",
-                "xref": "paper",
-                "x0": 0,
-                "x1": 1,
-                "y0": threshold,
-                "y1": threshold,
-                "line": {"dash": "dash", "width": 1.5, "color": "#d97706"},
-            }
-        )
-        layout["annotations"].append(
-            {
-                "text": f"success threshold {threshold:.2f}",
-                "xref": "paper",
-                "x": 0.99,
-                "xanchor": "right",
-                "y": threshold,
-                "yanchor": "top",
-                "showarrow": False,
-            }
-        )
+        mark_threshold(layout, threshold, "top")
     if scores:
         layout["annotations"].append(
             {
@@ -107,3 +86,27 @@ def score_chart(scores: list[float], total: int, threshold: float | None) -> dic
             }
         )
     return figure
+
+
+def mark_threshold(layout: dict, threshold: float, anchor: str) -> None:
+    """Draw the success threshold across a chart of CLIBDScores.
+
+    Args:
+        layout: of the figure, with lists of `shapes` and `annotations`.
+        threshold: CLIBDScore.
+        anchor: the end of the label that lies on the line, `top` or `bottom`.
+    """
+    line = {"dash": "dash", "width": 1.5, "color": "#d97706"}
+    ends = {"xref": "paper", "x0": 0, "x1": 1, "y0": threshold, "y1": threshold}
+    layout["shapes"].append({"type": "line", "line": line} | ends)
+    layout["annotations"].append(
+        {
+            "text": f"success threshold {threshold:.2f}",
+            "xref": "paper",
+            "x": 0.99,
+            "xanchor": "right",
+            "y": threshold,
+            "yanchor": anchor,
+            "showarrow": False,
+        }
+    )

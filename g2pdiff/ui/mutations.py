@@ -17,7 +17,7 @@ from g2pdiff.mutation import Changes, changes, mutate
 from g2pdiff.ui import link, messages
 from g2pdiff.ui.downloads import picture_link, settings_link, table_link
 from g2pdiff.ui.form import as_run
-from g2pdiff.ui.live_chart import live_chart
+from g2pdiff.ui.live_chart import live_chart, mark_threshold
 from g2pdiff.ui.messages import html
 from g2pdiff.ui.model import EXPERIMENT_QUEUE, TURN, threshold
 from g2pdiff.ui.pictures import pil, thumbnail
@@ -378,7 +378,7 @@ def curve_chart(
     if name == "clibd_score":
         figure["layout"]["yaxis"] = {"range": [min([-0.05, *values]), 1], "dtick": 0.25}
         if threshold is not None:
-            mark_threshold(figure["layout"], threshold)
+            mark_threshold(figure["layout"], threshold, "bottom")
     return figure
 
 
@@ -414,23 +414,6 @@ def dots(rates: list[float], values: list[float]) -> dict:
     """A faint dot for every picture."""
     marker = {"size": 4, "opacity": 0.4}
     return {"x": rates, "y": values, "mode": "markers", "marker": marker, "hoverinfo": "skip"}
-
-
-def mark_threshold(layout: dict, threshold: float) -> None:
-    line = {"dash": "dash", "width": 1.5, "color": TRUTH}
-    ends = {"xref": "paper", "x0": 0, "x1": 1, "y0": threshold, "y1": threshold}
-    layout["shapes"].append({"type": "line", "line": line} | ends)
-    layout["annotations"].append(
-        {
-            "text": f"success threshold {threshold:.2f}",
-            "xref": "paper",
-            "x": 0.99,
-            "xanchor": "right",
-            "y": threshold,
-            "yanchor": "bottom",
-            "showarrow": False,
-        }
-    )
 
 
 def reading(series: Series) -> str:

@@ -1,33 +1,17 @@
-"""One run as a visitor asked for it: checked before it is queued, then streamed and named."""
+"""One run as a visitor asked for it: checked before it is queued, and named."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from g2pdiff.request import Request
 from g2pdiff.ui.examples import names
-
-if TYPE_CHECKING:
-    from g2pdiff.pipeline import DenoisingStep, G2PDiffusionPipeline
 
 
 @dataclass(frozen=True)
 class Run(Request):
     """The form's values, checked."""
-
-    def stream(self, pipe: G2PDiffusionPipeline) -> Iterator[DenoisingStep]:
-        return pipe.stream(
-            self.barcode,
-            self.latitude,
-            self.longitude,
-            seed=self.seed,
-            num_inference_steps=self.denoising.steps,
-            guidance_scale=self.denoising.guidance_scale,
-            alignment_scale=self.denoising.alignment_scale,
-        )
 
     @property
     def title(self) -> str:
