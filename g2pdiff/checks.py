@@ -59,13 +59,14 @@ def check_scale(field: str, scale: object) -> float:
     return check_number(field, scale, 0, MAXIMUM_SCALE)
 
 
-def check_scheduler(scheduler: str | None, choices: Iterable[str]) -> str | None:
-    """The name of a scheduler among `choices`; None stands for the checkpoint's own.
+def check_choice(field: str, value: str, choices: Iterable[str]) -> str:
+    """A name among `choices`.
 
     Raises:
-        InputError: field `scheduler`, if it is none of them.
+        InputError: field `field`, if it is none of them.
     """
     choices = list(choices)
-    if scheduler is not None and scheduler not in choices:
-        raise InputError("scheduler", f"Scheduler {scheduler!r} is unknown: choose {' or '.join(choices)}.")
-    return scheduler
+    if value not in choices:
+        name = field.replace("_", " ").capitalize()
+        raise InputError(field, f"{name} {value!r} is unknown: choose {' or '.join(choices)}.")
+    return value

@@ -18,6 +18,16 @@ def _gamma(alphas_cumprod: torch.Tensor, timestep: torch.Tensor, like: torch.Ten
     return gamma.reshape(-1, *[1] * (like.ndim - 1))
 
 
+def _printed_alpha(alphas_cumprod: torch.Tensor, timestep: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """The per-step alpha_t = gamma_t / gamma_(t-1), shaped to broadcast against `like`."""
+    per_step = alphas_cumprod / torch.cat([torch.ones_like(alphas_cumprod[:1]), alphas_cumprod[:-1]])
+    return _gamma(per_step, timestep, like)
+
+
+# What 1 is less of under the root of the guidance factor: gamma_t, or alpha_t as the paper prints it.
+RULES = {"corrected": _gamma, "literal": _printed_alpha}
+
+
 def alignment_guidance(
     noise_pred: torch.Tensor,
     latents: torch.Tensor,
@@ -25,6 +35,7 @@ def alignment_guidance(
     log_prob: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     alphas_cumprod: torch.Tensor,
     scale: float,
+    rule: str = "corrected",
 ) -> torch.Tensor:
     """Steer a noise prediction towards latents that the aligner takes for the condition's.
 
@@ -46,6 +57,7 @@ def alignment_guidance(
         log_prob: (latents (B, ...), timestep (B,)) -> (B,).
         alphas_cumprod: gamma of every timestep (T,).
         scale: the alignment scale w; 0 returns `noise_pred` itself.
+        rule: `"corrected"`, or `"literal"` for the factor as the paper prints it, to compare.
 
     Returns:
         eps_hat (B, ...).
@@ -57,7 +69,8 @@ def alignment_guidance(
         latents = latents.detach().requires_grad_(True)
         total = log_prob(latents, timestep.expand(len(latents))).sum()
         gradient = torch.autograd.grad(total, latents)[0]
-    return noise_pred - scale * (1 - _gamma(alphas_cumprod, timestep, latents)).sqrt() * gradient
+    kept = RULES[rule](alphas_cumprod, timestep, latents)
+    return noise_pred - scale * (1 - kept).sqrt() * gradient
 
 
 def classifier_free_guidance(

@@ -26,13 +26,14 @@ from PIL import Image
 
 from g2pdiff.aligner import LatentAligner
 from g2pdiff.autoencoder import PatchAutoencoder
-from g2pdiff.checks import check_scale, check_scheduler, check_seed, check_steps
+from g2pdiff.checks import check_choice, check_scale, check_seed, check_steps
 from g2pdiff.clibd import CLIBD
 from g2pdiff.conditioner import BarcodeConditioner, Condition
+from g2pdiff.controlnet import BarcodeControlNet
 from g2pdiff.environment import check_locality, geodesic
 from g2pdiff.errors import InputError
 from g2pdiff.genotype import Barcode
-from g2pdiff.guidance import alignment_guidance, classifier_free_guidance, to_clean, to_noise
+from g2pdiff.guidance import RULES, alignment_guidance, classifier_free_guidance, to_clean, to_noise
 from g2pdiff.tokenizer import KmerTokenizer
 
 SCHEDULERS = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "dpm++": DPMSolverMultistepScheduler}
@@ -75,6 +76,13 @@ def to_pil(images: torch.Tensor) -> list[Image.Image]:
     return [Image.fromarray(picture) for picture in pixels]
 
 
+def _beside_zeros(residuals):
+    """A ControlNet's residuals (B, ...) for the conditional half of a guided batch (2B, ...)."""
+    if isinstance(residuals, torch.Tensor):
+        return torch.cat([torch.zeros_like(residuals), residuals])
+    return [_beside_zeros(one) for one in residuals]
+
+
 class G2PDiffusionPipeline(DiffusionPipeline):
     """Latent diffusion from a COI barcode and a locality, guided by an aligner.
 
@@ -86,6 +94,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         scheduler: variance-preserving scheduler; its `prediction_type` is the U-Net's.
         aligner: noisy-latent aligner; without one there is no alignment guidance.
         clibd: CLIBD model; without one there is no CLIBDScore.
+        controlnet: where the checkpoint has one, the barcode reaches the U-Net by it alone.
         image_size: height and width of a picture, in pixels.
         default_steps: denoising steps where a call names none.
         default_guidance_scale: classifier-free guidance scale where a call names none; 1 is off.
@@ -95,7 +104,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
     """
 
     model_cpu_offload_seq = "conditioner->unet->vae"
-    _optional_components = ["aligner", "clibd"]
+    _optional_components = ["aligner", "clibd", "controlnet"]
 
     def __init__(
         self,
@@ -106,6 +115,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         scheduler,
         aligner: LatentAligner | None = None,
         clibd: CLIBD | None = None,
+        controlnet: BarcodeControlNet | None = None,
         image_size: int = 128,
         default_steps: int = 25,
         default_guidance_scale: float = 2.0,
@@ -121,6 +131,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             scheduler=scheduler,
             aligner=aligner,
             clibd=clibd,
+            controlnet=controlnet,
         )
         self.register_to_config(
             image_size=image_size,
@@ -184,20 +195,28 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             scale: classifier-free guidance scale; 1 leaves the empty condition out altogether.
         """
         guided = scale != 1
+        null = self.conditioner.null(condition)
+        residuals = {}
+        if self.controlnet is not None:
+            residuals = self.controlnet(latents, timestep, condition, null)
+            condition = null
         if guided:
-            condition = Condition.cat([self.conditioner.null(condition), condition])
+            condition = Condition.cat([null, condition])
+            latents = torch.cat([latents, latents])
+            residuals = {name: _beside_zeros(added) for name, added in residuals.items()}
         prediction = self.unet(
-            torch.cat([latents, latents]) if guided else latents,
+            latents,
             timestep,
             encoder_hidden_states=condition.context,
             class_labels=condition.pooled if self.unet.config.class_embed_type else None,
+            **residuals,
         ).sample
         if guided:
             unconditional, conditional = prediction.chunk(2)
             prediction = classifier_free_guidance(conditional, unconditional, scale)
         return to_noise(
             prediction,
-            latents,
+            latents[: len(prediction)],
             timestep,
             self.scheduler.alphas_cumprod,
             self.scheduler.config.prediction_type,
@@ -212,6 +231,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         alignment_scale: float,
         generators: list[torch.Generator],
         scheduler: str | None = None,
+        alignment_rule: str = "corrected",
     ) -> Iterator[tuple[int, torch.Tensor]]:
         """The denoising loop: yields (timestep, estimate of the clean latents (B, C, h, w)) after every step.
 
@@ -232,14 +252,23 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             if self.aligner is not None:
                 log_prob = partial(self.aligner.log_prob, pooled=condition.pooled)
                 noise_pred = alignment_guidance(
-                    noise_pred, latents, timestep, log_prob, gammas, alignment_scale
+                    noise_pred, latents, timestep, log_prob, gammas, alignment_scale, alignment_rule
                 )
             clean = to_clean(noise_pred, latents, timestep, gammas)
             latents = stepper.step(noise_pred, timestep, latents, **step_noise).prev_sample
             yield int(timestep), latents if index + 1 == steps else clean
 
     def check_inputs(
-        self, barcode, latitude, longitude, seed, steps, guidance_scale, alignment_scale, scheduler
+        self,
+        barcode,
+        latitude,
+        longitude,
+        seed,
+        steps,
+        guidance_scale,
+        alignment_scale,
+        scheduler,
+        alignment_rule,
     ) -> dict:
         """Bring the arguments of a call into one shape, or raise an `InputError` that names the field."""
         given = barcode if isinstance(barcode, (list, tuple)) else [barcode]
@@ -270,7 +299,8 @@ class G2PDiffusionPipeline(DiffusionPipeline):
                 "alignment_scale",
                 default.default_alignment_scale if alignment_scale is None else alignment_scale,
             ),
-            scheduler=check_scheduler(scheduler, SCHEDULERS),
+            scheduler=scheduler and check_choice("scheduler", scheduler, SCHEDULERS),
+            alignment_rule=check_choice("alignment_rule", alignment_rule, RULES),
         )
 
     def _run(self, inputs: dict) -> Iterator[tuple[int, torch.Tensor]]:
@@ -284,6 +314,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             inputs["alignment_scale"],
             generators,
             inputs["scheduler"],
+            inputs["alignment_rule"],
         )
 
     def stream(
@@ -297,6 +328,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         guidance_scale: float | None = None,
         alignment_scale: float | None = None,
         scheduler: str | None = None,
+        alignment_rule: str = "corrected",
         previews: bool = True,
     ) -> Iterator[DenoisingStep]:
         """Denoise step by step. Closing the generator stops the run.
@@ -313,6 +345,8 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             guidance_scale: classifier-free guidance scale; 1 is off.
             alignment_scale: alignment scale w; 0 is off.
             scheduler: `"ddpm"`, `"ddim"` or `"dpm++"`; by default the checkpoint's.
+            alignment_rule: `"corrected"`, or `"literal"` for the paper's Eq. 8 as printed, see
+                `g2pdiff.guidance`.
             previews: whether every step is decoded, by the fast decoder, and scored, or the last one alone.
 
         Yields:
@@ -330,6 +364,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             guidance_scale,
             alignment_scale,
             scheduler,
+            alignment_rule,
         )
         return self._stream(inputs, previews)
 
@@ -365,10 +400,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             return_dict: whether to return a `G2PDiffusionOutput` rather than a tuple.
             settings: the other arguments of `stream`, but for `previews`.
         """
-        if output_type not in OUTPUT_TYPES:
-            raise InputError(
-                "output_type", f"Output type {output_type!r} is unknown: choose {' or '.join(OUTPUT_TYPES)}."
-            )
+        check_choice("output_type", output_type, OUTPUT_TYPES)
         *_, last = self.stream(barcode, latitude, longitude, previews=False, **settings)
         if output_type == "pil":
             images = to_pil(last.images)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g2pdiff.checks import check_rate, check_scale, check_scheduler, check_seed, check_steps
+from g2pdiff.checks import check_choice, check_rate, check_scale, check_seed, check_steps
 from g2pdiff.environment import EnvironmentEncoder, check_locality, geodesic
 from g2pdiff.errors import InputError
 
@@ -79,8 +79,7 @@ def test_good_numbers_come_back_typed():
     assert [check_steps(value) for value in (1, "25", 1000)] == [1, 25, 1000]
     assert [check_rate("mutation_rate", value) for value in (0, "0.5", 1)] == [0, 0.5, 1]
     assert check_scale("guidance_scale", "7.5") == 7.5
-    assert check_scheduler(None, ["ddim"]) is None
-    assert check_scheduler("ddim", ["ddpm", "ddim"]) == "ddim"
+    assert check_choice("scheduler", "ddim", ["ddpm", "ddim"]) == "ddim"
 
 
 @pytest.mark.parametrize(
@@ -112,5 +111,5 @@ def test_bad_rates_and_scales_are_refused(check, value):
 
 def test_unknown_schedulers_are_refused_with_the_choices():
     with pytest.raises(InputError, match="choose ddpm or ddim") as caught:
-        check_scheduler("euler", ["ddpm", "ddim"])
+        check_choice("scheduler", "euler", ["ddpm", "ddim"])
     assert caught.value.field == "scheduler"
