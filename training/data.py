@@ -2,7 +2,7 @@
 
 The schema is BIOSCAN-5M's: `processid, class, order, family, subfamily, genus, species, dna_bin, dna_barcode,
 country, coord-lat, coord-lon, split`. Whatever a table comes from, everything after this module sees a
-`SpecimenSet`.
+`SpecimenSet`. Pictures are simulated, or photographs from BIOSCAN-5M (`training.bioscan`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock
 from tqdm.auto import tqdm
 
 from g2pdiff.errors import InputError
 from g2pdiff.genotype import COI_SCORE, Barcode, frame
 from g2pdiff.simulation import Simulator
 from g2pdiff.simulation.barcodes import simulate_barcodes
+from training import bioscan
 from training.config import DataConfig
+from training.pictures import Photographs
 from training.splits import assign_splits
+from training.storage import new_array
 
 COLUMNS = ("processid", "order", "family", "genus", "species", "dna_barcode", "coord-lat", "coord-lon")
 
@@ -59,7 +63,12 @@ def prepare(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def load_table(config: DataConfig) -> pd.DataFrame:
-    """The table a configuration names, or barcodes evolved along a tree where it names none."""
+    """The table a configuration names, or barcodes evolved along a tree where it names none.
+
+    Of BIOSCAN-5M it is the labelled splits, a row in thirteen: the others are drawn from, never held.
+    """
+    if config.photographed:
+        return bioscan.labelled_table(config)
     if config.table:
         return read_table(config.table)
     records = simulate_barcodes(config.simulated_species, config.simulated_per_species, config.seed)
@@ -71,7 +80,7 @@ class SpecimenSet:
     """N specimens: a table with a row for each, and their pictures in the same order."""
 
     table: pd.DataFrame  # framed `dna_barcode`, `coord-lat`, `coord-lon`, taxonomy; `seed` of the picture
-    pictures: np.ndarray  # (N, 3, H, W) uint8, memory-mapped
+    pictures: np.ndarray | Photographs  # (N, 3, H, W) uint8, memory-mapped or decoded when asked for
 
     def __len__(self) -> int:
         return len(self.table)
@@ -86,7 +95,7 @@ def draw_specimens(table: pd.DataFrame, split: str, config: DataConfig, per_spec
 
     Some training barcodes are mutated and some training localities moved, so that the model hears of more
     genotypes and latitudes than were ever collected; the simulator draws what they look like. Held-out
-    specimens stay as they were found.
+    specimens stay as they were found. So do photographed ones: nobody knows what else they would look like.
     """
     rows = table[table["split"] == split].sample(frac=1, random_state=config.seed)
     rows = rows.groupby("species").head(per_species).reset_index(drop=True)
@@ -95,14 +104,16 @@ def draw_specimens(table: pd.DataFrame, split: str, config: DataConfig, per_spec
     rows["seed"] = rng.integers(0, 2**31, len(rows))
     if split != "train":
         return rows
+    photographed = "place" in rows
+    mutated_share, roaming_share = (0, 0) if photographed else (config.mutated_share, config.roaming_share)
     rows["mutation_rate"] = np.where(
-        rng.random(len(rows)) < config.mutated_share, rng.uniform(0, config.max_mutation_rate, len(rows)), 0.0
+        rng.random(len(rows)) < mutated_share, rng.uniform(0, config.max_mutation_rate, len(rows)), 0.0
     )
     rows["dna_barcode"] = [
         Barcode(sequence).mutate(rate, seed=seed).sequence if rate else sequence
         for sequence, rate, seed in zip(rows["dna_barcode"], rows["mutation_rate"], rows["seed"], strict=True)
     ]
-    roaming = rng.random(len(rows)) < config.roaming_share
+    roaming = rng.random(len(rows)) < roaming_share
     rows.loc[roaming, "coord-lat"] = rng.uniform(-85, 85, roaming.sum())
     rows.loc[roaming, "coord-lon"] = rng.uniform(-180, 180, roaming.sum())
     return rows
@@ -118,7 +129,7 @@ def render_specimens(rows: pd.DataFrame, size: int, path: Path, batch: int = 64)
         simulator = Simulator.default()
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(rows), 3, size, size))
+        pictures = new_array(partial, np.uint8, (len(rows), 3, size, size))
         for start in tqdm(range(0, len(rows), batch), desc=f"render {path.stem}"):
             some = rows.iloc[start : start + batch]
             images = simulator.specimens(
@@ -130,24 +141,47 @@ def render_specimens(rows: pd.DataFrame, size: int, path: Path, batch: int = 64)
     return np.load(path, mmap_mode="r")
 
 
+def _digest(config: DataConfig) -> str:
+    """Eight letters that change with whatever decides which specimens are drawn."""
+    immaterial = {"pictures", "cache"}
+    if not config.photographed:
+        immaterial |= {"metadata", "hub", "package", "unlabelled"}
+    settings = {name: value for name, value in asdict(config).items() if name not in immaterial}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+
+
 def load_specimens(config: DataConfig, run: Path, split: str = "train") -> SpecimenSet:
     """The specimens of a run, drawn once and kept in the run's folder `data/`.
 
     A changed configuration draws anew: the files carry a digest of it.
     """
-    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode()).hexdigest()[:8]
-    stem = run / "data" / f"{split}-{digest}"
+    stem = run / "data" / f"{split}-{_digest(config)}"
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    # Of processes that start together the first makes the files; the others wait and find them.
+    with FileLock(stem.with_suffix(".lock")):
+        return _load_or_make(config, stem, split)
+
+
+def _load_or_make(config: DataConfig, stem: Path, split: str) -> SpecimenSet:
     rows_path = stem.with_suffix(".parquet")
     if rows_path.exists():
         rows = pd.read_parquet(rows_path)
     else:
-        table = load_table(config)
         limit = config.per_species if split == "train" else 4
+        table = bioscan.candidates(config, split, limit) if config.photographed else load_table(config)
         rows = draw_specimens(table, split, config, limit)
         if split != "train":
             rows = rows.iloc[: config.held_out]
-        rows_path.parent.mkdir(parents=True, exist_ok=True)
-        rows.to_parquet(rows_path)
+        partial = rows_path.with_suffix(".partial-rows")
+        rows.to_parquet(partial)
+        os.replace(partial, rows_path)
+    return picture_specimens(rows, config, stem)
+
+
+def picture_specimens(rows: pd.DataFrame, config: DataConfig, stem: Path) -> SpecimenSet:
+    """Chosen rows with their pictures, which are kept beside `stem` where they take long to make."""
+    if config.photographed:
+        return SpecimenSet(rows, bioscan.photographs(config, rows, stem.with_suffix(".zip")))
     return SpecimenSet(rows, render_specimens(rows, config.image_size, stem.with_suffix(".npy")))
 
 

@@ -16,6 +16,7 @@ from string import Template
 
 import pandas as pd
 
+from training import bioscan
 from training.config import Config, command
 from training.data import load_specimens
 from training.figures import training_figure
@@ -26,39 +27,31 @@ CARD = Template("""\
 license: apache-2.0
 library_name: diffusers
 pipeline_tag: image-to-image
-tags: [biology, dna-barcode, latent-diffusion, simulated-data]
+tags: [biology, dna-barcode, latent-diffusion, $tag]
 ---
 
-# G2PDiffusion, embedded checkpoint
+# G2PDiffusion
 
 A COI barcode and a place go in, a picture of $size x $size pixels comes out, with a CLIBDScore that says
 how well the two agree.
 
-**The pictures this model learned from are simulated.** Barcodes and localities are $barcodes; the specimens
-were drawn by `g2pdiff.simulation` from traits that are a known function of barcode and latitude. Body plans
-resemble those of real families; the colours and patterns of a species are drawn from its sequence at
-random. No picture shows what a real animal looks like.
+$source
 
 ## Use it for
 
-Teaching and method work: watching guided diffusion, asking what a mutation or a latitude changes, testing an
-analysis on data whose truth is known (body length grows 5 % for every 10 degrees of latitude, planted).
+$use
 
 ## Do not use it for
 
 Identifying, describing or illustrating real species; predicting a phenotype from DNA; any decision about
-animals, trade, health, conservation or law; any claim about evolution or climate. A high CLIBDScore says
-that picture and barcode agree *within the simulation*. Barcodes from outside insects give a picture too: it
-means nothing.
+animals, trade, health, conservation or law; any claim about evolution or climate. $score Barcodes from
+outside insects give a picture too: it means nothing.
 
 ## Training data
 
 $data
 
-Splits are decided by a hash (`training/splits.py`): a tenth of the species is held out whole, a tenth of
-the other barcodes is the test split, and no barcode lies on two sides. $mutated of the training specimens
-carry a barcode mutated at up to $rate, $roaming were set down at a random place on Earth; the simulator
-drew them accordingly.
+$splits
 
 ## Training
 
@@ -77,6 +70,40 @@ $figures
 For reference, the paper reports a relative CLIBDScore of 0.356 (best of 1) and 0.776 (best of 20) and 31.7 %
 success (best of 1) on photographs of BIOSCAN-5M: other data and another CLIBD, no comparison.
 """)
+
+
+SIMULATED = {
+    "tag": "simulated-data",
+    "source": """\
+**The pictures this model learned from are simulated.** Barcodes and localities are $barcodes; the specimens
+were drawn by `g2pdiff.simulation` from traits that are a known function of barcode and latitude. Body plans
+resemble those of real families; the colours and patterns of a species are drawn from its sequence at
+random. No picture shows what a real animal looks like.""",
+    "use": """\
+Teaching and method work: watching guided diffusion, asking what a mutation or a latitude changes, testing an
+analysis on data whose truth is known (body length grows 5 % for every 10 degrees of latitude, planted).""",
+    "score": "A high CLIBDScore says that picture and barcode agree *within the simulation*.",
+    "splits": """\
+Splits are decided by a hash (`training/splits.py`): a tenth of the species is held out whole, a tenth of
+the other barcodes is the test split, and no barcode lies on two sides. $mutated of the training specimens
+carry a barcode mutated at up to $rate, $roaming were set down at a random place on Earth; the simulator
+drew them accordingly.""",
+}
+PHOTOGRAPHED = {
+    "tag": "bioscan-5m",
+    "source": f"""\
+It learned from photographs of real specimens in the package `$package`. A picture it makes is a guess in the
+style of those photographs, not a photograph.
+
+{bioscan.ATTRIBUTION}""",
+    "use": """\
+Research on how far a barcode and a place tell an appearance, and on guided diffusion. Body length can be
+compared in its pictures only where the package keeps whole frames (`original_256`, `original_full`).""",
+    "score": "A high CLIBDScore says that a CLIBD model finds picture and barcode alike, no more.",
+    "splits": """\
+Splits are BIOSCAN-5M's own. Most of its specimens come from few places (about 63 % from Costa Rica) and
+about half are flies: elsewhere and in other orders the model extrapolates.""",
+}
 
 
 def _training_lines(results: dict) -> str:
@@ -103,8 +130,9 @@ def _aligner_note(result: dict) -> str:
 def _data_line(config: Config, rows: pd.DataFrame) -> str:
     species, orders = rows["species"].nunique(), rows["order"].value_counts()
     mix = ", ".join(f"{name} {count:,}" for name, count in orders.items())
+    kind = "photographed" if config.data.photographed else "simulated"
     return (
-        f"{len(rows):,} simulated specimens of {species:,} species ({mix}), at most "
+        f"{len(rows):,} {kind} specimens of {species:,} species ({mix}), at most "
         f"{config.data.per_species} of a species, at {config.data.image_size} px."
     )
 
@@ -149,19 +177,24 @@ def write_model_card(
             "`python -m training.sweep`, on the validation split alone. The RMS distance to the true picture "
             "tells a better picture from one that only pleases the judge.\n\n"
         ) + "\n".join(sweep.read_text() for sweep in sweeps)
-    source = (
+    barcodes = (
         "real ones (insect COI of public BOLD records and of the Integrated and Open Butterfly database)"
         if config.data.table
         else "simulated too (codon-aware evolution along a tree)"
     )
+    kind = PHOTOGRAPHED if config.data.photographed else SIMULATED
+    values = {
+        "barcodes": barcodes,
+        "mutated": f"{config.data.mutated_share:.0%}",
+        "rate": f"{config.data.max_mutation_rate:.0%}",
+        "roaming": f"{config.data.roaming_share:.0%}",
+        "package": config.data.package,
+    }
     (folder / "README.md").write_text(
         CARD.substitute(
+            {name: Template(text).substitute(values) for name, text in kind.items()},
             size=config.data.image_size,
-            barcodes=source,
             data=_data_line(config, rows),
-            mutated=f"{config.data.mutated_share:.0%}",
-            rate=f"{config.data.max_mutation_rate:.0%}",
-            roaming=f"{config.data.roaming_share:.0%}",
             training=_training_lines(read_results(run)),
             hardware=read_results(run)["diffusion"]["hardware"],
             config=config_path,

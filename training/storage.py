@@ -1,0 +1,79 @@
+"""What a run writes: files that are there whole or not at all, and one sentence where they cannot be."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+
+from g2pdiff.errors import InputError
+
+# What keeps a file from being written that is no fault of the program's.
+FAULTS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EIO
+)  # fmt: skip
+
+
+def new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
+    """A new array file, memory-mapped, with its place on the disk taken.
+
+    A mapped file is sparse otherwise: a disk that is full later would end the process without a word.
+    """
+    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
+
+
+def discard(folder: Path) -> None:
+    """Delete a folder in one step as far as its name goes: no half of it is ever found under it."""
+    doomed = folder.with_name(f"partial-{folder.name}")
+    os.replace(folder, doomed)
+    shutil.rmtree(doomed)
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Make a run's folder, and turn a failure to write inside the block into an `InputError`, field `run`.
+
+    PyTorch and safetensors tell of a failure in words alone, so their words are read too.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InputError(
+            "run",
+            f"The run's folder {folder} cannot be written ({error.strerror}): choose another with --run.",
+        ) from error
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if reason := _reason(error):
+            raise InputError(
+                "run",
+                f"A file of the run {folder} cannot be written ({reason}): make room or choose another "
+                "folder with --run; a run goes on from its last checkpoint.",
+            ) from error
+        if isinstance(error, SafetensorError) or "Unable to load weights" in str(error):  # diffusers
+            raise InputError(
+                "run", f"A model in {folder} is damaged: delete its folder and run its stage again."
+            ) from error
+        raise
+
+
+def _reason(error: Exception) -> str | None:
+    """Why a file could not be written; None where the error is of another kind."""
+    told = re.search(r"os error (\d+)", str(error))  # safetensors
+    number = int(told[1]) if told else getattr(error, "errno", None)
+    if number in FAULTS:
+        return os.strerror(number)
+    return "the disk takes no more" if "inline_container" in str(error) else None  # torch.save
