@@ -121,7 +121,7 @@ def success_threshold(true_scores: np.ndarray, shuffled_scores: np.ndarray) -> t
     """Where the score densities of true and shuffled pairs cross, and how much they overlap there.
 
     The densities are Gaussian kernel estimates on a grid; the crossing is the last one between the two
-    medians.
+    medians, or the shuffled pairs' median where a judge does not tell them apart and there is none.
 
     Args:
         true_scores: scores of true pairs (N,).
@@ -135,7 +135,7 @@ def success_threshold(true_scores: np.ndarray, shuffled_scores: np.ndarray) -> t
     true_scores, shuffled_scores = np.asarray(true_scores), np.asarray(shuffled_scores)
     grid = np.linspace(np.median(shuffled_scores), np.median(true_scores), 2001)
     difference = gaussian_kde(true_scores)(grid) - gaussian_kde(shuffled_scores)(grid)
-    threshold = float(grid[np.flatnonzero(difference <= 0)[-1]])
+    threshold = float(grid[max(np.flatnonzero(difference <= 0), default=0)])
     return threshold, overlap(threshold, true_scores, shuffled_scores)
 
 

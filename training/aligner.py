@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from accelerate.utils import set_seed
-from diffusers import DPMSolverMultistepScheduler
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -33,6 +34,7 @@ from training.data import SpecimenSet, draw_rows, load_specimens, species_batche
 from training.diffusion import cache_latents
 from training.loop import fit, step_generator
 from training.losses import centre, gather, info_nce
+from training.parts import load_autoencoder
 from training.results import record_result
 
 
@@ -111,7 +113,9 @@ class AlignerStage:
 
     name = "aligner"
 
-    def __init__(self, config: Config, specimens: SpecimenSet, vae: PatchAutoencoder, run: Path):
+    def __init__(
+        self, config: Config, specimens: SpecimenSet, vae: PatchAutoencoder | AutoencoderKL, run: Path
+    ):
         trained = run / "diffusion"
         conditioner = BarcodeConditioner.from_pretrained(trained / "conditioner").eval()
         tokenizer = KmerTokenizer.from_pretrained(trained / "tokenizer")
@@ -175,9 +179,11 @@ def train(config: Config) -> None:
     """Train the aligner and save it, its reference bank filled, to `RUN/aligner/model`."""
     run = Path(config.run)
     set_seed(config.aligner.training.seed)
-    vae = PatchAutoencoder.from_pretrained(run / "autoencoder" / "model")
+    vae = load_autoencoder(run)
     stage = AlignerStage(config, load_specimens(config.data, run), vae, run)
     result = fit(stage, config.aligner.training, run / stage.name)
+    if not PartialState().is_main_process:
+        return
     aligner = stage.model.aligner
     aligner.save_pretrained(run / stage.name / "model")
     record_result(run, stage.name, result | {"accuracy_by_timestep": accuracy_by_noise(stage)})

@@ -3,7 +3,8 @@
     python -m training.assemble --config training/configs/embedded.yaml
 
 Weights go to fp16 safetensors in shards under 10 MB, with the reference species that the app looks for
-neighbours among, and a model card that says what the checkpoint learned from.
+neighbours among, and a model card that says what the checkpoint learned from. An adapter is fused into its
+base, so that a run on Stable Diffusion ends in a checkpoint like any other.
 """
 
 from __future__ import annotations
@@ -12,16 +13,15 @@ import sys
 from pathlib import Path
 
 import torch
-from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
+from diffusers import DPMSolverMultistepScheduler
 
 from g2pdiff.aligner import LatentAligner
-from g2pdiff.autoencoder import PatchAutoencoder
-from g2pdiff.clibd import CLIBD
 from g2pdiff.conditioner import BarcodeConditioner
 from g2pdiff.pipeline import G2PDiffusionPipeline
 from g2pdiff.tokenizer import KmerTokenizer
 from training.config import Config, command
 from training.model_card import write_model_card
+from training.parts import load_autoencoder, load_clibd, load_unet
 from training.references import write_references
 
 
@@ -29,19 +29,20 @@ def build_pipeline(config: Config) -> G2PDiffusionPipeline:
     """The pipeline of a run's trained parts."""
     run = Path(config.run)
     diffusion = run / "diffusion"
+    aligner = LatentAligner.from_pretrained(run / "aligner" / "model")
     return G2PDiffusionPipeline(
-        vae=PatchAutoencoder.from_pretrained(run / "autoencoder" / "model"),
+        vae=load_autoencoder(run),
         tokenizer=KmerTokenizer.from_pretrained(diffusion / "tokenizer"),
         conditioner=BarcodeConditioner.from_pretrained(diffusion / "conditioner"),
-        unet=UNet2DConditionModel.from_pretrained(diffusion / "unet"),
+        unet=load_unet(run, aligner.config.latent_size),
         scheduler=DPMSolverMultistepScheduler.from_pretrained(diffusion / "scheduler"),
-        aligner=LatentAligner.from_pretrained(run / "aligner" / "model"),
-        clibd=CLIBD.from_pretrained(run / "clibd" / "model"),
+        aligner=aligner,
+        clibd=load_clibd(run / "clibd" / "model"),
         image_size=config.data.image_size,
         default_steps=config.assemble.default_steps,
         default_guidance_scale=config.assemble.default_guidance_scale,
         default_alignment_scale=config.assemble.default_alignment_scale,
-        truth="simulated",
+        truth=None if config.data.photographed else "simulated",
     )
 
 
@@ -49,6 +50,8 @@ def assemble(config: Config) -> Path:
     """Write the checkpoint and its model card; return its folder."""
     folder = Path(config.assemble.checkpoint)
     pipeline = build_pipeline(config).to(torch.float16)
+    # diffusers writes it last: without it a half-written folder is no checkpoint, and is not loaded.
+    (folder / "model_index.json").unlink(missing_ok=True)
     pipeline.save_pretrained(folder, max_shard_size=config.assemble.max_shard_size)
     write_references(config)
     write_model_card(config, folder)

@@ -5,6 +5,8 @@
 The encoder is closed form: principal components of patches (`g2pdiff.autoencoder`). What is trained is the
 decoder's refinement. Thin legs, antennae and veins are a small share of the pixels and most of what one
 looks at, so the loss weighs a pixel by how much detail surrounds it.
+
+A run on a base (`diffusion.base`) takes the base's autoencoder and trains none.
 """
 
 from __future__ import annotations
@@ -14,13 +16,18 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from accelerate import PartialState
 from accelerate.utils import set_seed
+from diffusers import AutoencoderKL
 from torch import nn
 
 from g2pdiff.autoencoder import PatchAutoencoder
 from training.config import Config, command
 from training.data import SpecimenSet, draw_rows, load_specimens, species_batches
 from training.loop import fit
+from training.lora import load_base
+from training.losses import gather
+from training.parts import reconstruct
 from training.results import record_result
 
 
@@ -52,7 +59,7 @@ class AutoencoderLoss(nn.Module):
 
     def forward(self, images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         latents = self.vae.encode(images)
-        deviation = latents.detach().std((0, 2, 3), keepdim=True)
+        deviation = gather(latents.detach()).std((0, 2, 3), keepdim=True)
         decoded = self.vae.decode(latents + self.latent_noise * deviation * noise).sample.float()
         error = decoded - images
         return (detail_weight(images, self.detail) * (error.square() + 0.2 * error.abs())).mean()
@@ -93,23 +100,34 @@ class AutoencoderStage:
 
 
 @torch.no_grad()
-def psnr(vae: PatchAutoencoder, specimens: SpecimenSet, count: int = 128) -> float:
+def psnr(vae: PatchAutoencoder | AutoencoderKL, specimens: SpecimenSet, count: int = 128) -> float:
     """Mean PSNR in dB of reconstructed pictures."""
     values = []
     for start in range(0, min(count, len(specimens)), 16):
         rows = range(start, min(start + 16, count, len(specimens)))
-        images = specimens.images(list(rows)) * 2 - 1
-        error = (vae(images).clamp(-1, 1) - images).square().mean((1, 2, 3))
+        images = specimens.images(list(rows)).to(vae.device) * 2 - 1
+        error = (reconstruct(vae, images).clamp(-1, 1) - images).square().mean((1, 2, 3))
         values.append(10 * torch.log10(4 / error))
     return torch.cat(values).mean().item()
 
 
 def train(config: Config) -> None:
-    """Train the autoencoder and save it to `RUN/autoencoder/model`."""
+    """Train the autoencoder, or take the base's, and save it to `RUN/autoencoder/model`."""
     run = Path(config.run)
+    if config.diffusion.base:
+        state = PartialState()
+        vae = load_base(AutoencoderKL, config.diffusion.base, "vae").to(state.device)
+        quality = psnr(vae, load_specimens(config.data, run, "val"))
+        if state.is_main_process:
+            vae.save_pretrained(run / "autoencoder" / "model")
+        state.wait_for_everyone()
+        record_result(run, "autoencoder", {"steps": 0, "seconds": 0.0, "loss": None, "psnr_db": quality})
+        return
     set_seed(config.autoencoder.training.seed)
     stage = AutoencoderStage(config, load_specimens(config.data, run))
     result = fit(stage, config.autoencoder.training, run / stage.name)
+    if not PartialState().is_main_process:
+        return
     vae = stage.model.vae
     vae.save_pretrained(run / stage.name / "model")
     held_out = load_specimens(config.data, run, "val")

@@ -8,6 +8,9 @@ prototypes that picture and barcode share. CLIBD starts from pretrained towers; 
 and without the prototypes each tower waits for the other to make sense. Unlabelled and much mutated
 specimens take part in InfoNCE alone. Pictures are turned, moved, blurred and noised a little, as a
 diffusion model's are; barcodes lose bases as real reads do.
+
+With `clibd.settings.official=best.pth` the published CLIBD judges instead: nothing is trained, and its
+threshold is measured on the validation specimens alike.
 """
 
 from __future__ import annotations
@@ -18,10 +21,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from accelerate import PartialState
 from accelerate.utils import set_seed
 from torch import nn
 
 from g2pdiff.clibd import CLIBD, success_threshold
+from g2pdiff.clibd_official import OfficialCLIBD, load_official_clibd
 from g2pdiff.tokenizer import KmerTokenizer
 from training.config import Config, command
 from training.data import SpecimenSet, draw_rows, load_specimens, mask_tokens, species_batches
@@ -72,9 +77,10 @@ class ContrastiveLoss(nn.Module):
         pictures = self.clibd.embed_images(images).float()
         barcodes = self.clibd.embed_tokens(input_ids).float()
         scale = self.clibd.logit_scale.exp().clamp(max=100)
+        pictures, barcodes, species = gather(pictures), gather(barcodes), gather(species)
         recognised = scale * torch.cat([pictures, barcodes]) @ F.normalize(self.prototypes, dim=-1).T
         species_loss = F.cross_entropy(recognised, species.repeat(2), ignore_index=NO_SPECIES)
-        return info_nce(scale * gather(pictures) @ gather(barcodes).T) + species_loss
+        return info_nce(scale * pictures @ barcodes.T) + species_loss
 
 
 class ClibdStage:
@@ -108,17 +114,19 @@ class ClibdStage:
 
 
 @torch.no_grad()
-def embed(clibd: CLIBD, specimens: SpecimenSet, batch: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+def embed(
+    clibd: CLIBD | OfficialCLIBD, specimens: SpecimenSet, batch: int = 64
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Picture and barcode embeddings of all specimens: (N, E), (N, E)."""
     pictures, barcodes = [], []
     for start in range(0, len(specimens), batch):
         rows = list(range(start, min(start + batch, len(specimens))))
-        pictures.append(clibd.embed_images(specimens.images(rows)))
-        barcodes.append(clibd.embed_barcodes(specimens.table["dna_barcode"].iloc[rows].tolist()))
+        pictures.append(clibd.embed_images(specimens.images(rows).to(clibd.device)).cpu())
+        barcodes.append(clibd.embed_barcodes(specimens.table["dna_barcode"].iloc[rows].tolist()).cpu())
     return torch.cat(pictures), torch.cat(barcodes)
 
 
-def measure(clibd: CLIBD, specimens: SpecimenSet) -> dict:
+def measure(clibd: CLIBD | OfficialCLIBD, specimens: SpecimenSet) -> dict:
     """Score densities of true and shuffled pairs of held-out specimens, their crossing, and retrieval.
 
     A shuffled pair is a picture with the barcode of another species. Retrieval asks for the right species
@@ -144,16 +152,23 @@ def measure(clibd: CLIBD, specimens: SpecimenSet) -> dict:
 
 
 def train(config: Config) -> None:
-    """Train CLIBD, measure its threshold on validation specimens, and save it to `RUN/clibd/model`."""
+    """Train CLIBD, or load the official one, measure its threshold on validation specimens, and save it to
+    `RUN/clibd/model`."""
     run = Path(config.run)
-    set_seed(config.clibd.training.seed)
-    stage = ClibdStage(config, load_specimens(config.data, run))
-    result = fit(stage, config.clibd.training, run / stage.name)
-    clibd = stage.model.clibd
+    if official := config.clibd.settings.get("official"):
+        clibd = load_official_clibd(official).to(PartialState().device)
+        result = {"steps": 0, "seconds": 0.0, "loss": None}
+    else:
+        set_seed(config.clibd.training.seed)
+        stage = ClibdStage(config, load_specimens(config.data, run))
+        result = fit(stage, config.clibd.training, run / ClibdStage.name)
+        clibd = stage.model.clibd
+    if not PartialState().is_main_process:
+        return
     result |= measure(clibd, load_specimens(config.data, run, "val"))
     clibd.register_to_config(threshold=result["threshold"], overlap=result["overlap"])
-    clibd.save_pretrained(run / stage.name / "model")
-    record_result(run, stage.name, result)
+    clibd.save_pretrained(run / ClibdStage.name / "model")
+    record_result(run, ClibdStage.name, result)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@ A min-SNR weighted loss (Hang et al. 2023) where the configuration asks for it, 
 weights, and a tenth of the conditions replaced by the learned empty one for classifier-free guidance. The
 barcode encoder is as costly as the small U-Net, so every encoded barcode serves several noise draws of its
 picture.
+
+On a base (`diffusion.base`), such as Stable Diffusion, the U-Net is the base's and stays as it is; an adapter
+beside it is trained in its place (`training.lora`).
 """
 
 from __future__ import annotations
@@ -16,48 +19,69 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from accelerate import PartialState
 from accelerate.utils import set_seed
-from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
 from torch import nn
 from tqdm.auto import tqdm
 
 from g2pdiff.autoencoder import PatchAutoencoder
 from g2pdiff.conditioner import BarcodeConditioner
 from g2pdiff.environment import geodesic
+from g2pdiff.errors import InputError
 from g2pdiff.guidance import add_noise
+from g2pdiff.official import start_from_barcodebert
 from g2pdiff.tokenizer import KmerTokenizer
-from training.config import Config, command
+from training.config import Config, DiffusionConfig, command
 from training.data import SpecimenSet, draw_rows, load_specimens, mask_tokens, species_batches
 from training.loop import fit
-from training.losses import min_snr_weight
+from training.lora import ADAPTER_FOLDER, add_adapter, load_base, save_adapter
+from training.losses import denoising_error, min_snr_weight
+from training.parts import load_autoencoder, to_latents
 from training.results import record_result
+from training.storage import new_array
 
 
 @torch.no_grad()
-def cache_latents(vae: PatchAutoencoder, specimens: SpecimenSet, folder: Path, batch: int = 64) -> np.ndarray:
-    """Encode every picture once.
+def cache_latents(
+    vae: PatchAutoencoder | AutoencoderKL, specimens: SpecimenSet, folder: Path, batch: int = 64
+) -> np.ndarray:
+    """Encode every picture once, each process its share.
 
     The file is kept until the encoder or the specimens change, which shows in their first latent.
 
     Returns:
         Latents (N, C, h, w) float16, memory-mapped.
     """
+    state = PartialState()
+    vae = vae.to(state.device)
+
+    def encode(rows: list[int]) -> np.ndarray:
+        return to_latents(vae, specimens.images(rows).to(state.device) * 2 - 1).half().cpu().numpy()
+
     path = folder / "latents.npy"
-    first = vae.encode(specimens.images([0]) * 2 - 1)[0].half().numpy()
+    first = encode([0])[0]
     stale = not path.exists() or not (
         (saved := np.load(path, mmap_mode="r")).shape == (len(specimens), *first.shape)
         and np.allclose(saved[0], first, atol=1e-2)
     )
+    state.wait_for_everyone()
     if stale:
-        folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        latents = np.lib.format.open_memmap(partial, "w+", np.float16, (len(specimens), *first.shape))
-        for start in tqdm(range(0, len(specimens), batch), desc="encode latents"):
+        if state.is_main_process:
+            folder.mkdir(parents=True, exist_ok=True)
+            new_array(partial, np.float16, (len(specimens), *first.shape)).flush()
+        state.wait_for_everyone()
+        latents = np.load(partial, mmap_mode="r+")
+        starts = range(state.process_index * batch, len(specimens), state.num_processes * batch)
+        for start in tqdm(starts, desc="encode latents", disable=not state.is_main_process):
             rows = list(range(start, min(start + batch, len(specimens))))
-            latents[rows] = vae.encode(specimens.images(rows) * 2 - 1).half().numpy()
+            latents[rows] = encode(rows)
         latents.flush()
-        os.replace(partial, path)
+        state.wait_for_everyone()
+        if state.is_main_process:
+            os.replace(partial, path)
+        state.wait_for_everyone()
     return np.load(path, mmap_mode="r")
 
 
@@ -111,25 +135,45 @@ class DiffusionLoss(nn.Module):
             timesteps,
             encoder_hidden_states=context,
             class_labels=pooled if self.unet.config.class_embed_type else None,
-        ).sample.float()
+        ).sample
         kind = self.scheduler.config.prediction_type
         gamma = self.scheduler.alphas_cumprod.to(noisy.device)[timesteps]
-        if kind == "epsilon":
-            target = noise
-        else:
-            root = gamma.view(-1, 1, 1, 1)
-            target = root.sqrt() * noise - (1 - root).sqrt() * clean
-        error = F.mse_loss(prediction, target, reduction="none").mean((1, 2, 3))
+        error = denoising_error(prediction, clean, noise, gamma, kind)
         if self.min_snr_gamma is not None:
             error = error * min_snr_weight(gamma, kind, self.min_snr_gamma)
         return error.mean()
 
 
 def noise_schedule(config: Config) -> DPMSolverMultistepScheduler:
-    """The run's noise schedule; by default Stable Diffusion's."""
+    """The run's noise schedule: its base's, or by default Stable Diffusion's betas with a v-prediction."""
+    if base := config.diffusion.base:
+        return load_base(DPMSolverMultistepScheduler, base, "scheduler", **config.diffusion.scheduler)
     settings = dict(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
     settings |= dict(prediction_type="v_prediction", timestep_spacing="trailing")
     return DPMSolverMultistepScheduler(**(settings | config.diffusion.scheduler))
+
+
+def adapted_unet(config: DiffusionConfig, latent_shape: tuple[int, ...], width: int) -> UNet2DConditionModel:
+    """The base's U-Net with a new adapter.
+
+    Args:
+        config: names the base.
+        latent_shape: (C, h, w) of a latent.
+        width: of the condition.
+
+    Raises:
+        InputError: the base cannot be loaded, or takes other latents or conditions.
+    """
+    unet = load_base(UNet2DConditionModel, config.base, "unet", sample_size=latent_shape[-1])
+    if unet.config.cross_attention_dim != width:
+        needed = unet.config.cross_attention_dim
+        raise InputError(
+            "base",
+            f"The U-Net of {config.base} takes conditions {needed} wide, not {width}; set "
+            f"diffusion.conditioner.hidden_size={needed}.",
+        )
+    add_adapter(unet, config.lora, config.base)
+    return unet
 
 
 class DiffusionStage:
@@ -137,7 +181,9 @@ class DiffusionStage:
 
     name = "diffusion"
 
-    def __init__(self, config: Config, specimens: SpecimenSet, vae: PatchAutoencoder, folder: Path):
+    def __init__(
+        self, config: Config, specimens: SpecimenSet, vae: PatchAutoencoder | AutoencoderKL, folder: Path
+    ):
         default = {"draws": 4, "condition_dropout": 0.1, "min_snr_gamma": None, "sketch_barcodes": 8192}
         self.settings = default | config.diffusion.settings
         self.tokenizer = KmerTokenizer(**config.diffusion.tokenizer)
@@ -149,22 +195,26 @@ class DiffusionStage:
         )
         self.latents = cache_latents(vae, specimens, folder)
         self.groups = species_batches(table)
+        described = {"max_tokens": self.input_ids.shape[1], **config.diffusion.conditioner}
         conditioner = BarcodeConditioner(
-            vocab_size=self.tokenizer.vocab_size,
-            max_tokens=self.input_ids.shape[1],
-            k=self.tokenizer.k,
-            **config.diffusion.conditioner,
+            vocab_size=self.tokenizer.vocab_size, k=self.tokenizer.k, **described
         )
+        if config.diffusion.conditioner_init:
+            start_from_barcodebert(conditioner, config.diffusion.conditioner_init)
         if conditioner.sketch is not None:
             conditioner.sketch.fit_components(self.input_ids[: self.settings["sketch_barcodes"]])
-        unet = UNet2DConditionModel(
-            sample_size=self.latents.shape[-1],
-            in_channels=self.latents.shape[1],
-            out_channels=self.latents.shape[1],
-            cross_attention_dim=conditioner.config.hidden_size,
-            projection_class_embeddings_input_dim=conditioner.config.hidden_size,
-            **config.diffusion.model,
-        )
+        width = conditioner.config.hidden_size
+        if config.diffusion.base:
+            unet = adapted_unet(config.diffusion, self.latents.shape[1:], width)
+        else:
+            unet = UNet2DConditionModel(
+                sample_size=self.latents.shape[-1],
+                in_channels=self.latents.shape[1],
+                out_channels=self.latents.shape[1],
+                cross_attention_dim=width,
+                projection_class_embeddings_input_dim=width,
+                **config.diffusion.model,
+            )
         self.model = DiffusionLoss(
             conditioner,
             unet,
@@ -190,15 +240,23 @@ class DiffusionStage:
 
 
 def train(config: Config) -> None:
-    """Train conditioner and U-Net and save them to `RUN/diffusion/{conditioner,unet,tokenizer,scheduler}`."""
+    """Train conditioner and U-Net and save them to `RUN/diffusion/{conditioner,unet,tokenizer,scheduler}`.
+
+    On a base, `unet_lora` stands for `unet`.
+    """
     run = Path(config.run)
     set_seed(config.diffusion.training.seed)
-    vae = PatchAutoencoder.from_pretrained(run / "autoencoder" / "model")
+    vae = load_autoencoder(run)
     stage = DiffusionStage(config, load_specimens(config.data, run), vae, run / "data")
     folder = run / stage.name
     result = fit(stage, config.diffusion.training, folder)
+    if not PartialState().is_main_process:
+        return
     stage.model.conditioner.save_pretrained(folder / "conditioner")
-    stage.model.unet.save_pretrained(folder / "unet")
+    if config.diffusion.base:
+        save_adapter(stage.model.unet, folder / ADAPTER_FOLDER, config.diffusion.base)
+    else:
+        stage.model.unet.save_pretrained(folder / "unet")
     stage.tokenizer.save_pretrained(folder / "tokenizer")
     stage.model.scheduler.save_pretrained(folder / "scheduler")
     pictures = result["steps"] * config.diffusion.training.batch_size

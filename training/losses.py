@@ -22,6 +22,25 @@ def info_nce(logits: torch.Tensor) -> torch.Tensor:
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
+def denoising_error(
+    prediction: torch.Tensor, clean: torch.Tensor, noise: torch.Tensor, gamma: torch.Tensor, kind: str
+) -> torch.Tensor:
+    """Mean squared error of a denoiser's prediction, for every picture (B,).
+
+    Args:
+        prediction: what it said (B, C, h, w).
+        clean: clean latents, likewise.
+        noise: what was mixed in, likewise.
+        gamma: cumulative alphas of the timesteps (B,).
+        kind: `epsilon`, or `v_prediction` (Salimans & Ho 2022) for v = sqrt(gamma) eps - sqrt(1 - gamma) z_0.
+    """
+    target = noise
+    if kind == "v_prediction":
+        root = gamma.view(-1, 1, 1, 1)
+        target = root.sqrt() * noise - (1 - root).sqrt() * clean
+    return F.mse_loss(prediction.float(), target, reduction="none").mean((1, 2, 3))
+
+
 @torch.no_grad()
 def centre(head: nn.Linear, features: torch.Tensor) -> None:
     """Set a head's bias so that its outputs for a first batch of features (B, D) have mean zero.

@@ -3,9 +3,9 @@
     python -m training.references --config training/configs/embedded.yaml --table barcodes.parquet
 
 One species a row, from the training split: the consensus of its barcodes, the place of a real record near the
-middle of its range, and CLIBD embeddings of the consensus and of its simulated specimen there. Held-out
-barcodes then show how near a real barcode comes: those of species outside the references set the identity
-under which a barcode is unlike all of them.
+middle of its range, and CLIBD embeddings of the consensus and of its simulated specimen there, or of a
+photograph where the run learned from photographs. Held-out barcodes then show how near a real barcode comes:
+those of species outside the references set the identity under which a barcode is unlike all of them.
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from accelerate import PartialState
 from tqdm.auto import tqdm
 
 from g2pdiff.checkpoint import check_checkpoint
 from g2pdiff.clibd import CLIBD
 from g2pdiff.errors import InputError
 from g2pdiff.genotype import Barcode
-from g2pdiff.references import SPECIES_IDENTITY, Reference, References
+from g2pdiff.pipeline import to_pil
+from g2pdiff.references import FOLDER, PICTURES, SPECIES_IDENTITY, Reference, References
 from training.config import Config, command
-from training.data import load_table
+from training.data import draw_specimens, load_table, picture_specimens
 from training.examples import central_locality, consensus
+from training.parts import load_clibd
 
 UNLIKE_SHARE = 0.01
 """Share of the barcodes of species outside the references that are called unlike all of them."""
@@ -67,12 +70,13 @@ def _reference(species: str, records: pd.DataFrame) -> Reference:
 def embed_references(
     references: References, clibd: CLIBD, image_size: int, batch: int = 64
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """CLIBD embeddings (N, E) of the reference barcodes, and of their pictures drawn at `image_size`."""
+    """CLIBD embeddings (N, E) of the reference barcodes, and of their pictures at `image_size`."""
     barcodes, pictures = [], []
     for start in tqdm(range(0, len(references), batch), desc="embed references"):
         rows = range(start, min(start + batch, len(references)))
-        barcodes.append(clibd.embed_barcodes([references.rows[row].dna_barcode for row in rows]))
-        pictures.append(clibd.embed_images(references.pictures(rows, image_size)))
+        barcodes.append(clibd.embed_barcodes([references.rows[row].dna_barcode for row in rows]).cpu())
+        images = references.pictures(rows, image_size)
+        pictures.append(clibd.embed_images(images.to(clibd.device)).cpu())
     return torch.cat(barcodes), torch.cat(pictures)
 
 
@@ -84,14 +88,31 @@ def nearest_identities(references: References, table: pd.DataFrame, seed: int = 
     )
 
 
-def build_references(table: pd.DataFrame, clibd: CLIBD, image_size: int) -> References:
-    """Reference species with simulated pictures, and the identities that their verdicts rest on.
+def save_photographs(table: pd.DataFrame, config: Config) -> Path:
+    """Write a training photograph of every reference species into the checkpoint; return the folder
+    `references/`."""
+    rows = draw_specimens(table, "train", config.data, per_species=1).sort_values(
+        "species", ignore_index=True
+    )
+    specimens = picture_specimens(rows, config.data, Path(config.run) / "data" / "references")
+    folder = Path(config.assemble.checkpoint) / FOLDER
+    (folder / PICTURES).mkdir(parents=True, exist_ok=True)
+    for row in tqdm(range(len(rows)), desc="save references"):
+        to_pil(specimens.images([row]))[0].save(folder / PICTURES / f"{row}.jpg", quality=90)
+    return folder
+
+
+def build_references(
+    table: pd.DataFrame, clibd: CLIBD, image_size: int, photographs: Path | None = None
+) -> References:
+    """Reference species with pictures, and the identities that their verdicts rest on.
 
     Args:
         table: a prepared table, see `training.data.prepare`; unseen species are those of the splits whose
             name ends in `unseen`.
         clibd: CLIBD model of the checkpoint.
         image_size: height and width of the checkpoint's pictures.
+        photographs: folder of `save_photographs`; without one, pictures are simulated.
 
     Raises:
         InputError: field `table`, if it lacks training rows or unseen species.
@@ -100,7 +121,8 @@ def build_references(table: pd.DataFrame, clibd: CLIBD, image_size: int) -> Refe
     if unseen.empty:
         raise InputError("table", "The barcode table has no unseen species to measure identities on.")
     empty = torch.empty(0)
-    references = References(reference_species(table), empty, empty, 0.0, 0.0, truth="simulated")
+    truth = None if photographs else "simulated"
+    references = References(reference_species(table), empty, empty, 0.0, 0.0, truth, photographs)
     barcodes, pictures = embed_references(references, clibd, image_size)
     nearest = nearest_identities(references, unseen)
     return replace(
@@ -118,8 +140,9 @@ def write_references(config: Config) -> References:
     checkpoint = Path(config.assemble.checkpoint)
     check_checkpoint(checkpoint)
     table = load_table(config.data)
-    clibd = CLIBD.from_pretrained(checkpoint / "clibd", torch_dtype=torch.float32).eval()
-    references = build_references(table, clibd, config.data.image_size)
+    clibd = load_clibd(checkpoint / "clibd", torch_dtype=torch.float32).eval().to(PartialState().device)
+    photographs = save_photographs(table, config) if config.data.photographed else None
+    references = build_references(table, clibd, config.data.image_size, photographs)
     folder = references.save(checkpoint)
     seen = table[(table["split"] == "val") & table["species"].isin([row.species for row in references.rows])]
     figures = {

@@ -12,8 +12,9 @@ from g2pdiff.genotype import Barcode
 from g2pdiff.references import References
 from g2pdiff.simulation.barcodes import simulate_barcodes
 from tests.tiny import tiny_components, tiny_pipeline
-from training.config import command
-from training.data import prepare
+from tests.training.test_bioscan import jpeg, place, rows_of, write_csv
+from training.config import AssembleConfig, Config, DataConfig, command
+from training.data import load_specimens, prepare
 from training.references import build_references, write_references
 
 SIZE = 32
@@ -102,3 +103,33 @@ def test_the_command_adds_them_to_an_assembled_checkpoint(tmp_path, capsys):
     assert figures["species"] == len(references) > 10
     assert figures["unlike_identity"] == references.unlike_identity
     assert figures["alike_at_home"] > 0.9
+
+
+def test_references_of_photographs_show_photographs_of_their_species(tmp_path):
+    records = simulate_barcodes(6, 2, seed=5)
+    known, unseen = records[:6], records[6:]
+    rows = [*rows_of("train", known), *rows_of("test_unseen", unseen)]
+    rows += [row | {"species": rows[n]["species"]} for n, row in enumerate(rows_of("val", known))]
+    metadata = write_csv(tmp_path / "metadata.csv", rows)
+    for seed, row in enumerate(rows):
+        path = tmp_path / "bioscan5m" / "images" / "cropped_256" / place(row)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg(seed))
+    data = DataConfig(
+        metadata=str(metadata), pictures=str(tmp_path), image_size=SIZE, cache=str(tmp_path / "c")
+    )
+    checkpoint = tmp_path / "checkpoint"
+    tiny_pipeline(truth=None).save_pretrained(checkpoint)
+    write_references(
+        Config(run=str(tmp_path), data=data, assemble=AssembleConfig(checkpoint=str(checkpoint)))
+    )
+    references = References.load(checkpoint)
+    assert references.truth is None and len(references) == 3
+    specimens = load_specimens(data, tmp_path)
+    for row, reference in enumerate(references.rows):
+        own = specimens.images(np.flatnonzero(specimens.table["species"] == reference.species))
+        shown = references.pictures([row], SIZE)
+        assert (own - shown).abs().mean((1, 2, 3)).min() < 0.02
+    with torch.no_grad():
+        embedded = tiny_components()["clibd"].embed_images(shown)
+    torch.testing.assert_close(references.picture_embeddings[[-1]], embedded, atol=1e-2, rtol=0)

@@ -1,0 +1,228 @@
+"""The paper's configuration in miniature: Stable Diffusion's layout as a base, LoRA, the official CLIBD."""
+
+import json
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
+from safetensors.torch import load_file
+from torch.testing import assert_close
+from transformers import BertConfig, BertModel
+
+from g2pdiff.checkpoint import load_pipeline
+from g2pdiff.clibd_official import OfficialCLIBD
+from g2pdiff.errors import InputError
+from tests.test_clibd_official import official_weights
+from tests.tiny import BARCODE
+from training import assemble, autoencoder, clibd, diffusion, run
+from training.config import LoraSettings, command, load, parse_arguments
+from training.diffusion import adapted_unet, noise_schedule
+from training.loop import checkpoints
+from training.lora import add_adapter, fuse, load_adapted, load_base, save_adapter
+from training.parts import load_autoencoder, to_latents
+from training.results import read_results
+
+PAPER = "training/configs/paper.yaml"
+TARGETS = ["attn1.to_q", "attn1.to_k", "to_v", "to_out.0"]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A folder with Stable Diffusion 1.5's parts and settings, a few thousandths of its size."""
+    folder = tmp_path_factory.mktemp("stable-diffusion")
+    torch.manual_seed(0)
+    UNet2DConditionModel(
+        sample_size=64,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        attention_head_dim=8,
+        norm_num_groups=8,
+        cross_attention_dim=32,
+    ).save_pretrained(folder / "unet")
+    AutoencoderKL(
+        block_out_channels=(8, 8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=512,
+        scaling_factor=0.18215,
+    ).save_pretrained(folder / "vae")
+    PNDMScheduler(
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        skip_prk_steps=True,
+        steps_offset=1,
+        prediction_type="epsilon",
+        timestep_spacing="leading",
+    ).save_pretrained(folder / "scheduler")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def overrides(base, tmp_path_factory):
+    """The paper's configuration on two cores: local parts, small conditioner and aligner, few specimens."""
+    folder = tmp_path_factory.mktemp("paper")
+    torch.save(official_weights(older=False, lora=True), folder / "best.pth")
+    bert = BertConfig(
+        vocab_size=258, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=128
+    )
+    BertModel(bert, add_pooling_layer=False).save_pretrained(folder / "barcodebert")
+    conditioner = "{hidden_size: 32, num_layers: 1, num_heads: 2, max_tokens: 1023, context: pooled}"
+    return [
+        f"run={folder / 'run'}",
+        f"assemble.checkpoint={folder / 'checkpoint'}",
+        "data={image_size: 64, simulated_species: 24, simulated_per_species: 6, per_species: 2}",
+        "data.held_out=16",
+        f"clibd.settings.official={folder / 'best.pth'}",
+        f"diffusion.base={base}",
+        f"diffusion.conditioner={conditioner}",
+        f"diffusion.conditioner_init={folder / 'barcodebert'}",
+        "diffusion.training.batch_size=4",
+        "diffusion.training.learning_rate=1.0",  # large enough for two steps to show
+        "diffusion.training.warmup_steps=0",
+        "aligner.model={hidden_size: 32, num_layers: 1, num_heads: 2, embed_size: 16}",
+        "aligner.training.batch_size=8",
+    ]
+
+
+@pytest.fixture(scope="module")
+def config(overrides):
+    return parse_arguments("x", ["--config", PAPER, "--max-steps", "2", *overrides])
+
+
+@pytest.fixture(scope="module")
+def checkpoint(config):
+    return run.run(config)
+
+
+def unet_output(unet):
+    generator = torch.Generator().manual_seed(0)
+    latents, context = (torch.randn(shape, generator=generator) for shape in ((2, 4, 8, 8), (2, 1, 32)))
+    with torch.no_grad():
+        return unet(latents, torch.tensor([10, 700]), encoder_hidden_states=context).sample
+
+
+def test_the_papers_settings():
+    config = load(PAPER)
+    training = config.diffusion.training
+    assert (training.steps, training.batch_size, training.learning_rate) == (100_000, 128, 1e-5)
+    assert config.data.image_size == 256
+    assert config.diffusion.conditioner["context"] == "pooled"
+    assert config.diffusion.conditioner["max_tokens"] + 1 == 1024
+
+
+def test_max_steps_caps_every_stage(config):
+    stages = (config.autoencoder, config.clibd, config.diffusion, config.aligner)
+    assert [stage.training.steps for stage in stages] == [2] * 4
+    assert parse_arguments("x", ["--config", PAPER, "--max-steps", "10000000"]) == load(PAPER)
+
+
+def test_the_run_ends_in_an_ordinary_checkpoint_that_draws(config, checkpoint):
+    pipeline = load_pipeline(checkpoint)
+    output = pipeline(BARCODE, 56.6, 11.3, num_inference_steps=2)
+    assert output.images[0].size == (64, 64)
+    assert isinstance(pipeline.vae, AutoencoderKL)
+    assert isinstance(pipeline.clibd, OfficialCLIBD)
+    measured = read_results(checkpoint.parent / "run")["clibd"]["threshold"]
+    assert pipeline.clibd.config.threshold == pytest.approx(measured)
+    assert pipeline.scheduler.config.prediction_type == "epsilon"
+    assert pipeline.config.default_guidance_scale == 1.0
+    assert not [
+        name for name, _ in pipeline.unet.named_parameters() if "lora" in name or "base_layer" in name
+    ]
+
+
+def test_the_adapter_beside_its_base_and_the_served_unet_agree(base, config, checkpoint):
+    adapter = checkpoint.parent / "run" / "diffusion" / "unet_lora"
+    adapted = load_adapted(adapter, latent_size=8)
+    served = assemble.build_pipeline(config).unet
+    untouched = load_base(UNet2DConditionModel, str(base), "unet")
+    assert_close(unet_output(adapted), unet_output(served), atol=1e-4, rtol=1e-4)
+    assert (unet_output(served) - unet_output(untouched)).abs().max() > 1e-2
+    assert json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"] == str(base)
+    assert served.config.sample_size == 8
+    assert not list((checkpoint.parent / "run" / "diffusion").glob("unet/*"))
+
+
+def test_training_changes_adapter_and_conditioner_and_no_weight_of_the_base(base, checkpoint):
+    folder = checkpoint.parent / "run" / "diffusion"
+    state = load_file(checkpoints(folder)[-1] / "model.safetensors")
+    original = load_file(base / "unet" / "diffusion_pytorch_model.safetensors")
+    kept = {
+        name.removeprefix("unet.").replace(".base_layer", ""): tensor
+        for name, tensor in state.items()
+        if name.startswith("unet.") and ".lora_" not in name
+    }
+    assert kept.keys() == original.keys()
+    assert all(torch.equal(kept[name], original[name]) for name in original)
+    words = "embeddings.word_embeddings.weight"
+    started = load_file(checkpoint.parent / "barcodebert" / "model.safetensors")[words][2:]
+    learned = load_file(folder / "conditioner" / "diffusion_pytorch_model.safetensors")[f"bert.{words}"][3:]
+    assert (learned - started).abs().max() > 0.1
+    adapter = load_file(folder / "unet_lora" / "pytorch_lora_weights.safetensors")
+    ups = [tensor for name, tensor in adapter.items() if "lora_B" in name]
+    assert len(ups) == 4 * 6  # in each of 4 transformer blocks all of attn1, and to_v and to_out of attn2
+    assert all(tensor.abs().max() > 0 for tensor in ups)
+
+
+def test_a_fresh_adapter_changes_nothing_and_only_it_learns(base, tmp_path):
+    unet = load_base(UNet2DConditionModel, str(base), "unet")
+    before = unet_output(unet)
+    add_adapter(unet, LoraSettings(rank=2, alpha=2, targets=TARGETS), str(base))
+    assert_close(unet_output(unet), before)
+    assert all("lora" in name for name, p in unet.named_parameters() if p.requires_grad)
+    for name, parameter in unet.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    save_adapter(unet, tmp_path, str(base))
+    after = unet_output(unet)
+    assert (after - before).abs().max() > 1e-2
+    assert_close(unet_output(load_adapted(tmp_path, 8)), after, atol=1e-5, rtol=1e-5)
+    assert_close(unet_output(fuse(load_adapted(tmp_path, 8))), after, atol=1e-4, rtol=1e-4)
+
+
+def test_the_schedule_is_the_bases(base, config):
+    schedule = noise_schedule(config)
+    assert_close(schedule.alphas_cumprod, load_base(PNDMScheduler, str(base), "scheduler").alphas_cumprod)
+    assert (schedule.config.prediction_type, schedule.config.timestep_spacing) == ("epsilon", "leading")
+    assert schedule.config.steps_offset == 1
+
+
+def test_latents_are_scaled_as_stable_diffusion_expects(checkpoint):
+    vae = load_autoencoder(checkpoint.parent / "run")
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        assert_close(to_latents(vae, images), 0.18215 * vae.encode(images).latent_dist.mean)
+
+
+@pytest.mark.parametrize(
+    ("stage", "override", "sentence"),
+    [
+        (autoencoder, "diffusion.base=/nowhere", "The base /nowhere gives no vae"),
+        (autoencoder, "diffusion.base=somebody/some-model", "or a hub id that the network reaches"),
+        (clibd, "clibd.settings.official=/nowhere.pth", "no file /nowhere.pth; download it"),
+        (diffusion, "diffusion.conditioner_init=/nowhere.pt", "no file /nowhere.pt; download it"),
+        (diffusion, "diffusion.lora.targets=[to_nothing]", "as diffusion.lora.targets says: to_nothing"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_sentence(stage, override, sentence, overrides, checkpoint, capsys):
+    assert command("A stage.", stage.train, ["--config", PAPER, *overrides, override]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and "Traceback" not in error
+
+
+def test_a_condition_of_another_width_is_refused(config):
+    with pytest.raises(InputError, match="set diffusion.conditioner.hidden_size=32"):
+        adapted_unet(config.diffusion, latent_shape=(4, 8, 8), width=64)
+
+
+def test_a_damaged_base_is_refused(base, tmp_path):
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "config.json").write_bytes((base / "unet" / "config.json").read_bytes())
+    (tmp_path / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(InputError, match="gives no unet"):
+        load_base(UNet2DConditionModel, str(tmp_path), "unet")
