@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from accelerate import PartialState
+
 from training import aligner, assemble, autoencoder, clibd, diffusion
 from training.config import Config, command
 from training.results import read_results
@@ -17,11 +19,16 @@ STAGES = {"autoencoder": autoencoder, "clibd": clibd, "diffusion": diffusion, "a
 
 def run(config: Config) -> Path:
     """Train what has not been trained yet, then assemble; return the checkpoint's folder."""
+    state, trained = PartialState(), read_results(Path(config.run))
+    state.wait_for_everyone()
     for name, stage in STAGES.items():
-        if name not in read_results(Path(config.run)):
+        if name not in trained:
             stage.train(config)
-    folder = assemble.assemble(config)
-    print(f"The checkpoint is {folder}; G2PDIFF_CHECKPOINT={folder} python app.py serves it.")
+            state.wait_for_everyone()  # the main process saves what a stage made
+    folder = Path(config.assemble.checkpoint)
+    if state.is_main_process:
+        assemble.assemble(config)
+        print(f"The checkpoint is {folder}; G2PDIFF_CHECKPOINT={folder} python app.py serves it.")
     return folder
 
 

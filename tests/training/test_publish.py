@@ -1,0 +1,148 @@
+"""Publishing: folders for the Hub are complete, valid and served; what is missing is said in a sentence."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from huggingface_hub import ModelCard, SpaceCard
+
+from g2pdiff.checkpoint import load_pipeline
+from tests.tiny import BARCODE, tiny_pipeline
+from training import publish
+
+CARD = """---
+license: apache-2.0
+tags: [biology]
+---
+# A model
+
+## Do not use it for
+
+Anything.
+
+## Training data
+
+None.
+
+## Figures
+
+None.
+"""
+
+# A Space is started with what lies in its folder, and nothing else of this repository.
+BUILD = """
+import sys
+from pathlib import Path
+import app
+import g2pdiff
+assert Path(g2pdiff.__file__).is_relative_to(Path.cwd()), g2pdiff.__file__
+page = next(block for block in app.demo.blocks.values() if block.elem_id == "title")
+print("built", type(app.demo).__name__, "simulated" in page.value)
+"""
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    tiny_pipeline().save_pretrained(folder)
+    (folder / "README.md").write_text(CARD)
+    (folder / "notes.txt").write_text("not to be published")
+    return folder
+
+
+def refusal(capsys, *arguments) -> str:
+    assert publish.main(list(map(str, arguments))) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.endswith(".\n") and "Traceback" not in said
+    return said
+
+
+def run_in(folder, code, **environment) -> str:
+    """What a program says that runs in a folder, without this repository."""
+    given = {name: value for name, value in os.environ.items() if name != "G2PDIFF_CHECKPOINT"}
+    given |= {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"} | environment
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=given, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_a_published_model_loads_and_its_card_is_valid(checkpoint, tmp_path, capsys):
+    arguments = ["--checkpoint", str(checkpoint), "--out", str(tmp_path), "--repo", "owner/name"]
+    assert publish.main([*arguments, "--license", "openrail"]) == 0
+    model = tmp_path / "model"
+    assert json.loads(capsys.readouterr().out) == {"model": str(model)}
+    assert load_pipeline(model)(BARCODE, 1, 2, num_inference_steps=1).images[0].size == (32, 32)
+    card = ModelCard.load(model / "README.md")
+    assert card.data.license == "openrail" and card.data.tags == ["biology"]
+    assert 'load_pipeline("owner/name")' in card.text and "## Do not use it for" in card.text
+    assert not (model / "notes.txt").exists()
+    assert (checkpoint / "README.md").read_text() == CARD
+
+
+def test_a_space_carries_its_checkpoint_and_starts(checkpoint, tmp_path):
+    assert (
+        publish.main(["--checkpoint", str(checkpoint), "--out", str(tmp_path), "--space", "owner/demo"]) == 0
+    )
+    space = tmp_path / "space"
+    settings = SpaceCard.load(space / "README.md").data
+    assert settings.sdk == "gradio" and settings.license == "apache-2.0" and settings.app_file == "app.py"
+    assert f"gradio=={settings.sdk_version}" in (space / "requirements.txt").read_text()
+    assert (space / "assets" / "checkpoint" / "model_index.json").is_file()
+    assert "built Blocks True" in run_in(space, BUILD)
+
+
+def test_a_space_of_a_model_on_the_hub_names_it(checkpoint, tmp_path):
+    folders = publish.publish(checkpoint, tmp_path, repo="owner/name", space="owner/demo")
+    settings = SpaceCard.load(f"{folders['space']}/README.md").data
+    assert settings.app_file == "space.py"
+    assert settings.models == settings.preload_from_hub == ["owner/name"]
+    space = tmp_path / "space"
+    assert not (space / "assets" / "checkpoint").exists()
+    (space / "app.py").write_text("import os\nprint(__name__, os.environ['G2PDIFF_CHECKPOINT'])")
+    assert run_in(space, "import runpy; runpy.run_path('space.py', run_name='__main__')") == (
+        "__main__ owner/name\n"
+    )
+
+
+def test_what_cannot_be_published_is_said_in_a_sentence(checkpoint, tmp_path, capsys, monkeypatch):
+    out = ["--out", tmp_path / "out"]
+    good = ["--checkpoint", checkpoint, *out]
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
+    assert "no checkpoint folder" in refusal(capsys, "--checkpoint", tmp_path / "none", *out)
+    assert "no hub id" in refusal(capsys, *good, "--repo", "name")
+    assert "no hub id" in refusal(capsys, *good, "--space", "owner/a b")
+    assert "where to push to" in refusal(capsys, *good, "--push")
+    assert "token" in refusal(capsys, *good, "--repo", "owner/name", "--push")
+    monkeypatch.setattr(publish, "SPACE_BYTES", 1000)
+    assert "too much for a Space" in refusal(capsys, *good, "--space", "owner/demo")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (None, "has no model card"),
+        (CARD.replace("license: apache-2.0\n", ""), "names no licence"),
+        (CARD.replace("license: apache-2.0", "license: [a"), "not valid YAML"),
+        (CARD.replace("## Training data", "## Data"), "lacks the section Training data"),
+    ],
+)
+def test_a_card_without_what_it_must_say_is_refused(checkpoint, tmp_path, capsys, text, sentence):
+    card = checkpoint / "README.md"
+    try:
+        card.unlink() if text is None else card.write_text(text)
+        assert sentence in refusal(capsys, "--checkpoint", checkpoint, "--out", tmp_path)
+    finally:
+        card.write_text(CARD)
+
+
+def test_a_push_without_the_network_leaves_the_folder(checkpoint, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_notatoken")
+    said = refusal(capsys, "--checkpoint", checkpoint, "--out", tmp_path, "--repo", "owner/name", "--push")
+    assert "did not take owner/name" in said
+    assert load_pipeline(tmp_path / "model").config.image_size == 32

@@ -1,0 +1,268 @@
+"""A checkpoint in the Hub's layout with its model card, and a Space that serves it.
+
+    python -m training.publish --checkpoint runs/paper/checkpoint --repo owner/name --space owner/demo \
+        --out published
+
+writes `published/model` and `published/space`; with `--push` it uploads them too. A Space carries its
+checkpoint, up to the gigabyte that the Hub takes for one; with `--repo` it fetches the checkpoint from there
+while it is built.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+import yaml
+from huggingface_hub import HfApi, ModelCard, SpaceCard, get_token
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from g2pdiff.checkpoint import check_checkpoint, resolve_checkpoint
+from g2pdiff.errors import InputError
+from g2pdiff.references import FOLDER as REFERENCES
+
+ROOT = Path(__file__).resolve().parent.parent
+CARD, FIGURES, INDEX = "README.md", "figures", "model_index.json"
+SECTIONS = ("Do not use it for", "Training data", "Figures")  # which training.model_card writes
+SPACE_FILES = ("app.py", "requirements.txt", "LICENSE", "g2pdiff", "assets/examples.csv", "assets/style.css")
+SPACE_APP_FILE = "space.py"
+SPACE_BYTES = 1e9  # of files that the Hub takes for a Space
+
+USAGE = """
+## How to use it
+
+In a clone of the G2PDiffusion repository:
+
+```python
+from g2pdiff.checkpoint import load_pipeline
+
+pipeline = load_pipeline("{source}")
+picture = pipeline(open("barcode.fasta").read(), latitude=56.6, longitude=11.3, seed=0).images[0]
+```
+
+`G2PDIFF_CHECKPOINT={source} python app.py` serves it in the browser.
+"""
+
+SPACE_TEXT = """# {title}
+
+From a DNA barcode and a place on Earth to a picture of the animal, drawn step by step. The model, what it
+learned from and what it cannot do: {card}.
+
+The variable `G2PDIFF_CHECKPOINT` of this Space names other checkpoints: hub ids with commas between them.
+"""
+
+SPACE_APP = '''"""Serves {repo}, unless the Space's variable G2PDIFF_CHECKPOINT names another checkpoint."""
+
+import os
+import runpy
+
+os.environ.setdefault("G2PDIFF_CHECKPOINT", "{repo}")
+runpy.run_path("app.py", run_name=__name__)
+'''
+
+
+def read_card(checkpoint: Path, licence: str | None) -> ModelCard:
+    """The model card of a checkpoint, with a licence and everything a reader has to know.
+
+    Args:
+        checkpoint: its folder.
+        licence: identifier of the licence, in place of the card's.
+
+    Raises:
+        InputError: field `card`, if there is none, the Hub could not read its front matter, or it lacks the
+            licence or a section.
+    """
+    path = checkpoint / CARD
+    if not path.is_file():
+        raise InputError("card", f"{checkpoint} has no model card; python -m training.model_card writes it.")
+    try:
+        card = ModelCard.load(path)
+    except (ValueError, TypeError, yaml.YAMLError) as error:
+        raise InputError("card", f"The front matter of {path} is not valid YAML of a model card.") from error
+    card.data.license = licence or card.data.license
+    if not card.data.license:
+        raise InputError("card", f"The front matter of {path} names no licence; add one, or give --license.")
+    if missing := [section for section in SECTIONS if f"\n## {section}\n" not in card.text]:
+        raise InputError("card", f"The model card {path} lacks the section {missing[0]}.")
+    return card
+
+
+def write_model(checkpoint: Path, folder: Path, repo: str | None, licence: str | None) -> ModelCard:
+    """Write a checkpoint as the Hub has it: its parts, its figures, its references and its card.
+
+    Args:
+        checkpoint: a complete checkpoint.
+        folder: to write; what it held is replaced.
+        repo: hub id that the card is to name.
+        licence: identifier of the licence, in place of the card's.
+
+    Raises:
+        InputError: the checkpoint is incomplete, or its card cannot be used.
+    """
+    check_checkpoint(checkpoint)
+    card = read_card(checkpoint, licence)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    index = json.loads((checkpoint / INDEX).read_text())
+    shutil.copy(checkpoint / INDEX, folder)
+    for name in (*index, FIGURES, REFERENCES):
+        if (checkpoint / name).is_dir():
+            shutil.copytree(checkpoint / name, folder / name)
+    # Of a diffusers model the Hub shows how diffusers alone loads it, and it cannot: classes are ours.
+    card.data.library_name = "g2pdiffusion"
+    card.text = card.text.rstrip() + "\n" + USAGE.format(source=repo or folder)
+    card.save(folder / CARD)
+    return card
+
+
+def write_space(model: Path, folder: Path, repo: str | None, licence: str) -> None:
+    """Write a Space that serves a checkpoint.
+
+    Args:
+        model: folder of the published checkpoint.
+        folder: to write; what it held is replaced.
+        repo: hub id to fetch the checkpoint from; without one the Space carries it.
+        licence: identifier of the licence.
+
+    Raises:
+        InputError: field `repo`, if the checkpoint is too large to be carried.
+    """
+    size = sum(path.stat().st_size for path in model.rglob("*") if path.is_file())
+    if not repo and size > SPACE_BYTES:
+        raise InputError(
+            "repo", f"{model} has {size / 1e9:.1f} GB, too much for a Space's own files; give --repo too."
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "assets").mkdir(parents=True)
+    for name in SPACE_FILES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    card = SpaceCard.load(ROOT / CARD)  # this repository is laid out as a Space itself
+    card.data.license = licence
+    about = "[its model card](assets/checkpoint/README.md)"
+    if repo:
+        (folder / SPACE_APP_FILE).write_text(SPACE_APP.format(repo=repo))
+        card.data.app_file = SPACE_APP_FILE
+        card.data.models = card.data.preload_from_hub = [repo]
+        about = f"[{repo}](https://huggingface.co/{repo})"
+    else:
+        shutil.copytree(model, folder / "assets" / "checkpoint")
+    card.text = SPACE_TEXT.format(title=card.data.title, card=about)
+    card.save(folder / CARD)
+
+
+def push(folder: Path, repo: str, kind: str, private: bool) -> str:
+    """Upload a folder to a repository of the Hub, which is made where there is none; return its address.
+
+    Args:
+        folder: what to upload.
+        repo: hub id.
+        kind: `model` or `space`.
+        private: whether a repository that is made can be seen by its owner alone.
+
+    Raises:
+        InputError: field `push`, if there is no token, or the Hub does not take it.
+    """
+    if get_token() is None:
+        raise InputError("push", "The Hub wants a token to push: run hf auth login, or set HF_TOKEN.")
+    api = HfApi()
+    settings = {"space_sdk": "gradio"} if kind == "space" else {}
+    try:
+        address = api.create_repo(repo, repo_type=kind, private=private, exist_ok=True, **settings)
+        api.upload_folder(
+            repo_id=repo, repo_type=kind, folder_path=folder, commit_message="Publish with training.publish"
+        )
+    except (httpx.HTTPError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            "push",
+            f"The Hub did not take {repo} ({reason.rstrip('.')}); {folder} is complete, so push again once "
+            "the network and the token allow it.",
+        ) from error
+    return str(address)
+
+
+def publish(
+    checkpoint: Path,
+    out: Path,
+    repo: str | None = None,
+    space: str | None = None,
+    licence: str | None = None,
+    upload: bool = False,
+    private: bool = False,
+) -> dict:
+    """Write what is to be published, and upload it if asked to.
+
+    Returns:
+        `{"model", "space"}`: folders, or addresses of what was uploaded; a Space only where one is asked for.
+
+    Raises:
+        InputError: something cannot be used, or is missing.
+    """
+    for field, name in (("repo", repo), ("space", space)):
+        try:
+            if name and "/" not in name:
+                raise HFValidationError
+            validate_repo_id(name or "owner/name")
+        except HFValidationError as error:
+            raise InputError(field, f"{name} is no hub id; give owner/name.") from error
+    if upload and not (repo or space):
+        raise InputError(
+            "push", "Nothing says where to push to: give --repo owner/name, --space owner/name or both."
+        )
+    written = {"model": out / "model"}
+    card = write_model(checkpoint, written["model"], repo, licence)
+    if space:
+        written["space"] = out / "space"
+        write_space(written["model"], written["space"], repo, card.data.license)
+    said = {kind: str(folder) for kind, folder in written.items()}
+    if upload:
+        for kind, name in (("model", repo), ("space", space)):
+            if name:
+                said[kind] = push(written[kind], name, kind, private)
+    return said
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoint", help="folder; by default the one the app serves")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write model/ and space/ to")
+    parser.add_argument("--repo", help="hub id of the model, owner/name")
+    parser.add_argument("--space", help="hub id of a Space to write too, owner/name")
+    parser.add_argument(
+        "--license", help="licence of the weights, where it is not the card's, such as openrail"
+    )
+    parser.add_argument("--push", action="store_true", help="upload to --repo and --space")
+    parser.add_argument(
+        "--private", action="store_true", help="what is made on the Hub is seen by its owner alone"
+    )
+    given = parser.parse_args(arguments)
+    try:
+        said = publish(
+            resolve_checkpoint(given.checkpoint),
+            given.out,
+            given.repo,
+            given.space,
+            given.license,
+            given.push,
+            given.private,
+        )
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(json.dumps(said))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
