@@ -9,6 +9,8 @@ without negatives the softmax has one entry, and its gradient is exactly zero.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
@@ -76,6 +78,24 @@ class LatentAligner(ModelMixin, ConfigMixin):
         """Pooled conditions (B, D) -> unit vectors (B, E)."""
         return F.normalize(self.condition_head(pooled), dim=-1)
 
+    def log_prob_of(self, pooled: torch.Tensor) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """`log_prob` of one condition, for many latents: condition and reference bank are embedded once.
+
+        Args:
+            pooled: pooled conditions (B, D).
+
+        Returns:
+            A function of noisy latents (B, C, H, W) and timesteps (B,) -> log-probabilities (B,).
+        """
+        right, bank = self.embed_condition(pooled), self.embed_condition(self.bank)  # (B, E), (N, E)
+
+        def log_prob(latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+            picture = self.logit_scale.exp() * self.embed_latents(latents, timestep)  # (B, E)
+            logits = [(picture * right).sum(-1, keepdim=True), picture @ bank.T]  # (B, 1), (B, N)
+            return torch.log_softmax(torch.cat(logits, dim=1), dim=1)[:, 0]
+
+        return log_prob
+
     def log_prob(self, latents: torch.Tensor, timestep: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
         """log p(c | z_t): the log-softmax over the right condition and the reference bank (Eq. 9).
 
@@ -89,11 +109,7 @@ class LatentAligner(ModelMixin, ConfigMixin):
         Returns:
             Log-probabilities (B,), differentiable in `latents`.
         """
-        scale = self.logit_scale.exp()
-        picture = self.embed_latents(latents, timestep)  # (B, E)
-        right = scale * (picture * self.embed_condition(pooled)).sum(-1, keepdim=True)  # (B, 1)
-        bank = scale * picture @ self.embed_condition(self.bank).T  # (B, N)
-        return torch.log_softmax(torch.cat([right, bank], dim=1), dim=1)[:, 0]
+        return self.log_prob_of(pooled)(latents, timestep)
 
     def forward(self, latents: torch.Tensor, timestep: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
         """Logits (B, B) of every latent against every condition of the batch, for the contrastive loss."""

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from g2pdiff.environment import check_locality
+from g2pdiff.checks import check_locality
 from g2pdiff.errors import InputError
 from g2pdiff.genotype import CODON_START, SITES, Barcode
 from g2pdiff.pipeline import G2PDiffusionPipeline

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO, StringIO
 from itertools import islice
@@ -20,11 +20,10 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import torch
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
-from g2pdiff.checks import check_seed
-from g2pdiff.environment import check_locality
+from g2pdiff.checks import check_locality, check_seed
 from g2pdiff.errors import InputError
-from g2pdiff.experiments import DEFAULT, Denoising, Specimen, Update, draw
-from g2pdiff.genotype import Barcode
+from g2pdiff.experiments import DEFAULT, Denoising, Specimen, Turn, Update, draw
+from g2pdiff.genotype import Barcode, shorten
 from g2pdiff.pipeline import G2PDiffusionPipeline, to_pil
 from g2pdiff.report import number
 
@@ -45,7 +44,7 @@ class Record:
 
     Attributes:
         index: 1, 2, ... in the order of the text.
-        name: header without the place; may be empty.
+        name: header without the place, in one line, cut at 200 characters; may be empty.
         latitude, longitude: degrees; those of the header where they are usable.
         barcode: None where the record cannot be read.
         error: why it cannot be read, a sentence; empty where it can.
@@ -121,7 +120,7 @@ def read_records(text: str | None, latitude: object, longitude: object) -> list[
 
 def _read_record(index: int, header: str, letters: str, place: tuple[float, float]) -> Record:
     place, notes = _read_place(header, place)
-    name = " ".join(_PLACE.sub(" ", header).split()).rstrip("|;, ")
+    name = shorten(" ".join(_PLACE.sub(" ", header).split()).rstrip("|;, "))
     try:
         barcode, error = Barcode.parse(f">{name}\n{letters}"), ""
     except InputError as wrong:
@@ -147,7 +146,7 @@ def batch(
     records: Sequence[Record],
     seed: int = 0,
     denoising: Denoising = DEFAULT,
-    turn: AbstractContextManager | None = None,
+    turn: Turn | None = None,
 ) -> Iterator[Update]:
     """Draw the records that could be read, all from the same noise.
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-import os
 import re
 from pathlib import Path
 
 import torch
+from diffusers import ModelMixin
 from diffusers.utils import logging
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from g2pdiff.errors import InputError
+from g2pdiff.named import named_checkpoints
 from g2pdiff.pipeline import G2PDiffusionPipeline
-
-DEFAULT_CHECKPOINT = Path(__file__).resolve().parent.parent / "assets" / "checkpoint"
-ENVIRONMENT_VARIABLE = "G2PDIFF_CHECKPOINT"
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -26,13 +25,12 @@ def resolve_checkpoint(source: str | Path | None = None) -> Path:
     """The local folder of a checkpoint, fetched from the Hub where `source` is a hub id.
 
     Args:
-        source: folder or hub id (`owner/name`); by default `$G2PDIFF_CHECKPOINT`, then the embedded
-            checkpoint.
+        source: folder or hub id (`owner/name`); by default the first of `named_checkpoints`.
 
     Raises:
         InputError: there is no such folder, or the Hub does not give it.
     """
-    source = source or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_CHECKPOINT
+    source = source or named_checkpoints()[0]
     if Path(source).is_dir():
         return Path(source)
     if not _HUB_ID.fullmatch(str(source)):
@@ -62,13 +60,18 @@ def check_checkpoint(folder: Path) -> None:
             "checkpoint",
             f"{folder} holds a {kind}, not a {G2PDiffusionPipeline.__name__}; choose another folder.",
         )
+    _check_known(folder, "model_index.json", parts, G2PDiffusionPipeline)
     for name, value in parts.items():
         if isinstance(value, list) and len(value) == 2 and value[0] and not (folder / name).is_dir():
             raise InputError(
                 "checkpoint", f"The checkpoint {folder} is incomplete: it lacks the folder {name}."
             )
     for shards in folder.glob("*/*.safetensors.index.json"):
-        for shard in set(json.loads(shards.read_text())["weight_map"].values()):
+        try:
+            listed = set(json.loads(shards.read_text())["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError("checkpoint", f"{shards} cannot be read; copy the checkpoint again.") from error
+        for shard in listed:
             if not (shards.parent / shard).is_file():
                 raise InputError(
                     "checkpoint",
@@ -76,11 +79,38 @@ def check_checkpoint(folder: Path) -> None:
                 )
 
 
+def _check_known(folder: Path, where: str, settings: dict, kind: type) -> None:
+    """Refuse settings that a class does not have: diffusers drops them, and what they meant with them."""
+    known = inspect.signature(kind.__init__).parameters
+    if unknown := sorted(name for name in settings if not name.startswith("_") and name not in known):
+        raise InputError(
+            "checkpoint",
+            f"The checkpoint {folder} comes from a newer version: {where} has {unknown[0]}, which is unknown "
+            "here; update this program, or choose another checkpoint.",
+        )
+
+
+def check_weights(folder: Path, name: str, part: ModelMixin) -> None:
+    """Refuse a part whose files hold other weights than it has: diffusers only warns, and makes some up."""
+    _check_known(folder, f"{name}/config.json", part.config, type(part))
+    stored = set()
+    for file in (folder / name).glob("*.safetensors"):
+        with safe_open(file, "pt") as weights:
+            stored |= set(weights.keys())
+    if other := sorted(stored ^ set(part.state_dict())):
+        said = "has" if other[0] in stored else "lacks"
+        raise InputError(
+            "checkpoint",
+            f"The checkpoint {folder} does not fit this version, or is damaged: {name} {said} the weights "
+            f"{other[0]}; copy it again, or update this program.",
+        )
+
+
 def load_pipeline(source: str | Path | None = None) -> G2PDiffusionPipeline:
     """Load a checkpoint for inference: float32 and channels last, the fast and safe choice on a CPU.
 
     Args:
-        source: folder or hub id; by default `$G2PDIFF_CHECKPOINT`, then the embedded checkpoint.
+        source: folder or hub id; by default the first of `named_checkpoints`.
 
     Raises:
         InputError: field `checkpoint`, if it is missing, incomplete, damaged or of another kind.
@@ -96,6 +126,9 @@ def load_pipeline(source: str | Path | None = None) -> G2PDiffusionPipeline:
         raise InputError(
             "checkpoint", f"The checkpoint {folder} is damaged or incomplete; copy or train it again."
         ) from error
+    for name, part in pipeline.components.items():
+        if isinstance(part, ModelMixin):
+            check_weights(folder, name, part)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.unet.to(memory_format=torch.channels_last)
     pipeline.vae.to(memory_format=torch.channels_last)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from g2pdiff.errors import InputError
+from g2pdiff.errors import InputError, quoted
 
 MAXIMUM_SEED = 2**32 - 1
 MAXIMUM_STEPS = 1000
@@ -35,8 +35,21 @@ def check_number(
     except ValueError:
         number = math.nan
     if not low <= number <= high or (whole and not number.is_integer()):
-        raise InputError(field, f'{name} must be {wanted}, not "{given[:40]}".')
+        raise InputError(field, f"{name} must be {wanted}, not {quoted(given)}.")
     return number
+
+
+def check_locality(latitude: object, longitude: object) -> tuple[float, float]:
+    """Latitude and longitude in decimal degrees (WGS 84), from numbers or text.
+
+    Raises:
+        InputError: field `latitude` or `longitude`, if one is missing, not a number, or outside -90 to 90 or
+            -180 to 180 degrees.
+    """
+    return (
+        check_number("latitude", latitude, -90, 90, "degrees"),
+        check_number("longitude", longitude, -180, 180, "degrees"),
+    )
 
 
 def check_seed(seed: object) -> int:
@@ -68,5 +81,5 @@ def check_choice(field: str, value: str, choices: Iterable[str]) -> str:
     choices = list(choices)
     if value not in choices:
         name = field.replace("_", " ").capitalize()
-        raise InputError(field, f"{name} {value!r} is unknown: choose {' or '.join(choices)}.")
+        raise InputError(field, f"{name} {quoted(value)} is unknown: choose {' or '.join(choices)}.")
     return value

@@ -1,4 +1,4 @@
-"""The place on Earth: checking a locality and encoding it as a point on the unit sphere.
+"""The place on Earth as a point on the unit sphere.
 
 Degrees are a poor input for a network: longitude jumps from 180 to -180 where nothing changes, and a degree
 of longitude shrinks towards the poles. The unit vector has neither fault.
@@ -6,21 +6,6 @@ of longitude shrinks towards the poles. The unit vector has neither fault.
 
 import torch
 from torch import Tensor, nn
-
-from g2pdiff.checks import check_number
-
-
-def check_locality(latitude: object, longitude: object) -> tuple[float, float]:
-    """Latitude and longitude in decimal degrees (WGS 84), from numbers or text.
-
-    Raises:
-        InputError: field `latitude` or `longitude`, if one is missing, not a number, or outside -90 to 90 or
-            -180 to 180 degrees.
-    """
-    return (
-        check_number("latitude", latitude, -90, 90, "degrees"),
-        check_number("longitude", longitude, -180, 180, "degrees"),
-    )
 
 
 def geodesic(latitude: Tensor | float, longitude: Tensor | float) -> Tensor:

@@ -1,4 +1,13 @@
-"""The one exception a user can cause: bad input, said in a sentence that names the field and the mend."""
+"""The one exception a user can cause: bad input, said in a sentence that names the field and the mend.
+
+Sentences and names hold what was typed as `printable` and `quoted` give it, so that nothing typed can break a
+sentence in two, turn its direction, or keep it from being sent.
+"""
+
+from unicodedata import category
+
+QUOTED = 40  # characters of what was typed that a sentence repeats
+UNPRINTABLE = ("Cc", "Cf", "Cs")  # Unicode's controls, format characters and surrogates
 
 
 class InputError(ValueError):
@@ -14,3 +23,15 @@ class InputError(ValueError):
 
     def __reduce__(self):
         return type(self), (self.field, str(self))
+
+
+def printable(text: str) -> str:
+    """Text in one line: runs of space are one space; U+FFFD stands for control characters, for marks of
+    direction and the like, and for lone surrogates, which no file or reply can hold."""
+    line = " ".join(text.split())
+    return "".join("\ufffd" if category(letter) in UNPRINTABLE else letter for letter in line)
+
+
+def quoted(value: object) -> str:
+    """The start of what was typed, in quotation marks, as a sentence repeats it."""
+    return f'"{printable(str(value)[:QUOTED])}"'

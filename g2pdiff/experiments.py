@@ -12,17 +12,17 @@ simulator's pictures in the same way as on the generated ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby
+from typing import Protocol
 
 import numpy as np
 import torch
 
-from g2pdiff.checks import check_number, check_rate, check_seed, check_steps
-from g2pdiff.environment import check_locality
-from g2pdiff.errors import InputError
+from g2pdiff.checks import check_locality, check_number, check_rate, check_seed, check_steps
+from g2pdiff.errors import InputError, quoted
 from g2pdiff.genotype import Barcode
 from g2pdiff.morphometrics import appearance_drift, body_length
 from g2pdiff.mutation import UNIFORM, MutationModel, mutate
@@ -38,6 +38,7 @@ LONGITUDES = tuple(range(-160, 161, 20))
 REFERENCE_LATITUDE = 30.0  # degrees; slopes are relative to the length there
 BATCH = 8  # pictures drawn together: more are no faster on two cores, and delay whoever waits
 MAXIMUM_PICTURES = 400  # of one experiment
+WAIT_SECONDS = 1.0  # while it waits for its turn, an experiment says so often that it is still there
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,23 @@ class Update:
     rows: list = field(default_factory=list)
 
 
+class Turn(Protocol):
+    """The leave to draw, where several share a model: a context manager that can be waited for in parts."""
+
+    def wait(self, timeout: float) -> bool:
+        """Whether the turn has come, waiting for so many seconds at most."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_) -> None:
+        """Give the turn back."""
+
+
 def draw(
     pipe: G2PDiffusionPipeline,
     specimens: Sequence[Specimen],
     denoising: Denoising = DEFAULT,
-    turn: AbstractContextManager | None = None,
+    turn: Turn | None = None,
 ) -> Iterator[Update]:
     """Draw the specimens, `BATCH` at a time.
 
@@ -103,6 +116,8 @@ def draw(
             alignment_scale=denoising.alignment_scale,
             previews=False,
         )
+        while turn and not turn.wait(WAIT_SECONDS):
+            yield Update(done, total)
         with turn or nullcontext(), closing(stream):
             for step in stream:
                 done += len(part)
@@ -180,7 +195,7 @@ def mutations(
     model: MutationModel = UNIFORM,
     seed: int = 0,
     denoising: Denoising = DEFAULT,
-    turn: AbstractContextManager | None = None,
+    turn: Turn | None = None,
 ) -> Iterator[Update]:
     """Pictures of ever more mutated barcodes, all from the same noise.
 
@@ -255,7 +270,7 @@ def score_against(
     """CLIBDScores of N pictures (N, 3, H, W) with one barcode; N times None without a CLIBD model."""
     if pipe.clibd is None:
         return [None] * len(images)
-    return pipe.clibd.score(images, pipe.clibd.embed_barcodes([barcode.sequence])).tolist()
+    return pipe.clibd.score(images.to(pipe.device), pipe.clibd.embed_barcodes([barcode.sequence])).tolist()
 
 
 def mutation_curves(rows: Sequence[MutationRow]) -> list[dict]:
@@ -314,7 +329,7 @@ def sweep(
     replicates: int = 2,
     seed: int = 0,
     denoising: Denoising = DEFAULT,
-    turn: AbstractContextManager | None = None,
+    turn: Turn | None = None,
 ) -> Iterator[Update]:
     """Pictures of one barcode along a meridian, or along a parallel as the null control.
 
@@ -336,7 +351,7 @@ def sweep(
         InputError: a value is not usable.
     """
     if along not in ("latitude", "longitude"):
-        raise InputError("along", f"Along must be latitude or longitude, not {along!r}.")
+        raise InputError("along", f"Along must be latitude or longitude, not {quoted(along)}.")
     latitude, longitude = check_locality(latitude, longitude)
     if degrees is None:
         degrees = LATITUDES if along == "latitude" else LONGITUDES
@@ -461,7 +476,7 @@ def compare(
     *,
     pairs: int = 6,
     seed: int = 0,
-    turn: AbstractContextManager | None = None,
+    turn: Turn | None = None,
 ) -> Iterator[Update]:
     """Draw two variants from the same noises.
 

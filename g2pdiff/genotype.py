@@ -14,7 +14,7 @@ from Bio.Seq import reverse_complement, translate
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from g2pdiff.checks import check_rate, check_seed
-from g2pdiff.errors import InputError
+from g2pdiff.errors import InputError, printable
 from g2pdiff.framing import BASES, CODON_START, SITES, decode, encode, frame
 
 __all__ = ["BASES", "CODON_START", "SITES", "TRANSLATION_TABLE", "Barcode", "frame"]
@@ -24,6 +24,7 @@ TRANSLATION_TABLE = 5
 
 SHORTEST, LONGEST = 200, 2000
 MAXIMUM_TEXT = 1_000_000
+LONGEST_NAME = 200
 LEAST_KNOWN = SHORTEST // 2
 """Known sites that a framed barcode must have: those of the shortest read when half of it is N."""
 
@@ -59,7 +60,7 @@ class Barcode:
 
     Attributes:
         sequence: 658 letters of A, C, G, T, N; sites that were not read are N.
-        name: FASTA header, empty for raw letters.
+        name: FASTA header in one line, cut at 200 characters; empty for raw letters.
         length: letters given, after cleaning.
         offset: site on which the first given letter falls; negative where letters were trimmed before it.
         notes: what was cleaned, turned, trimmed or ignored, a sentence each.
@@ -213,7 +214,13 @@ def _read(text: str | None) -> tuple[str, str, list[str]]:
     notes = []
     if len(records) > 1:
         notes.append(f"Used the first of {len(records):,} FASTA records and ignored the others.")
-    return " ".join(name.split()), letters, notes
+    return shorten(name), letters, notes
+
+
+def shorten(name: str) -> str:
+    """A FASTA header as a page, a table or a file can hold it: one line of at most 200 characters."""
+    name = printable(name)
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _clean(letters: str) -> tuple[str, list[str]]:

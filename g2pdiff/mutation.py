@@ -18,7 +18,7 @@ import numpy as np
 from Bio.Seq import translate
 
 from g2pdiff.checks import check_number, check_rate, check_seed
-from g2pdiff.errors import InputError
+from g2pdiff.errors import InputError, quoted
 from g2pdiff.framing import BASES, CODON_START, SITES, decode, encode
 from g2pdiff.genotype import TRANSLATION_TABLE, Barcode
 
@@ -69,7 +69,7 @@ class MutationModel:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise InputError(
-                "kind", f'There is no mutation kind "{str(self.kind)[:40]}": choose {" or ".join(KINDS)}.'
+                "kind", f"There is no mutation kind {quoted(self.kind)}: choose {' or '.join(KINDS)}."
             )
         if self.transition_transversion_ratio is not None:
             parse_ratio(self.transition_transversion_ratio)
@@ -240,7 +240,7 @@ def parse_region(text: str | None) -> tuple[int, int] | None:
         return None
     match = _REGION.fullmatch(text)
     if match is None:
-        raise InputError("region", f'The region must be two sites such as 100-200, not "{text[:40]}".')
+        raise InputError("region", f"The region must be two sites such as 100-200, not {quoted(text)}.")
     region = int(match[1]), int(match[2])
     _check_region(*region)
     return region
@@ -259,7 +259,7 @@ def _read_edit(token: str) -> tuple[str, int, str]:
     match = _EDIT.fullmatch(token)
     if match is None:
         raise InputError(
-            "edits", f'"{token[:40]}" is not an edit: type old base, site and new base, such as A123G.'
+            "edits", f"{quoted(token)} is not an edit: type old base, site and new base, such as A123G."
         )
     old, site, new = match[1].upper(), int(match[2]), match[3].upper()
     if new not in BASES:

@@ -6,9 +6,8 @@ evaluation use these two and nothing lower.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -26,11 +25,20 @@ from PIL import Image
 
 from g2pdiff.aligner import LatentAligner
 from g2pdiff.autoencoder import PatchAutoencoder
-from g2pdiff.checks import check_choice, check_scale, check_seed, check_steps
+from g2pdiff.checks import (
+    MAXIMUM_SEED,
+    check_choice,
+    check_locality,
+    check_number,
+    check_scale,
+    check_seed,
+    check_steps,
+)
 from g2pdiff.clibd import CLIBD
+from g2pdiff.clibd_official import OfficialCLIBD
 from g2pdiff.conditioner import BarcodeConditioner, Condition
 from g2pdiff.controlnet import BarcodeControlNet
-from g2pdiff.environment import check_locality, geodesic
+from g2pdiff.environment import geodesic
 from g2pdiff.errors import InputError
 from g2pdiff.genotype import Barcode
 from g2pdiff.guidance import RULES, alignment_guidance, classifier_free_guidance, to_clean, to_noise
@@ -38,33 +46,35 @@ from g2pdiff.tokenizer import KmerTokenizer
 
 SCHEDULERS = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "dpm++": DPMSolverMultistepScheduler}
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
+MAXIMUM_IMAGES = 1000  # of one barcode in one call
 
 
 @dataclass
 class DenoisingStep:
-    """One step of a run over B specimens."""
+    """One step of a run over B pictures."""
 
     index: int  # 1 .. total
     total: int
     timestep: int  # of the diffusion process
+    is_last: bool  # no step follows: this is the last, or the run was interrupted
     latents: torch.Tensor  # (B, C, h, w), the estimate of the clean latents
-    images: torch.Tensor | None  # (B, 3, H, W) in [0, 1], the same decoded; None between previews
-    clibd_scores: list[float] | None  # B cosines; None without a CLIBD model and between previews
+    images: torch.Tensor | None = None  # (B, 3, H, W) in [0, 1], the same decoded; None between previews
+    clibd_scores: list[float] | None = None  # B cosines; None without a CLIBD model and between previews
 
     @property
     def image(self) -> Image.Image:
-        """The first specimen's picture."""
+        """The first picture."""
         return to_pil(self.images[:1])[0]
 
     @property
     def clibd_score(self) -> float | None:
-        """The first specimen's score."""
+        """The first picture's score."""
         return self.clibd_scores and self.clibd_scores[0]
 
 
 @dataclass
 class G2PDiffusionOutput(BaseOutput):
-    """Pictures of B specimens, and their CLIBDScores where the checkpoint holds a CLIBD model."""
+    """B pictures, and their CLIBDScores where the checkpoint holds a CLIBD model."""
 
     images: list[Image.Image] | np.ndarray | torch.Tensor
     clibd_scores: list[float] | None
@@ -103,8 +113,11 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             truth.
     """
 
-    model_cpu_offload_seq = "conditioner->unet->vae"
+    model_cpu_offload_seq = "unet->vae"
+    # Small, and called by other methods than forward(), which diffusers' hooks do not see.
+    _exclude_from_cpu_offload = ["conditioner", "aligner", "clibd"]
     _optional_components = ["aligner", "clibd", "controlnet"]
+    _callback_tensor_inputs = ["latents", "pooled", "context"]
 
     def __init__(
         self,
@@ -114,7 +127,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         unet: UNet2DConditionModel,
         scheduler,
         aligner: LatentAligner | None = None,
-        clibd: CLIBD | None = None,
+        clibd: CLIBD | OfficialCLIBD | None = None,
         controlnet: BarcodeControlNet | None = None,
         image_size: int = 128,
         default_steps: int = 25,
@@ -133,6 +146,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             clibd=clibd,
             controlnet=controlnet,
         )
+        self._interrupt = False
         self.register_to_config(
             image_size=image_size,
             default_steps=default_steps,
@@ -155,6 +169,11 @@ class G2PDiffusionPipeline(DiffusionPipeline):
                     tensor.data = tensor.data.clone()
         return pipeline
 
+    @property
+    def interrupt(self) -> bool:
+        """Whether the run is to end with the step in progress; a callback sets `_interrupt`."""
+        return self._interrupt
+
     @torch.no_grad()
     def encode_condition(self, barcodes: Sequence[Barcode], localities: torch.Tensor) -> Condition:
         """Condition of B barcodes at B places.
@@ -163,9 +182,11 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             barcodes: B barcodes.
             localities: latitude and longitude in degrees (B, 2).
         """
-        input_ids = self.tokenizer.ids([barcode.sequence for barcode in barcodes]).to(self.device)
-        latitude, longitude = localities.to(self.device).unbind(1)
-        return self.conditioner(input_ids, geodesic(latitude, longitude).to(self.conditioner.dtype))
+        input_ids = self.tokenizer.ids([barcode.sequence for barcode in barcodes])
+        latitude, longitude = localities.to(self._execution_device).unbind(1)
+        return self.conditioner(
+            input_ids.to(self._execution_device), geodesic(latitude, longitude).to(self.conditioner.dtype)
+        )
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor, preview: bool = False) -> torch.Tensor:
@@ -174,14 +195,25 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         A preview takes the autoencoder's fast decoder where it has one.
         """
         fast = {"refine": False} if preview and isinstance(self.vae, PatchAutoencoder) else {}
-        images = self.vae.decode(latents / self.vae.config.scaling_factor, **fast).sample
+        latents = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
+        images = self.vae.decode(latents, **fast).sample
         return (images / 2 + 0.5).clamp(0, 1).float()
 
-    def prepare_latents(self, batch: int, generators: list[torch.Generator]) -> torch.Tensor:
-        """Standard normal noise (B, C, h, w), row i from generator i."""
+    @torch.no_grad()
+    def score(self, images: torch.Tensor, embeddings: torch.Tensor) -> list[float]:
+        """CLIBDScores of B pictures (B, 3, H, W) in [0, 1] and their barcodes' unit vectors (B, E)."""
+        return self.clibd.score(images.to(self.clibd.dtype), embeddings).tolist()
+
+    def prepare_latents(
+        self, batch: int, generators: torch.Generator | list[torch.Generator]
+    ) -> torch.Tensor:
+        """Standard normal noise (B, C, h, w): of a list of generators, row i from generator i.
+
+        Latents are float32 whatever the weights are: the solver's differences are lost in half precision.
+        """
         size = self.unet.config.sample_size
         shape = (batch, self.unet.config.in_channels, size, size)
-        return randn_tensor(shape, generators, device=self.device, dtype=self.unet.dtype)
+        return randn_tensor(shape, generators, device=self._execution_device, dtype=torch.float32)
 
     def predict_noise(
         self, latents: torch.Tensor, timestep: torch.Tensor, condition: Condition, scale: float
@@ -189,12 +221,13 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         """The U-Net's noise prediction (B, C, h, w) with classifier-free guidance, in one batched call.
 
         Args:
-            latents: z_t (B, C, h, w).
+            latents: z_t (B, C, h, w), float32.
             timestep: scalar.
-            condition: of the B specimens.
+            condition: of the B pictures.
             scale: classifier-free guidance scale; 1 leaves the empty condition out altogether.
         """
         guided = scale != 1
+        given, latents = latents, latents.to(self.unet.dtype)
         null = self.conditioner.null(condition)
         residuals = {}
         if self.controlnet is not None:
@@ -215,12 +248,17 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             unconditional, conditional = prediction.chunk(2)
             prediction = classifier_free_guidance(conditional, unconditional, scale)
         return to_noise(
-            prediction,
-            latents[: len(prediction)],
+            prediction.float(),
+            given,
             timestep,
             self.scheduler.alphas_cumprod,
             self.scheduler.config.prediction_type,
         )
+
+    def log_prob(self, condition: Condition) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """The aligner's log p(c | z_t) as a function of float32 latents and timesteps; c is embedded once."""
+        log_prob = self.aligner.log_prob_of(condition.pooled)
+        return lambda latents, timestep: log_prob(latents.to(self.aligner.dtype), timestep).float()
 
     @torch.no_grad()
     def denoise(
@@ -229,11 +267,13 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         steps: int,
         guidance_scale: float,
         alignment_scale: float,
-        generators: list[torch.Generator],
+        generators: torch.Generator | list[torch.Generator],
         scheduler: str | None = None,
         alignment_rule: str = "corrected",
-    ) -> Iterator[tuple[int, torch.Tensor]]:
-        """The denoising loop: yields (timestep, estimate of the clean latents (B, C, h, w)) after every step.
+        callback: Callable | None = None,
+        callback_tensor_inputs: Sequence[str] = ("latents",),
+    ) -> Iterator[DenoisingStep]:
+        """The denoising loop: a step yields the estimate of the clean latents (B, C, h, w), not yet decoded.
 
         The last estimate is the result. `stream` and `__call__` decode and score what this yields.
         """
@@ -242,33 +282,51 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         kind = SCHEDULERS[scheduler] if scheduler else type(self.scheduler)
         clipping = {} if kind is DPMSolverMultistepScheduler else {"clip_sample": False}  # latents pass 1
         stepper = kind.from_config(self.scheduler.config, prediction_type="epsilon", **clipping)
-        stepper.set_timesteps(steps, device=self.device)
+        stepper.set_timesteps(steps, device=self._execution_device)
         gammas = self.scheduler.alphas_cumprod
         step_noise = {} if kind is DPMSolverMultistepScheduler else {"generator": generators}
 
+        self._interrupt = False
+        is_aligned = self.aligner is not None and alignment_scale != 0
+        log_prob = self.log_prob(condition) if is_aligned else None
         latents = self.prepare_latents(len(condition.pooled), generators) * stepper.init_noise_sigma
-        for index, timestep in enumerate(stepper.timesteps):
-            noise_pred = self.predict_noise(latents, timestep, condition, guidance_scale)
-            if self.aligner is not None:
-                log_prob = partial(self.aligner.log_prob, pooled=condition.pooled)
-                noise_pred = alignment_guidance(
-                    noise_pred, latents, timestep, log_prob, gammas, alignment_scale, alignment_rule
-                )
-            clean = to_clean(noise_pred, latents, timestep, gammas)
-            latents = stepper.step(noise_pred, timestep, latents, **step_noise).prev_sample
-            yield int(timestep), latents if index + 1 == steps else clean
+        with self.progress_bar(total=steps) as bar:
+            for index, timestep in enumerate(stepper.timesteps):
+                noise_pred = self.predict_noise(latents, timestep, condition, guidance_scale)
+                if is_aligned:
+                    noise_pred = alignment_guidance(
+                        noise_pred, latents, timestep, log_prob, gammas, alignment_scale, alignment_rule
+                    )
+                clean = to_clean(noise_pred, latents, timestep, gammas)
+                latents = stepper.step(noise_pred, timestep, latents, **step_noise).prev_sample
+                if callback is not None:
+                    tensors = {"latents": latents, "pooled": condition.pooled, "context": condition.context}
+                    given = {name: tensors[name] for name in callback_tensor_inputs}
+                    tensors |= callback(self, index, timestep, given)
+                    latents = tensors["latents"]
+                    condition = Condition(tensors["pooled"], tensors["context"])
+                    log_prob = self.log_prob(condition) if is_aligned else None
+                bar.update()
+                is_done, is_last = index + 1 == steps, self.interrupt or index + 1 == steps
+                yield DenoisingStep(index + 1, steps, int(timestep), is_last, latents if is_done else clean)
+                if is_last:
+                    return
 
     def check_inputs(
         self,
         barcode,
         latitude,
         longitude,
+        *,
         seed,
-        steps,
+        generator,
+        num_images_per_barcode,
+        num_inference_steps,
         guidance_scale,
         alignment_scale,
         scheduler,
         alignment_rule,
+        callback_on_step_end_tensor_inputs,
     ) -> dict:
         """Bring the arguments of a call into one shape, or raise an `InputError` that names the field."""
         given = barcode if isinstance(barcode, (list, tuple)) else [barcode]
@@ -286,12 +344,27 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         places = [
             check_locality(*place) for place in zip(columns["latitude"], columns["longitude"], strict=True)
         ]
+        each = int(
+            check_number("num_images_per_barcode", num_images_per_barcode, 1, MAXIMUM_IMAGES, whole=True)
+        )
+        seeds = [
+            (check_seed(value) + picture) % (MAXIMUM_SEED + 1)
+            for value in columns["seed"]
+            for picture in range(each)
+        ]
+        if isinstance(generator, (list, tuple)) and len(generator) != len(seeds):
+            raise InputError(
+                "generator", f"generator has {len(generator)} items for {len(seeds)} pictures; give one each."
+            )
+        for name in callback_on_step_end_tensor_inputs:
+            check_choice("callback_on_step_end_tensor_inputs", name, self._callback_tensor_inputs)
         default = self.config
         return dict(
             barcodes=columns["barcode"],
             localities=torch.tensor(places, dtype=torch.float32),
-            seeds=[check_seed(value) for value in columns["seed"]],
-            steps=check_steps(default.default_steps if steps is None else steps),
+            generators=generator or [torch.Generator("cpu").manual_seed(value) for value in seeds],
+            images_per_barcode=each,
+            steps=check_steps(default.default_steps if num_inference_steps is None else num_inference_steps),
             guidance_scale=check_scale(
                 "guidance_scale", default.default_guidance_scale if guidance_scale is None else guidance_scale
             ),
@@ -303,20 +376,6 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             alignment_rule=check_choice("alignment_rule", alignment_rule, RULES),
         )
 
-    def _run(self, inputs: dict) -> Iterator[tuple[int, torch.Tensor]]:
-        """Encode the condition once, then denoise."""
-        condition = self.encode_condition(inputs["barcodes"], inputs["localities"])
-        generators = [torch.Generator("cpu").manual_seed(seed) for seed in inputs["seeds"]]
-        return self.denoise(
-            condition,
-            inputs["steps"],
-            inputs["guidance_scale"],
-            inputs["alignment_scale"],
-            generators,
-            inputs["scheduler"],
-            inputs["alignment_rule"],
-        )
-
     def stream(
         self,
         barcode: str | Barcode | Sequence[str | Barcode],
@@ -324,12 +383,16 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         longitude: float | Sequence[float],
         *,
         seed: int | Sequence[int] = 0,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        num_images_per_barcode: int = 1,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         alignment_scale: float | None = None,
         scheduler: str | None = None,
         alignment_rule: str = "corrected",
         previews: bool = True,
+        callback_on_step_end: Callable[[G2PDiffusionPipeline, int, torch.Tensor, dict], dict] | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
     ) -> Iterator[DenoisingStep]:
         """Denoise step by step. Closing the generator stops the run.
 
@@ -341,6 +404,10 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             latitude: degrees north, -90 to 90.
             longitude: degrees east, -180 to 180.
             seed: of the noise. Equal seeds give equal pictures.
+            generator: source of the noise in place of seeds, one for the whole batch or a list of one for
+                each picture. A generator moves on as it is used: to repeat a picture, seed it again.
+            num_images_per_barcode: pictures of every barcode, one after another in the batch. Picture j of
+                seed s is the picture of seed s + j; after the largest seed comes 0.
             num_inference_steps: denoising steps; by default the checkpoint's.
             guidance_scale: classifier-free guidance scale; 1 is off.
             alignment_scale: alignment scale w; 0 is off.
@@ -348,6 +415,11 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             alignment_rule: `"corrected"`, or `"literal"` for the paper's Eq. 8 as printed, see
                 `g2pdiff.guidance`.
             previews: whether every step is decoded, by the fast decoder, and scored, or the last one alone.
+            callback_on_step_end: called after every step, before it is yielded, as `(pipeline, index from 0,
+                timestep, tensors by name) -> dict` of the tensors to go on with. If it sets
+                `pipeline._interrupt = True`, the run ends there, with its estimate of the clean picture.
+            callback_on_step_end_tensor_inputs: what the callback is given, of `"latents"` (the noisy ones to
+                go on from), and `"pooled"` and `"context"` (the condition).
 
         Yields:
             One `DenoisingStep` for every step; the last one is the result.
@@ -355,31 +427,52 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         Raises:
             InputError: a value is not usable; the message names the field and the mend.
         """
+        # 1. Check everything before the first step is asked for
         inputs = self.check_inputs(
             barcode,
             latitude,
             longitude,
-            seed,
-            num_inference_steps,
-            guidance_scale,
-            alignment_scale,
-            scheduler,
-            alignment_rule,
+            seed=seed,
+            generator=generator,
+            num_images_per_barcode=num_images_per_barcode,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            alignment_scale=alignment_scale,
+            scheduler=scheduler,
+            alignment_rule=alignment_rule,
+            callback_on_step_end_tensor_inputs=callback_on_step_end_tensor_inputs,
         )
-        return self._stream(inputs, previews)
+        return self._stream(
+            **inputs,
+            previews=previews,
+            callback=callback_on_step_end,
+            callback_tensor_inputs=callback_on_step_end_tensor_inputs,
+        )
 
     @torch.no_grad()
-    def _stream(self, inputs: dict, previews: bool) -> Iterator[DenoisingStep]:
-        embeddings = None  # of the barcodes, the same at every step
+    def _stream(
+        self,
+        barcodes: list[Barcode],
+        localities: torch.Tensor,
+        images_per_barcode: int,
+        previews: bool,
+        **settings,
+    ) -> Iterator[DenoisingStep]:
+        # 2. Encode the condition and CLIBD's embeddings once, they are the same at every step
+        condition = self.encode_condition(barcodes, localities).repeat(images_per_barcode)
+        embeddings = None
         if self.clibd is not None:
-            embeddings = self.clibd.embed_barcodes([barcode.sequence for barcode in inputs["barcodes"]])
-        for index, (timestep, latents) in enumerate(self._run(inputs), start=1):
-            step = DenoisingStep(index, inputs["steps"], timestep, latents, None, None)
-            if previews or index == step.total:
-                step.images = self.decode(latents, preview=index < step.total)
+            embeddings = self.clibd.embed_barcodes([barcode.sequence for barcode in barcodes])
+            embeddings = embeddings.repeat_interleave(images_per_barcode, 0)
+        # 3. Denoise; decode and score what is to be shown
+        for step in self.denoise(condition, **settings):
+            if previews or step.is_last:
+                step.images = self.decode(step.latents, preview=not step.is_last)
                 if embeddings is not None:
-                    step.clibd_scores = self.clibd.score(step.images, embeddings).tolist()
+                    step.clibd_scores = self.score(step.images, embeddings)
             yield step
+        # 4. Offload, where the pipeline was told to
+        self.maybe_free_model_hooks()
 
     def __call__(
         self,

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from g2pdiff.checks import check_rate, check_scale, check_seed, check_steps
-from g2pdiff.environment import check_locality
-from g2pdiff.errors import InputError
+from g2pdiff.checks import check_locality, check_rate, check_scale, check_seed, check_steps
+from g2pdiff.errors import InputError, quoted
 from g2pdiff.genotype import Barcode
 from g2pdiff.mutation import MutationModel, edit, mutate, parse_ratio, parse_region
+
+LONGEST_LIST = 1000  # items
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,11 @@ def check_denoising(steps: object, guidance_scale: object, alignment_scale: obje
 
 
 def text_of(value: object) -> str:
-    """What was given for a text, whatever it is; nothing is empty text."""
-    return "" if value is None else str(value)
+    """What was given for a text, whatever it is; nothing is empty text.
+
+    A lone surrogate, which JSON can hold and no reply, becomes a question mark.
+    """
+    return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def optional(check: Callable, value: object):
@@ -156,12 +160,14 @@ def as_list(field: str, value: object) -> list | None:
     """A list, or text with commas or space between its items; None where there is nothing in it.
 
     Raises:
-        InputError: `field`, if it is neither.
+        InputError: `field`, if it is neither, or has more than 1,000 items.
     """
+    name = field.replace("_", " ").capitalize()
     if value is None or isinstance(value, str):
         value = re.split(r"[\s,;]+", (value or "").strip(" ,;\t\n"))
-        return value if value != [""] else None
+        value = value if value != [""] else []
     if not isinstance(value, list):
-        name = field.replace("_", " ").capitalize()
-        raise InputError(field, f'{name} must be a list of numbers, not "{str(value)[:40]}".')
+        raise InputError(field, f"{name} must be a list of numbers, not {quoted(value)}.")
+    if len(value) > LONGEST_LIST:
+        raise InputError(field, f"{name} has {len(value):,} items: give at most {LONGEST_LIST:,}.")
     return value or None

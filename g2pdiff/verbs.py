@@ -7,7 +7,6 @@ command line and the endpoints run them alike: `start`, then a `report` of the r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -15,9 +14,8 @@ from zipfile import ZipFile
 
 from g2pdiff.arguments import BATCH, COMPARE, LATITUDE_SWEEP, MUTATIONS, Verb
 from g2pdiff.batch import BatchRow, Record, archive, batch, file_name, read_records
-from g2pdiff.checks import check_number, check_scale, check_seed
-from g2pdiff.environment import check_locality
-from g2pdiff.errors import InputError
+from g2pdiff.checks import check_locality, check_number, check_scale, check_seed
+from g2pdiff.errors import InputError, quoted
 from g2pdiff.experiments import (
     LATITUDES,
     LONGITUDES,
@@ -26,6 +24,7 @@ from g2pdiff.experiments import (
     MutationRow,
     PairRow,
     SweepRow,
+    Turn,
     Update,
     check_rates,
     compare,
@@ -60,9 +59,7 @@ class MutationSeries:
         self.settings = _settings(self.verb, self.request.settings | own)
         self.notes = self.request.notes
 
-    def start(
-        self, pipe: G2PDiffusionPipeline, turn: AbstractContextManager | None = None
-    ) -> Iterator[Update]:
+    def start(self, pipe: G2PDiffusionPipeline, turn: Turn | None = None) -> Iterator[Update]:
         request = self.request
         return mutations(
             pipe,
@@ -98,7 +95,7 @@ class Sweep:
         place = {"latitude": latitude, "longitude": longitude}
         along = text_of(along)
         if along not in place:
-            raise InputError("along", f"Along must be latitude or longitude, not {along[:40]!r}.")
+            raise InputError("along", f"Along must be latitude or longitude, not {quoted(along)}.")
         if place[along] is None:
             place[along] = 0.0
         self.request = Request.check(**place, **values)
@@ -112,9 +109,7 @@ class Sweep:
         self.settings = _settings(self.verb, self.request.settings | own)
         self.notes = self.request.notes
 
-    def start(
-        self, pipe: G2PDiffusionPipeline, turn: AbstractContextManager | None = None
-    ) -> Iterator[Update]:
+    def start(self, pipe: G2PDiffusionPipeline, turn: Turn | None = None) -> Iterator[Update]:
         request = self.request
         return sweep(
             pipe,
@@ -186,9 +181,7 @@ class Comparison:
         self.settings = _settings(self.verb, self.second.settings | own | {"pairs": self.pairs})
         self.notes = list(dict.fromkeys(self.first.notes + self.second.notes))
 
-    def start(
-        self, pipe: G2PDiffusionPipeline, turn: AbstractContextManager | None = None
-    ) -> Iterator[Update]:
+    def start(self, pipe: G2PDiffusionPipeline, turn: Turn | None = None) -> Iterator[Update]:
         first, second = self.first.variant, self.second.variant
         return compare(pipe, first, second, pairs=self.pairs, seed=self.first.seed, turn=turn)
 
@@ -247,9 +240,7 @@ class Batch:
         }
         self.notes = []  # every record has its own
 
-    def start(
-        self, pipe: G2PDiffusionPipeline, turn: AbstractContextManager | None = None
-    ) -> Iterator[Update]:
+    def start(self, pipe: G2PDiffusionPipeline, turn: Turn | None = None) -> Iterator[Update]:
         return batch(pipe, self.records, self.seed, self.denoising, turn)
 
     def report(self, pipe: G2PDiffusionPipeline, rows: Sequence[BatchRow]) -> BatchReport:

@@ -5,6 +5,7 @@ import os
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from g2pdiff.checkpoint import load_pipeline, resolve_checkpoint
 from g2pdiff.errors import InputError
@@ -85,3 +86,47 @@ def test_truncated_shard(folder):
     shard = sorted(folder.glob("unet/*-of-*.safetensors"))[0]
     shard.write_bytes(shard.read_bytes()[:-100])
     assert "damaged" in refusal(folder)
+
+
+def change(path, **settings):
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+
+
+@pytest.mark.parametrize("file", ["unet/config.json", "aligner/config.json", "model_index.json"])
+def test_a_setting_of_a_newer_version(folder, file):
+    change(folder / file, sharpness=3, _diffusers_version="99.0.0")
+    assert f"newer version: {file} has sharpness" in refusal(folder)
+
+
+def test_a_part_of_a_newer_version(folder):
+    change(folder / "model_index.json", upscaler=["g2pdiff.upscaler", "Upscaler"])
+    assert "newer version: model_index.json has upscaler" in refusal(folder)
+
+
+def test_a_class_that_is_not_there(folder):
+    change(folder / "model_index.json", unet=["diffusers", "UNet9D"])
+    assert "damaged or incomplete" in refusal(folder)
+
+
+def test_a_list_of_shards_that_cannot_be_read(folder):
+    (folder / "unet" / "diffusion_pytorch_model.safetensors.index.json").write_text("{")
+    assert "cannot be read" in refusal(folder)
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "aligner", "conditioner", "clibd"])
+@pytest.mark.parametrize(
+    ("fault", "words"), [("shape", "damaged"), ("missing", "lacks the weights"), ("more", "has the weights")]
+)
+def test_weights_that_do_not_fit(tmp_path, part, fault, words):
+    tiny_pipeline().save_pretrained(tmp_path)
+    (file,) = (tmp_path / part).glob("*.safetensors")
+    weights = load_file(file)
+    name = next(name for name, tensor in weights.items() if tensor.ndim > 1)
+    if fault == "shape":
+        weights[name] = torch.zeros(3, 3)
+    elif fault == "missing":
+        del weights[name]
+    else:
+        weights["other.weight"] = torch.zeros(2)
+    save_file(weights, file, {"format": "pt"})
+    assert words in refusal(tmp_path)

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g2pdiff.checks import check_choice, check_rate, check_scale, check_seed, check_steps
-from g2pdiff.environment import EnvironmentEncoder, check_locality, geodesic
+from g2pdiff.checks import check_choice, check_locality, check_rate, check_scale, check_seed, check_steps
+from g2pdiff.environment import EnvironmentEncoder, geodesic
 from g2pdiff.errors import InputError
 
 properties = settings(deadline=None, max_examples=60)
