@@ -16,14 +16,35 @@ from scipy.stats import gaussian_kde
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from g2pdiff.experiments import tens_of_degrees
-from g2pdiff.simulation.traits import PLANTED_SLOPE
 
 TRUTH, MODEL, RANDOM = "#4c7a5a", "#2f6fde", "#999999"
 
 
 def _save(figure, path: Path) -> None:
-    figure.savefig(path, dpi=110, bbox_inches="tight", facecolor="white")
+    """Write a figure as `path`, a PNG, and as SVG beside it."""
+    for file in (path, path.with_suffix(".svg")):
+        figure.savefig(file, dpi=110, bbox_inches="tight", facecolor="white")
     plt.close(figure)
+
+
+def picture_grid(
+    pictures: torch.Tensor, rows: list[str], columns: list[str], path: Path, title: str = ""
+) -> None:
+    """Pictures (R, C, 3, H, W) in a grid with named rows and columns: Fig. 3, 5 and 6 of the paper."""
+    figure, axes = plt.subplots(
+        len(rows), len(columns), figsize=(1.25 * len(columns) + 1, 1.3 * len(rows)), squeeze=False
+    )
+    for line, some, name in zip(axes, pictures, rows, strict=True):
+        for axis, picture in zip(line, some, strict=True):
+            axis.imshow(picture.permute(1, 2, 0).numpy())
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+    for axis, name in zip(axes[0], columns, strict=True):
+        axis.set_title(name.replace(" ", "\n", 1), fontsize=7, pad=3)
+    figure.suptitle(title, fontsize=9, y=0.98)
+    figure.subplots_adjust(wspace=0.03, hspace=0.03)
+    _save(figure, path)
 
 
 def comparison_grid(
@@ -66,16 +87,16 @@ def density_figure(
 
 
 def sweep_figure(latitude: dict, longitude: dict, path: Path) -> None:
-    """Mean relative body length along latitude (with the planted cline) and along longitude."""
+    """Mean relative body length along latitude and along longitude, with what was planted where it was."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
     for axis, sweep, name in zip(axes, (latitude, longitude), ("latitude", "longitude"), strict=True):
         degrees = np.array(sweep["degrees"])
-        tens = tens_of_degrees(name, degrees)
-        planted = 1 + PLANTED_SLOPE * tens if name == "latitude" else np.ones(len(degrees))
         axis.plot(
             degrees, sweep["relative_length"], "o-", color=MODEL, label="measured on generated pictures"
         )
-        axis.plot(degrees, planted / planted.mean(), "--", color=TRUTH, label="planted")
+        if (percent := sweep["planted_percent_per_10_degrees"]) is not None:
+            planted = 1 + percent / 100 * tens_of_degrees(name, degrees)
+            axis.plot(degrees, planted / planted.mean(), "--", color=TRUTH, label="planted")
         low, high = sweep["interval"]
         slope = sweep["slope_percent_per_10_degrees"]
         axis.set(xlabel=name, title=f"{slope:.2f} % per 10 degrees ({low:.2f} to {high:.2f})")
@@ -106,8 +127,9 @@ def loss_curve(folder: Path) -> tuple[list[int], list[float]]:
 
 
 def training_figure(run: Path, path: Path) -> None:
-    """The loss of every stage of a run."""
+    """The loss of every stage that a run trained itself."""
     stages = ("autoencoder", "clibd", "diffusion", "aligner")
+    stages = [stage for stage in stages if (run / stage / "tensorboard").is_dir()]
     figure, axes = plt.subplots(1, len(stages), figsize=(3 * len(stages), 2.4))
     for axis, stage in zip(axes, stages, strict=True):
         axis.plot(*loss_curve(run / stage), color=MODEL, linewidth=1)

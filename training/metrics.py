@@ -51,3 +51,47 @@ def r_squared(predicted: np.ndarray, truth: np.ndarray) -> float:
     """Coefficient of determination of predictions (N, ...) against the truth (N, ...)."""
     residual = np.square(truth - predicted).sum()
     return float(1 - residual / np.square(truth - truth.mean(0)).sum())
+
+
+def mean_pairwise_distance(embeddings: np.ndarray) -> np.ndarray:
+    """Diversity: mean cosine distance of two different samples of a barcode.
+
+    Args:
+        embeddings: unit vectors (barcodes, n, E), n >= 2.
+
+    Returns:
+        One value for every barcode (barcodes,).
+    """
+    n = embeddings.shape[1]
+    squared = np.square(embeddings.sum(1)).sum(-1)  # sum of all n^2 cosines
+    return 1 - (squared - n) / (n * (n - 1))
+
+
+def frechet_distance(real: np.ndarray, drawn: np.ndarray) -> float:
+    """Squared Frechet distance of the normal laws fitted to features (N, E) and (M, E).
+
+    The formula of FID (Heusel et al. 2017). With fewer pictures than features it is biased upwards: compare
+    it between systems with equal numbers of pictures, not with a published figure.
+    """
+    means, covariances = zip(*((x.mean(0), np.cov(x, rowvar=False)) for x in (real, drawn)), strict=True)
+    # The trace of the root of a product is the sum of the roots of its eigenvalues, which are not negative.
+    eigenvalues = np.linalg.eigvals(covariances[0] @ covariances[1]).real.clip(min=0)
+    trace = np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * np.sqrt(eigenvalues).sum()
+    return float(np.square(means[0] - means[1]).sum() + trace)
+
+
+def kernel_distance(real: np.ndarray, drawn: np.ndarray) -> float:
+    """Unbiased squared maximum mean discrepancy of features (N, E) and (M, E) under a cubic kernel.
+
+    The formula of KID (Binkowski et al. 2018): 0 on average where both come of one law, for any number of
+    pictures, and so now and then below 0.
+    """
+
+    def kernel(x, y):
+        return (x @ y.T / x.shape[1] + 1) ** 3
+
+    def without_diagonal(x):
+        values = kernel(x, x)
+        return (values.sum() - np.trace(values)) / (len(x) * (len(x) - 1))
+
+    return float(without_diagonal(real) + without_diagonal(drawn) - 2 * kernel(real, drawn).mean())

@@ -13,36 +13,41 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.errors import InputError
+from g2pdiff.pipeline import G2PDiffusionPipeline
 from training.config import DataConfig
-from training.data import draw_specimens, load_table
-from training.evaluate import Evaluation
+from training.measures import Measures
+from training.systems import PipelineSystem
+from training.worlds import load_world
 
 
-def sweep(run: Evaluation, guidance_scales, alignment_scales, steps) -> pd.DataFrame:
-    """One row for every combination of settings, one picture for every specimen of `run`."""
-    threshold = run.pipeline.clibd.config.threshold
-    true_score = run.scores(run.truth[:, None]).mean()
-    rows = []
+def sweep(
+    pipeline: G2PDiffusionPipeline, measures: Measures, guidance_scales, alignment_scales, steps
+) -> pd.DataFrame:
+    """One row for every combination of settings, one picture for every specimen of the measures' world."""
+    world, rows = measures.world, []
     for count, guidance, alignment in itertools.product(steps, guidance_scales, alignment_scales):
         began = time.monotonic()
         settings = dict(num_inference_steps=count, guidance_scale=guidance, alignment_scale=alignment)
-        images = run.samples(1, **settings)
+        system = PipelineSystem(pipeline, settings)
+        images = torch.cat([system.draw(specimen, [0]) for _, specimen in world.specimens.iterrows()])
         seconds = (time.monotonic() - began) / len(images)
-        scores = run.scores(images)
+        scores = (measures.embed(images) * measures.barcodes).sum(-1).numpy()
         rows.append(
             settings
             | {
                 "clibd_score": scores.mean(),
-                "relative": scores.mean() / true_score,
-                "success": (scores >= threshold).mean(),
-                "rms_to_truth": (images[:, 0] - run.truth).square().mean().sqrt().item(),
+                "relative": scores.mean() / measures.true_scores.mean(),
+                "success": (scores >= measures.threshold).mean(),
+                "rms_to_truth": (images - world.truth).square().mean().sqrt().item(),
                 "seconds": seconds,
             }
         )
@@ -76,17 +81,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="Markdown file to write the table to")
     given = parser.parse_args(arguments)
     try:
-        table = load_table(DataConfig(table=given.table))
-        specimens = draw_specimens(table, "val", DataConfig(), per_species=1).iloc[: given.barcodes]
-        run = Evaluation(load_pipeline(given.checkpoint), specimens, reference=specimens)
-        result = sweep(run, given.guidance_scales, given.alignment_scales, given.steps)
+        pipeline = load_pipeline(given.checkpoint)
+        data = DataConfig(table=given.table, image_size=pipeline.config.image_size)
+        with tempfile.TemporaryDirectory() as folder:
+            world = load_world(data, "val", given.barcodes, Path(folder))
+            measures = Measures(world, pipeline.clibd)
+            result = sweep(pipeline, measures, given.guidance_scales, given.alignment_scales, given.steps)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
     print(result.to_string(index=False, float_format="{:.3g}".format))
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(markdown(result, len(run.specimens)))
+        given.out.write_text(markdown(result, len(world.specimens)))
     return 0
 
 

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.losses import info_nce, min_snr_weight
-from training.metrics import best_of_k, bootstrap_interval, r_squared, success_of_k
+from training.metrics import (
+    best_of_k,
+    bootstrap_interval,
+    frechet_distance,
+    kernel_distance,
+    mean_pairwise_distance,
+    r_squared,
+    success_of_k,
+)
 
 samples = st.lists(st.floats(-1, 1), min_size=3, max_size=7)
 
@@ -46,6 +54,32 @@ def test_r_squared_of_truth_mean_and_nonsense():
     assert r_squared(truth, truth) == 1
     assert r_squared(np.full(3, 2.0), truth) == 0
     assert r_squared(-truth, truth) < 0
+
+
+def test_diversity_is_the_mean_over_all_pairs_of_different_samples():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(2, 5, 3))
+    vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+    expected = [np.mean([1 - a @ b for a, b in combinations(some, 2)]) for some in vectors]
+    assert mean_pairwise_distance(vectors) == pytest.approx(expected)
+    assert mean_pairwise_distance(np.repeat(vectors[:, :1], 4, axis=1)) == pytest.approx([0, 0])
+
+
+def test_the_frechet_distance_of_normal_laws_is_the_closed_form():
+    rng = np.random.default_rng(0)
+    real = rng.normal(0, 1, (200_000, 2))
+    assert frechet_distance(real, real) == pytest.approx(0, abs=1e-9)
+    # |(3, 0)|^2 for the shift, and (2 - 1)^2 for the wider second axis.
+    drawn = rng.normal(0, 1, (200_000, 2)) * [1, 2] + [3, 0]
+    assert frechet_distance(real, drawn) == pytest.approx(10, abs=0.1)
+
+
+def test_the_kernel_distance_is_zero_on_average_for_one_law_however_few():
+    rng = np.random.default_rng(0)
+    same = [kernel_distance(rng.normal(size=(8, 4)), rng.normal(size=(8, 4))) for _ in range(500)]
+    apart = [kernel_distance(rng.normal(size=(8, 4)), rng.normal(1, 1, (8, 4))) for _ in range(500)]
+    assert abs(np.mean(same)) < 3 * np.std(same) / np.sqrt(500)
+    assert np.mean(apart) > 10 * abs(np.mean(same))
 
 
 def test_info_nce_of_equal_logits_is_the_logarithm_of_the_batch():

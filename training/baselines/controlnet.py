@@ -1,0 +1,122 @@
+"""Baseline: ControlNet, a locked U-Net steered by a hint made of the barcode.
+
+    python -m training.baselines.controlnet --config training/configs/embedded_baselines.yaml
+
+The U-Net and the conditioner are those of the run's diffusion stage, locked; specimens, batches and
+noise draws are the same too. What is learned is `g2pdiff.controlnet.BarcodeControlNet`. No condition is
+dropped: the locked U-Net with the empty condition is the unconditional model already.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import set_seed
+from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
+from torch import nn
+
+from g2pdiff.conditioner import BarcodeConditioner
+from g2pdiff.controlnet import BarcodeControlNet
+from g2pdiff.guidance import add_noise
+from training.config import Config, command
+from training.data import load_specimens
+from training.diffusion import DiffusionStage
+from training.loop import fit
+from training.losses import denoising_error
+from training.parts import load_autoencoder, load_unet
+from training.results import record_result
+
+
+class ControlNetLoss(nn.Module):
+    """Error of the locked U-Net's prediction from noisy latents, under the ControlNet's hint.
+
+    Args:
+        conditioner, unet: locked.
+        controlnet: learns.
+        scheduler: the noise schedule.
+    """
+
+    def __init__(
+        self,
+        conditioner: BarcodeConditioner,
+        unet: UNet2DConditionModel,
+        controlnet: BarcodeControlNet,
+        scheduler: DPMSolverMultistepScheduler,
+    ):
+        super().__init__()
+        self.conditioner = conditioner.requires_grad_(False)
+        self.unet, self.controlnet, self.scheduler = unet.requires_grad_(False), controlnet, scheduler
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        locality: torch.Tensor,
+        latents: torch.Tensor,
+        noise: torch.Tensor,
+        timesteps: torch.Tensor,
+    ) -> torch.Tensor:
+        """
+        Args:
+            input_ids: tokens (B, L).
+            locality: unit vectors (B, 3).
+            latents: clean latents (B, C, h, w).
+            noise: K draws for every specimen (B, K, C, h, w).
+            timesteps: likewise (B, K).
+        """
+        draws = noise.shape[1]
+        with torch.no_grad():
+            condition = self.conditioner(input_ids, locality).repeat(draws)
+        null = self.conditioner.null(condition)
+        clean = latents.repeat_interleave(draws, 0)
+        noise, timesteps = noise.flatten(0, 1), timesteps.flatten()
+        noisy = add_noise(clean, noise, timesteps, self.scheduler.alphas_cumprod)
+        prediction = self.unet(
+            noisy,
+            timesteps,
+            encoder_hidden_states=null.context,
+            class_labels=null.pooled if self.unet.config.class_embed_type else None,
+            **self.controlnet(noisy, timesteps, condition, null),
+        ).sample
+        gamma = self.scheduler.alphas_cumprod.to(noisy.device)[timesteps]
+        kind = self.scheduler.config.prediction_type
+        return denoising_error(prediction, clean, noise, gamma, kind).mean()
+
+
+class ControlNetStage:
+    """The diffusion stage's batches, for a ControlNet over its trained models."""
+
+    name = "controlnet"
+
+    def __init__(self, config: Config, run: Path):
+        specimens = load_specimens(config.data, run)
+        self.diffusion = DiffusionStage(config, specimens, load_autoencoder(run), run / "data")
+        conditioner = BarcodeConditioner.from_pretrained(run / "diffusion" / "conditioner")
+        unet = load_unet(run, self.diffusion.latents.shape[-1])
+        controlnet = BarcodeControlNet.from_unet(
+            unet, conditioner.config.hidden_size, **config.controlnet.model
+        )
+        self.model = ControlNetLoss(conditioner, unet, controlnet, self.diffusion.model.scheduler)
+
+    def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        batch = self.diffusion.batch(size, generator)
+        del batch["dropped"]
+        return batch
+
+
+def train(config: Config) -> None:
+    """Train the ControlNet and save it to `RUN/controlnet/model`."""
+    run = Path(config.run)
+    set_seed(config.controlnet.training.seed)
+    stage = ControlNetStage(config, run)
+    result = fit(stage, config.controlnet.training, run / stage.name)
+    if not PartialState().is_main_process:
+        return
+    stage.model.controlnet.save_pretrained(run / stage.name / "model")
+    record_result(run, stage.name, result)
+
+
+if __name__ == "__main__":
+    sys.exit(command(__doc__, train))

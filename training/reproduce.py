@@ -1,0 +1,252 @@
+"""The paper's comparison in one command: baselines, ablations, tables and figures, in both worlds.
+
+    python -m training.reproduce --config training/configs/embedded_baselines.yaml --table barcodes.parquet
+
+trains what is not trained yet - G2PDiffusion, ControlNet and DF-GAN on the same specimens for the same number
+of steps, and the ablations that need training of their own - then lets every system draw the same held-out
+barcodes from the same seeds. Stable Diffusion is the U-Net of G2PDiffusion without alignment guidance.
+`RUN/comparison/SPLIT` gets results.json, table.md, table.tex, table.csv and the figures as PNG and SVG,
+`RUN/comparison/README.md` all of it to read, and `RUN/served` the baselines that denoise, for the app.
+
+Whatever was interrupted goes on where it stopped, within a stage and within a system. Under
+`accelerate launch -m training.reproduce` every process takes its share of a batch and of the barcodes; the
+samples are the same.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from omegaconf import OmegaConf
+
+from g2pdiff.conditioner import BarcodeConditioner
+from g2pdiff.controlnet import BarcodeControlNet
+from g2pdiff.genotype import Barcode
+from g2pdiff.mutation import UNIFORM, mutate
+from g2pdiff.pipeline import G2PDiffusionPipeline
+from training import diffusion, run, tables
+from training.assemble import build_pipeline
+from training.baselines import controlnet, df_gan
+from training.config import Config, command
+from training.data import load_specimens
+from training.figures import density_figure, picture_grid
+from training.measures import Measures, lead
+from training.parts import load_unet
+from training.results import hardware, read_results
+from training.sampling import Samples, sample
+from training.systems import PipelineSystem, System
+from training.worlds import World, load_world
+
+BASELINES = {"controlnet": controlnet, "df_gan": df_gan}
+SHARED = ("data", "autoencoder", "clibd")  # what a variant takes from the run it varies
+SHOWN = 8  # barcodes in a qualitative grid
+GRID_RATES, GRID_LATITUDES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5), (60, 30, 0, -30, -60)
+
+
+def variant_config(config: Config, name: str) -> Config:
+    """The configuration of an ablation that needs training: overrides, and a folder within the run's."""
+    overrides = OmegaConf.from_dotlist(config.comparison.variants[name])
+    varied = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(config), overrides))
+    varied.run = str(Path(config.run) / "variants" / name.replace(" ", "_"))
+    return varied
+
+
+def train(config: Config) -> None:
+    """Train whatever of the comparison is not trained yet."""
+    run.run(config)
+    for name, stage in BASELINES.items():
+        if name not in read_results(Path(config.run)):
+            stage.train(config)
+    for name in config.comparison.variants:
+        varied = variant_config(config, name)
+        folder = Path(varied.run)
+        if PartialState().is_main_process:
+            folder.mkdir(parents=True, exist_ok=True)
+            for shared in SHARED:
+                if not (folder / shared).exists():
+                    (folder / shared).symlink_to(Path(config.run).resolve() / shared)
+        PartialState().wait_for_everyone()
+        if "diffusion" not in read_results(folder):
+            diffusion.train(varied)
+
+
+def with_parts(pipeline: G2PDiffusionPipeline, **changes) -> G2PDiffusionPipeline:
+    """The same pipeline with some parts changed."""
+    parts = pipeline.components | changes
+    settings = {name: value for name, value in pipeline.config.items() if name not in parts}
+    settings = {name: value for name, value in settings.items() if not name.startswith("_")}
+    changed = G2PDiffusionPipeline(**parts, **settings)
+    changed.set_progress_bar_config(disable=True)
+    return changed
+
+
+def baseline_pipelines(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, G2PDiffusionPipeline]:
+    """The baselines that denoise, as pipelines; the app can serve them."""
+    trained = BarcodeControlNet.from_pretrained(Path(config.run) / "controlnet" / "model")
+    return {
+        "stable_diffusion": with_parts(pipeline, aligner=None),
+        "controlnet": with_parts(pipeline, aligner=None, controlnet=trained.to(pipeline.device)),
+    }
+
+
+def write_checkpoints(config: Config, pipelines: dict[str, G2PDiffusionPipeline]) -> None:
+    """Write `RUN/served/NAME`, a checkpoint for the app, for every baseline that denoises."""
+    for name, pipeline in pipelines.items():
+        folder = Path(config.run) / "served" / name
+        pipeline.save_pretrained(folder, max_shard_size=config.assemble.max_shard_size)
+        shutil.copytree(
+            Path(config.assemble.checkpoint) / "references", folder / "references", dirs_exist_ok=True
+        )
+
+
+def systems(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, System]:
+    """The systems that are compared, by name."""
+    baselines = baseline_pipelines(config, pipeline)
+    generator = df_gan.Generator.from_pretrained(Path(config.run) / "df_gan" / "model")
+    return {
+        "df_gan": df_gan.DFGANSystem(generator.to(pipeline.device), pipeline),
+        **{name: PipelineSystem(baseline) for name, baseline in baselines.items()},
+        "g2pdiffusion": PipelineSystem(pipeline),
+    }
+
+
+def ablations(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, System]:
+    """G2PDiffusion with one thing changed, by what it is."""
+    wanted, default = config.comparison, pipeline.config
+    found = {"as compared": PipelineSystem(pipeline)}
+    for scale in (0.0, *wanted.alignment_scales):
+        found[f"alignment scale {scale:g}"] = PipelineSystem(pipeline, {"alignment_scale": scale})
+    scale = default.default_alignment_scale
+    found[f"guidance rule as printed, scale {scale:g}"] = PipelineSystem(
+        pipeline, {"alignment_rule": "literal"}
+    )
+    for steps in wanted.steps:
+        found[f"{steps} steps"] = PipelineSystem(pipeline, {"num_inference_steps": steps})
+    for name in wanted.variants:
+        folder = Path(variant_config(config, name).run)
+        varied = with_parts(
+            pipeline,
+            aligner=None,
+            conditioner=BarcodeConditioner.from_pretrained(folder / "diffusion" / "conditioner").eval(),
+            unet=load_unet(folder, pipeline.unet.config.sample_size).eval(),
+        )
+        found[f"{name}, alignment scale 0"] = PipelineSystem(varied.to(pipeline.device))
+    return found
+
+
+def compare(config: Config, split: str, pipeline: G2PDiffusionPipeline) -> dict:
+    """Let every system draw a world, write its tables and figures, and return what results.json holds."""
+    wanted, folder = config.comparison, Path(config.run) / "comparison" / split
+    judge, count = pipeline.clibd, config.comparison.samples[split]
+    world = load_world(config.data, split, wanted.barcodes, Path(config.run) / "comparison" / "data")
+    measures = Measures(world, judge, load_specimens(config.data, Path(config.run)))
+
+    drawn = {
+        name: sample(system, world, judge, count, folder / "samples" / name, name)
+        for name, system in systems(config, pipeline).items()
+    }
+    changed = {}
+    if split == next(iter(wanted.samples)):
+        for name, system in ablations(config, pipeline).items():
+            place = folder / "samples" / "ablations" / name.replace(" ", "_")
+            changed[name] = sample(system, world, judge, wanted.ablation_samples, place, name)
+
+    scores = {name: measures.scores(found) for name, found in drawn.items()}
+    result = {
+        "split": split,
+        "barcodes": len(world.specimens),
+        "samples": count,
+        "threshold": measures.threshold,
+        "overlap": measures.overlap(),
+        "ground_truth": measures.ground_truth(),
+        "random": measures.random(),
+        "systems": {name: measures.system(found) for name, found in drawn.items()},
+        "lead": {
+            name: lead(scores["g2pdiffusion"], found)
+            for name, found in scores.items()
+            if name != "g2pdiffusion"
+        },
+        "ablations": {
+            name: {"samples": wanted.ablation_samples} | measures.system(found)
+            for name, found in changed.items()
+        },
+        "training": {
+            name: {key: stage[key] for key in ("steps", "seconds", "hardware")}
+            for name, stage in read_results(Path(config.run)).items()
+        },
+        "seed": config.data.seed,
+        "hardware": hardware(),
+        "processes": PartialState().num_processes,
+        "seconds": sum(found.seconds for found in (*drawn.values(), *changed.values())),
+    }
+    if PartialState().is_main_process:
+        (folder / "results.json").write_text(json.dumps(result, indent=2))
+        tables.write_tables(result, folder)
+        figures(measures, drawn, folder)
+    return result
+
+
+def figures(measures: Measures, drawn: dict[str, Samples], folder: Path) -> None:
+    """The qualitative grid (Fig. 3 and 5 of the paper) and the densities (Fig. 4) of a world."""
+    world = measures.world
+    pictures = [world.truth[:SHOWN], *(drawn[name].pictures[:SHOWN, 0] for name in tables.TITLES)]
+    picture_grid(
+        torch.stack(pictures),
+        ["ground truth", *tables.TITLES.values()],
+        world.specimens["species"].iloc[:SHOWN].tolist(),
+        folder / "systems.png",
+    )
+    density_figure(
+        measures.true_scores,
+        measures.shuffled_scores,
+        measures.scores(drawn["g2pdiffusion"]).ravel(),
+        measures.threshold,
+        folder / "density.png",
+    )
+
+
+def mutation_latitude_figure(pipeline: G2PDiffusionPipeline, world: World, path: Path) -> None:
+    """One barcode, ever more mutated to the right, ever farther south downwards (Fig. 6 of the paper)."""
+    first = world.specimens.iloc[0]
+    barcode = Barcode(first["dna_barcode"])
+    mutants = [mutate(barcode, rate, 0, UNIFORM) if rate else barcode for rate in GRID_RATES]
+    rows = [
+        pipeline(mutants, latitude, first["coord-lon"], seed=0, output_type="pt").images
+        for latitude in GRID_LATITUDES
+    ]
+    picture_grid(
+        torch.stack(rows).cpu(),
+        [
+            f"{abs(latitude)} {'N' if latitude > 0 else 'S' if latitude else ''}"
+            for latitude in GRID_LATITUDES
+        ],
+        [f"{rate:.0%} mutated" for rate in GRID_RATES],
+        path,
+        first["species"],
+    )
+
+
+def reproduce(config: Config) -> dict[str, dict]:
+    """Train, compare in every world, and return the results by split."""
+    train(config)
+    state = PartialState()
+    pipeline = build_pipeline(config).to(state.device)
+    pipeline.set_progress_bar_config(disable=True)
+    results = {split: compare(config, split, pipeline) for split in config.comparison.samples}
+    if state.is_main_process:
+        write_checkpoints(config, baseline_pipelines(config, pipeline))
+        folder = Path(config.run) / "comparison"
+        world = load_world(config.data, next(iter(results)), 1, folder / "data")
+        mutation_latitude_figure(pipeline, world, folder / "mutation_latitude.png")
+        (folder / "README.md").write_text(tables.report(results, not config.data.photographed))
+        print("\n".join(tables.markdown(result) for result in results.values()))
+    return results
+
+
+if __name__ == "__main__":
+    sys.exit(command(__doc__, reproduce))
