@@ -11,37 +11,60 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import gradio as gr
 from gradio.components.api_component import Api
 from gradio_client.utils import python_type_to_json_schema
 
-from g2pdiff.arguments import BATCH, COMPARE, GENERATE, LATITUDE_SWEEP, MUTATIONS, Required, Verb
+from g2pdiff.arguments import (
+    BATCH,
+    COMPARE,
+    GENERATE,
+    LATITUDE_SWEEP,
+    MUTATIONS,
+    Argument,
+    Required,
+    Verb,
+)
 from g2pdiff.errors import InputError
-from g2pdiff.ui.model import EXPERIMENT_QUEUE, MODEL_QUEUE, TURN, threshold
+from g2pdiff.ui.line import LINE, SCRIPTS
+from g2pdiff.ui.model import Models, threshold
 
 if TYPE_CHECKING:
     from g2pdiff.report import Report
     from g2pdiff.verbs import BatchReport
 
 
-def add_endpoints(model: Future) -> None:
-    """Add every endpoint to the Blocks being built.
+# Callers stand in Gradio's own queue, which tells their clients rank and time; two at most reach the line.
+MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
+EXPERIMENT_QUEUE = {"concurrency_id": "experiment", "concurrency_limit": 1}
+
+
+def add_endpoints(models: Models) -> None:
+    """Add every endpoint to the Blocks being built; with several checkpoints each takes one's name.
 
     Args:
-        model: the pipeline, loading or loaded.
+        models: the checkpoints that are served.
     """
 
-    def generate(**values) -> Iterator[tuple]:
-        return stream_generate(model, **values)
+    def generate(checkpoint: str | None = None, **values) -> Iterator[tuple]:
+        return stream_generate(models.load(checkpoint), **values)
 
-    _add(GENERATE, generate, gr.Image(label="picture", format="png", visible=False), MODEL_QUEUE)
+    choice = ()
+    if len(models.names) > 1:
+        choice = (Argument("checkpoint", Literal[models.names], "which checkpoint draws", models.names[0]),)
+    _add(
+        _with(GENERATE, choice), generate, gr.Image(label="picture", format="png", visible=False), MODEL_QUEUE
+    )
     for verb in (MUTATIONS, LATITUDE_SWEEP, COMPARE):
-        _add_experiment(model, verb, gr.Image(label="contact sheet", format="png", visible=False), _sheet)
-    _add_experiment(model, BATCH, gr.File(label="archive", visible=False), _archive)
+        _add_experiment(
+            models, verb, choice, gr.Image(label="contact sheet", format="png", visible=False), _sheet
+        )
+    _add_experiment(models, BATCH, choice, gr.File(label="archive", visible=False), _archive)
 
 
 def stream_generate(model: Future, **values) -> Iterator[tuple]:
@@ -50,7 +73,7 @@ def stream_generate(model: Future, **values) -> Iterator[tuple]:
 
     request = Request.check(**values)
     pipe, start = model.result(), time.monotonic()
-    with TURN, closing(pipe.stream(**request.arguments)) as steps:
+    with LINE.join(SCRIPTS) as turn, turn, closing(pipe.stream(**request.arguments)) as steps:
         for step in steps:
             report = {
                 "clibd_score": step.clibd_score,
@@ -72,7 +95,11 @@ def stream_experiment(model: Future, verb: Verb, pack: Callable, **values) -> It
     asked = EXPERIMENTS[verb.name](**values)
     pipe, start = model.result(), time.monotonic()
     file, rows, found = None, [], {"rows": [], "summary": {}}
-    with TemporaryDirectory() as folder, closing(asked.start(pipe, TURN)) as updates:
+    with (
+        TemporaryDirectory() as folder,
+        LINE.join(SCRIPTS) as turn,
+        closing(asked.start(pipe, turn)) as updates,
+    ):
         for update in updates:
             if update.rows:
                 rows += update.rows
@@ -98,11 +125,21 @@ def _archive(report: BatchReport, folder: Path) -> str:
     return str(path)
 
 
-def _add_experiment(model: Future, verb: Verb, output: gr.components.Component, pack: Callable) -> None:
-    def run(**values) -> Iterator[tuple]:
-        return stream_experiment(model, verb, pack, **values)
+def _with(verb: Verb, more: tuple[Argument, ...]) -> Verb:
+    return replace(verb, arguments=verb.arguments + more)
 
-    _add(verb, run, output, EXPERIMENT_QUEUE)
+
+def _add_experiment(
+    models: Models,
+    verb: Verb,
+    choice: tuple[Argument, ...],
+    output: gr.components.Component,
+    pack: Callable,
+) -> None:
+    def run(checkpoint: str | None = None, **values) -> Iterator[tuple]:
+        return stream_experiment(models.load(checkpoint), verb, pack, **values)
+
+    _add(_with(verb, choice), run, output, EXPERIMENT_QUEUE)
 
 
 def _add(

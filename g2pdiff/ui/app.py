@@ -6,11 +6,11 @@ import argparse
 import importlib.util
 import sys
 from collections.abc import Sequence
-from concurrent.futures import Future
 
 import gradio as gr
 
 from g2pdiff.errors import InputError
+from g2pdiff.named import named_checkpoints
 from g2pdiff.ui import link, messages
 from g2pdiff.ui.api import add_endpoints
 from g2pdiff.ui.bases import Bases
@@ -21,7 +21,7 @@ from g2pdiff.ui.form import QUIET, Form
 from g2pdiff.ui.latitude import Latitude
 from g2pdiff.ui.learn import lesson
 from g2pdiff.ui.messages import html
-from g2pdiff.ui.model import load_in_background
+from g2pdiff.ui.model import Models
 from g2pdiff.ui.mutations import Mutations
 from g2pdiff.ui.tab import RunTab
 from g2pdiff.ui.theme import STYLESHEET, theme
@@ -29,12 +29,19 @@ from g2pdiff.ui.theme import STYLESHEET, theme
 TITLE = """
 <h1>G2PDiffusion</h1>
 <p>From a DNA barcode and a place on Earth to a picture of the animal, drawn step by step.</p>
-<p class="simulated">The built-in model learned from simulated specimens: colours and patterns are invented,
-not the real animal's.</p>
+<p class="simulated">{origin}</p>
 """
+SIMULATED = (
+    "This model learned from simulated specimens: colours and patterns are invented, not the real animal's."
+)
+PHOTOGRAPHED = (
+    "This model learned from photographs. What it draws is a guess all the same: identify no animal by it."
+)
 
 WAITING_RUNS = 16
 CACHE_SECONDS = 3600  # streamed pictures are deleted from the server's cache after this
+
+SESSIONS = 64  # the last visitors, whose state is in memory
 
 LAUNCH = {
     "theme": theme(),
@@ -42,6 +49,8 @@ LAUNCH = {
     "footer_links": ["api", "settings"],
     "run_history": False,
     "ssr_mode": False,
+    "state_session_capacity": SESSIONS,
+    "max_file_size": "1mb",  # files are read in the browser; this is for those who upload by hand
 }
 
 TABS: list[type[RunTab]] = [Explore, Mutations, Compare, Latitude, Bases, Batch]
@@ -51,39 +60,47 @@ class Page:
     """The page's contents, built where it is made: the form, and the tabs that share it.
 
     Args:
-        model: the pipeline, loading or loaded.
+        models: the checkpoints that are served.
         blocks: the page.
     """
 
-    def __init__(self, model: Future, blocks: gr.Blocks):
-        self.model = model
-        html(TITLE, elem_id="title")
+    def __init__(self, models: Models, blocks: gr.Blocks):
+        self.models = models
+        self.title = html(TITLE.format(origin=SIMULATED), elem_id="title")
         self.notice = html(elem_id="notice")
         with gr.Row(elem_id="page"):
             with gr.Column(min_width=320, scale=5, elem_id="form"):
-                self.form = Form()
+                self.form = Form(models.names)
             with (
                 gr.Column(min_width=320, scale=8, elem_id="work"),
                 gr.Tabs(selected="explore", elem_id="tabs") as self.tabs,
             ):
-                self.built = {kind.name: kind(model, self.form) for kind in TABS}
+                self.built = {kind.name: kind(models, self.form) for kind in TABS}
                 with gr.Tab("Learn", id="learn", elem_id="learn-tab"):
                     html(lesson(), elem_id="learn")
         self.form.connect()
         form, explore = self.form, self.built["explore"]
         settings = [form.steps, form.guidance, form.alignment]
+        told = [*settings, self.title, self.notice, explore.chart, explore.truth_column]
         own = [field for tab in self.built.values() for field in (tab.run, *tab.fields.values())]
         # When the page is opened: first the link's values, then, once it is loaded, the checkpoint's.
         blocks.load(
-            self.restore, None, [self.tabs, form.picker, *form.fields, form.place, *own, self.notice], **QUIET
-        ).then(self.greet, settings, [*settings, self.notice, explore.chart, explore.truth_column], **QUIET)
+            self.restore,
+            None,
+            [self.tabs, form.checkpoint, form.picker, *form.fields, form.place, *own, self.notice],
+            **QUIET,
+        ).then(self.greet, [form.checkpoint, *settings], told, **QUIET)
+        form.checkpoint.input(self.announce, form.checkpoint, self.notice, **QUIET).then(
+            self.choose, form.checkpoint, told, **QUIET
+        )
 
     def restore(self, request: gr.Request) -> dict:
         """Fill the form and choose the tab from the link the page was opened with."""
         name = request.query_params.get("tab", "explore")
         tab = self.built.get(name, self.built["explore"])
         selected = name if name == "learn" else tab.name
-        values, ignored = link.read(request.query_params, link.FORM | tab.checks)
+        checks = link.FORM | tab.checks | {"checkpoint": self.models.check}
+        values, ignored = link.read(request.query_params, checks)
         return (
             {self.tabs: gr.Tabs(selected=selected), self.notice: messages.notes(ignored, "warning")}
             | self.form.restore(values)
@@ -91,15 +108,26 @@ class Page:
             | {tab.run: gr.Button(interactive=True) for tab in self.built.values()}
         )
 
-    def greet(self, steps, guidance_scale, alignment_scale) -> dict:
+    def announce(self, checkpoint: str) -> str:
+        """The notice while a checkpoint that was chosen is loading."""
+        loaded = self.models.load(checkpoint).done()
+        return "" if loaded else messages.note(f"{checkpoint} is loading.")
+
+    def choose(self, checkpoint: str) -> dict:
+        """Go over to another checkpoint, and to its defaults."""
+        return {self.notice: ""} | self.greet(checkpoint, None, None, None)
+
+    def greet(self, checkpoint, steps, guidance_scale, alignment_scale) -> dict:
         """Once the checkpoint is loaded, fill settings left empty with its defaults, or say what is wrong."""
         try:
-            pipe = self.model.result()
+            pipe = self.models.load(checkpoint).result()
         except InputError as error:
             return {self.notice: messages.note(str(error), "error")}
         default, form = pipe.config, self.form
         steps = default.default_steps if steps is None else steps
+        origin = SIMULATED if default.truth == "simulated" else PHOTOGRAPHED
         return {
+            self.title: TITLE.format(origin=origin),
             form.steps: steps,
             form.guidance: default.default_guidance_scale if guidance_scale is None else guidance_scale,
             form.alignment: default.default_alignment_scale if alignment_scale is None else alignment_scale,
@@ -107,13 +135,14 @@ class Page:
 
 
 def build() -> gr.Blocks:
-    """The app. The checkpoint starts to load at once, in the background."""
-    model = load_in_background()
+    """The app, of the checkpoints that `$G2PDIFF_CHECKPOINT` names; the first then starts to load."""
+    models = Models(named_checkpoints())
     with gr.Blocks(
         title="G2PDiffusion", analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)
     ) as blocks:
-        Page(model, blocks)
-        add_endpoints(model)
+        Page(models, blocks)
+        add_endpoints(models)
+    models.load()  # last: loading takes its share of the interpreter from whatever comes after
     return blocks.queue(max_size=WAITING_RUNS)
 
 

@@ -21,8 +21,9 @@ from g2pdiff.mutation import edit
 from g2pdiff.ui import messages
 from g2pdiff.ui.downloads import data_link, picture_link, table_link
 from g2pdiff.ui.form import QUIET, as_run
+from g2pdiff.ui.line import Place
 from g2pdiff.ui.messages import errors_as_toast, html, note
-from g2pdiff.ui.model import EXPERIMENT_QUEUE, TURN, references, threshold
+from g2pdiff.ui.model import references, threshold
 from g2pdiff.ui.pictures import enlarge, picture_box, pil, thumbnail
 from g2pdiff.ui.run import Run
 from g2pdiff.ui.tab import Clock, RunTab
@@ -125,7 +126,6 @@ class Bases(RunTab):
 
     name = "bases"
     title = "Bases"
-    queue = EXPERIMENT_QUEUE
 
     def build_outcome(self) -> list[gr.components.Component]:
         with gr.Row(elem_id="bases-top"):
@@ -146,11 +146,11 @@ class Bases(RunTab):
     def check(self, form: list) -> Run:
         return as_run(form)
 
-    def stream(self, run: Run, pipe) -> Iterator[dict]:
+    def stream(self, run: Run, pipe, turn: Place) -> Iterator[dict]:
         findings, clock = Findings(run), Clock()
         empty = {part: "" for part in (self.picked, self.relatives, self.lookalikes)}
         yield empty | {self.kept: findings, self.strip: READY}
-        with TURN, closing(pipe.stream(**run.arguments)) as steps:
+        with turn, closing(pipe.stream(**run.arguments)) as steps:
             for step in steps:
                 findings.index, findings.total, findings.picture = step.index, step.total, step.image
                 if clock.due() or step.index == step.total:
@@ -160,10 +160,12 @@ class Bases(RunTab):
                         self.status: messages.progress(step.index, step.total, step.clibd_score, left),
                     }
         yield {self.status: messages.waiting("Looking for the nearest reference species.")}
-        with TURN:
+        yield from self.wait(turn)
+        with turn:
             neighbours = self.neighbours(findings, pipe, step.images)
         yield neighbours | {self.status: messages.waiting("Hiding the 219 codons, one at a time.")}
-        with TURN:
+        yield from self.wait(turn)
+        with turn:
             strip = self.occlusion(findings, pipe, step.latents)
         yield {self.strip: strip, self.download: downloads(findings)} | self.ended(
             messages.finished(step.total, step.clibd_score, threshold(pipe), clock.elapsed)
@@ -205,7 +207,7 @@ def embed_picture(pipe, images: Tensor) -> Tensor:
     import torch
 
     with torch.no_grad():
-        return pipe.clibd.embed_images(images[:1])[0]
+        return pipe.clibd.embed_images(images[:1].to(pipe.device))[0].cpu()
 
 
 def downloads(findings: Findings) -> str:

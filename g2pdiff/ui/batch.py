@@ -17,8 +17,9 @@ from g2pdiff.ui import link, messages
 from g2pdiff.ui.downloads import data_link, settings_link
 from g2pdiff.ui.examples import examples
 from g2pdiff.ui.form import QUIET
+from g2pdiff.ui.line import Place
 from g2pdiff.ui.messages import html, note, notes
-from g2pdiff.ui.model import EXPERIMENT_QUEUE, TURN, threshold
+from g2pdiff.ui.model import threshold
 from g2pdiff.ui.pictures import pil, thumbnail
 from g2pdiff.ui.tab import Clock, RunTab
 
@@ -128,7 +129,6 @@ class Batch(RunTab):
 
     name = "batch"
     title = "Batch"
-    queue = EXPERIMENT_QUEUE
     checks = {"fasta": check_fasta}
 
     def build_controls(self) -> None:
@@ -166,12 +166,12 @@ class Batch(RunTab):
             denoising=check_denoising(values["steps"], values["guidance_scale"], values["alignment_scale"]),
         )
 
-    def stream(self, work: Work, pipe) -> Iterator[dict]:
+    def stream(self, work: Work, pipe, turn: Place) -> Iterator[dict]:
         from g2pdiff.batch import batch
 
         clock = Clock()
         yield {self.kept: work, self.grid: work.grid}
-        with closing(batch(pipe, work.records, work.seed, work.denoising, TURN)) as updates:
+        with closing(batch(pipe, work.records, work.seed, work.denoising, turn)) as updates:
             for update in updates:
                 work.add(update.rows)
                 if update.rows:

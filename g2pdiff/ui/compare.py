@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import gradio as gr
 
 from g2pdiff.checks import check_number, check_seed
-from g2pdiff.errors import InputError
+from g2pdiff.errors import InputError, quoted
 from g2pdiff.ui import messages
 from g2pdiff.ui.downloads import picture_link, settings_link, table_link
 from g2pdiff.ui.examples import examples
 from g2pdiff.ui.form import QUIET, as_run
 from g2pdiff.ui.latitude import compass
+from g2pdiff.ui.line import Place
 from g2pdiff.ui.live_chart import live_chart
 from g2pdiff.ui.messages import html
-from g2pdiff.ui.model import EXPERIMENT_QUEUE, TURN
 from g2pdiff.ui.pictures import pil, thumbnail
 from g2pdiff.ui.run import Run
 from g2pdiff.ui.tab import Clock, RunTab
@@ -84,7 +84,7 @@ MEASUREMENTS = {
 
 def check_change(change: str) -> str:
     if change not in CHANGES:
-        raise InputError("change", f"What changes must be one of {', '.join(CHANGES)}, not {change[:40]!r}.")
+        raise InputError("change", f"What changes must be one of {', '.join(CHANGES)}, not {quoted(change)}.")
     return change
 
 
@@ -194,7 +194,6 @@ class Compare(RunTab):
 
     name = "compare"
     title = "Compare"
-    queue = EXPERIMENT_QUEUE
     checks = {
         "change": check_change,
         "pairs": check_pairs,
@@ -262,7 +261,7 @@ class Compare(RunTab):
         comparison.check()
         return comparison
 
-    def stream(self, comparison: Comparison, pipe) -> Iterator[dict]:
+    def stream(self, comparison: Comparison, pipe, turn: Place) -> Iterator[dict]:
         from g2pdiff.experiments import compare
 
         comparison.settle(pipe)
@@ -271,7 +270,7 @@ class Compare(RunTab):
             self.findings: gr.Column(visible=False)
         }
         updates = compare(
-            pipe, *comparison.variants, pairs=comparison.pairs, seed=comparison.run.seed, turn=TURN
+            pipe, *comparison.variants, pairs=comparison.pairs, seed=comparison.run.seed, turn=turn
         )
         with closing(updates):
             for update in updates:

@@ -12,9 +12,10 @@ from PIL import Image
 from g2pdiff.ui import messages
 from g2pdiff.ui.downloads import animation_link, picture_link, settings_link
 from g2pdiff.ui.form import as_run
+from g2pdiff.ui.line import Place
 from g2pdiff.ui.live_chart import live_chart, score_chart
 from g2pdiff.ui.messages import html
-from g2pdiff.ui.model import MODEL_QUEUE, TURN, simulator, threshold
+from g2pdiff.ui.model import simulator, threshold
 from g2pdiff.ui.pictures import enlarge, picture_box, pil
 from g2pdiff.ui.run import Run
 from g2pdiff.ui.tab import Clock, RunTab
@@ -44,7 +45,6 @@ class Explore(RunTab):
 
     name = "explore"
     title = "Explore"
-    queue = MODEL_QUEUE
 
     def build_outcome(self) -> list[gr.components.Component]:
         with gr.Row(elem_id="pictures"):
@@ -75,10 +75,10 @@ class Explore(RunTab):
     def check(self, form: list) -> Run:
         return as_run(form)
 
-    def stream(self, run: Run, pipe) -> Iterator[dict]:
+    def stream(self, run: Run, pipe, turn: Place) -> Iterator[dict]:
         progress, scores, clock = Progress(run), [], Clock()
         yield {self.truth: None, self.kept: progress}
-        with TURN, closing(pipe.stream(**run.arguments)) as steps:
+        with turn, closing(pipe.stream(**run.arguments)) as steps:
             for step in steps:
                 scores += step.clibd_scores or []
                 progress.total = step.total

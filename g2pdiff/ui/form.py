@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import gradio as gr
 
-from g2pdiff.checks import check_scale, check_seed, check_steps
-from g2pdiff.environment import check_locality
+from g2pdiff.checks import check_locality, check_number, check_scale, check_seed, check_steps
 from g2pdiff.errors import InputError
 from g2pdiff.genotype import Barcode
 from g2pdiff.mutation import KINDS, edit, mutate
@@ -29,9 +30,20 @@ SHOW_PLACE = """(latitude, longitude, place) => [
 
 
 class Form:
-    """The components of the form, built where it is made; `fields` lists them in the order of a link."""
+    """The components of the form, built where it is made; `fields` lists them in the order of a link.
 
-    def __init__(self):
+    Args:
+        checkpoints: names of those to choose from; what is not to be chosen is not shown.
+    """
+
+    def __init__(self, checkpoints: Sequence[str] = ()):
+        self.checkpoint = gr.Dropdown(
+            list(checkpoints),
+            value=checkpoints[0] if len(checkpoints) > 1 else None,
+            label="Checkpoint",
+            visible=len(checkpoints) > 1,
+            elem_id="checkpoint",
+        )
         first = next(iter(examples().values()))
         self.picker = gr.Dropdown(choices(), value=first.name, label="Example species", elem_id="picker")
         self.barcode = gr.Textbox(
@@ -170,13 +182,19 @@ class Form:
             self.steps: values.get("steps"),
             self.guidance: values.get("guidance_scale"),
             self.alignment: values.get("alignment_scale"),
+            self.checkpoint: values.get("checkpoint", self.checkpoint.value),
         }
 
 
 def as_run(fields) -> Run:
     """The values of `Form.fields` as a checked `Run`."""
     values = dict(zip(link.FORM, fields, strict=True))
-    return Run.check(**values | {"mutation_rate": values["mutation_rate"] / 100})
+    return Run.check(**values | {"mutation_rate": share(values["mutation_rate"])})
+
+
+def share(percent: object) -> float:
+    """The mutation rate that the slider says in per cent. Raises `InputError("mutation_rate")`."""
+    return check_number("mutation_rate", percent, 0, link.MAX_MUTATION, "%") / 100
 
 
 def pick(name: str):
@@ -212,7 +230,7 @@ def read_out(values: dict) -> tuple[str, str]:
     try:
         mutated = mutate(
             edit(given, values["edits"]),
-            values["mutation_rate"] / 100,
+            share(values["mutation_rate"]),
             values["seed"],
             mutation_model(*(values[name] for name in MODEL)),
         )

@@ -13,14 +13,14 @@ import numpy as np
 from PIL import Image
 
 from g2pdiff.checks import check_number, check_seed
-from g2pdiff.errors import InputError
+from g2pdiff.errors import InputError, quoted
 from g2pdiff.sheet import contact_sheet
 from g2pdiff.ui import messages
 from g2pdiff.ui.downloads import data_link, gif, picture_link, settings_link, table_link
 from g2pdiff.ui.form import SHOW_PLACE, as_run
+from g2pdiff.ui.line import Place
 from g2pdiff.ui.live_chart import live_chart
 from g2pdiff.ui.messages import html
-from g2pdiff.ui.model import EXPERIMENT_QUEUE, TURN
 from g2pdiff.ui.pictures import pil, thumbnail
 from g2pdiff.ui.run import Run
 from g2pdiff.ui.tab import Clock, RunTab
@@ -49,7 +49,7 @@ FULL_ENDS = f"along => ({json.dumps(ENDS)})[along]"
 
 def check_along(along: str) -> str:
     if along not in ENDS:
-        raise InputError("along", f"A walk leads along latitude or longitude, not {along!r}.")
+        raise InputError("along", f"A walk leads along latitude or longitude, not {quoted(along)}.")
     return along
 
 
@@ -114,7 +114,6 @@ class Latitude(RunTab):
 
     name = "latitude"
     title = "Latitude"
-    queue = EXPERIMENT_QUEUE
     checks = {
         "along": check_along,
         "start": lambda text: check_end("start", text),
@@ -200,7 +199,7 @@ class Latitude(RunTab):
         check_seed(run.seed + pictures - 1)
         return Walk(run, along, tuple(degrees), pictures)
 
-    def stream(self, walk: Walk, pipe) -> Iterator[dict]:
+    def stream(self, walk: Walk, pipe, turn: Place) -> Iterator[dict]:
         from g2pdiff.experiments import sweep
 
         walk.has_truth, run, clock = pipe.config.truth == "simulated", walk.run, Clock()
@@ -214,7 +213,7 @@ class Latitude(RunTab):
             replicates=walk.replicates,
             seed=run.seed,
             denoising=run.denoising,
-            turn=TURN,
+            turn=turn,
         )
         yield {self.kept: walk, self.reading: messages.note(ON_THE_WAY)} | self.show(walk)
         with closing(updates):

@@ -3,8 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-from g2pdiff.checks import check_number, check_scale, check_seed, check_steps
-from g2pdiff.environment import check_locality
+from g2pdiff.checks import check_locality, check_number, check_scale, check_seed, check_steps
 from g2pdiff.errors import InputError
 from g2pdiff.genotype import Barcode
 from g2pdiff.mutation import MutationModel, parse_ratio, parse_region

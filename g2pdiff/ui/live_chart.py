@@ -1,5 +1,6 @@
 """A Plotly chart that updates in place: `gr.Plot` starts anew at every step, `Plotly.react` does not."""
 
+from html import escape
 from pathlib import Path
 
 import gradio as gr
@@ -10,8 +11,6 @@ gr.set_static_paths([PLOTLY])
 
 # Text, grid and line have the page's own colours, read at every draw: the chart follows light and dark.
 JS = """
-element.setAttribute('role', 'img');
-element.setAttribute('aria-label', props.description);
 const plot = element.querySelector('.live-chart');
 const colour = name => getComputedStyle(element).getPropertyValue(name).trim();
 const draw = () => {
@@ -42,11 +41,11 @@ def live_chart(figure: dict, description: str, height: int, **options) -> gr.HTM
     """
     return gr.HTML(
         figure,
-        html_template=f'<div class="live-chart" style="height:{height}px"></div>',
+        html_template=f'<div class="live-chart" role="img" aria-label="{escape(description)}" '
+        f'style="height:{height}px"></div>',
         js_on_load=JS,
         head=f'<script src="gradio_api/file={PLOTLY}"></script>',
         apply_default_css=False,
-        description=description,
         **options,
     )
 

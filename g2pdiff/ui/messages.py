@@ -56,6 +56,15 @@ def waiting(text: str) -> str:
     return bar(30, "busy") + f'<p class="status">{escape(text)}</p>'
 
 
+def in_line(number: int, left: float | None) -> str:
+    """The state of a run that waits for its turn: its number in the line, and the seconds to its turn."""
+    parts = ["<b>Waiting for a free place</b>", f"number {number} in the line"]
+    # What changes every second is not spoken.
+    if left is not None:
+        parts.append(f'<span aria-live="off">starts in about {seconds(left)}</span>')
+    return bar(30, "busy") + f'<p class="status">{" · ".join(parts)}</p>'
+
+
 def progress(index: int, total: int, score: float | None, left: float) -> str:
     """The state of a run after step `index` of `total`; `left` is the time to its end in seconds."""
     parts = [f"<b>Step {index} of {total}</b>"]

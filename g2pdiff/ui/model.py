@@ -1,64 +1,97 @@
-"""The checkpoint, loaded once in the background while the page comes up, and shared by every visitor."""
+"""The checkpoints that are served: each loaded once, in the background, and shared by every visitor.
+
+They draw on a GPU where there is one. In a Space with ZeroGPU that is in another process, which the package
+`spaces` starts for every run and which hands back plain values.
+"""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from g2pdiff.errors import InputError, quoted
+
+try:
+    from spaces import GPU  # before anything has touched the GPU
+except ImportError:
+
+    def GPU(run: Callable) -> Callable:
+        """Stands for the decorator of ZeroGPU outside of a Space: runs stay in this process."""
+        return run
+
+
 if TYPE_CHECKING:
-    from g2pdiff.pipeline import G2PDiffusionPipeline
+    from g2pdiff.pipeline import DenoisingStep, G2PDiffusionPipeline
     from g2pdiff.references import References
     from g2pdiff.simulation import Simulator
 
 MAX_THREADS = 2
 
-MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}  # one run at a time, whoever asks
-EXPERIMENT_QUEUE = {"concurrency_id": "experiment", "concurrency_limit": 1}
 
+class Models:
+    """The checkpoints that an app serves.
 
-class Turn:
-    """A fair lock: whoever has waited longest goes next.
+    A checkpoint is loaded when it is first asked for and stays in memory: visitors who chose different ones
+    take turns at drawing, and none is to wait for a model that another's run has put out. The memory has to
+    hold all that are served, in single precision four bytes a parameter.
 
-    A run holds it to its end, an experiment for a batch of pictures at a time. So an experiment of minutes
-    keeps another visitor waiting no longer than a run would, and the two never share the cores.
+    Args:
+        names: folders and hub ids, the first of which is served where none is asked for.
     """
 
-    def __init__(self):
-        self._changed = threading.Condition()
-        self._next = self._serving = 0
+    def __init__(self, names: tuple[str, ...]):
+        self.names = names
+        self._loading: dict[str, Future[G2PDiffusionPipeline]] = {}
+        self._changing = threading.Lock()
 
-    def __enter__(self) -> None:
-        with self._changed:
-            number = self._next
-            self._next += 1
-            self._changed.wait_for(lambda: self._serving == number)
+    def check(self, name: str | None) -> str:
+        """The name of a served checkpoint. Raises `InputError("checkpoint")`, for nothing else is loaded."""
+        if name and name not in self.names:
+            raise InputError(
+                "checkpoint",
+                f"No checkpoint {quoted(name)} is served here: choose {' or '.join(self.names)}.",
+            )
+        return name or self.names[0]
 
-    def __exit__(self, *_) -> None:
-        with self._changed:
-            self._serving += 1
-            self._changed.notify_all()
-
-
-TURN = Turn()
-
-
-def load_in_background() -> Future[G2PDiffusionPipeline]:
-    """Start loading; `.result()` waits for the pipeline, or raises the `InputError` that names the fault."""
-    executor = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-    loading = executor.submit(_load)
-    executor.shutdown(wait=False)
-    return loading
+    def load(self, name: str | None = None) -> Future[G2PDiffusionPipeline]:
+        """A checkpoint, loading or loaded; `.result()` waits for it, or raises the `InputError` that says
+        what is wrong with it."""
+        name = self.check(name)
+        with self._changing:
+            if name not in self._loading:
+                executor = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+                self._loading[name] = executor.submit(_load, name)
+                executor.shutdown(wait=False)
+            return self._loading[name]
 
 
-def _load() -> G2PDiffusionPipeline:
+@cache
+def _load(name: str) -> G2PDiffusionPipeline:
     import torch
 
     from g2pdiff.checkpoint import load_pipeline
 
     torch.set_num_threads(min(MAX_THREADS, torch.get_num_threads()))
-    return load_pipeline()
+    pipe = load_pipeline(name)
+    pipe.stream = partial(_stream, name)
+    return pipe
+
+
+@GPU
+def _stream(name: str, *args, **kwargs) -> Iterator[DenoisingStep]:
+    """`stream` of a served checkpoint's pipeline: on the GPU where there is one, steps on the CPU."""
+    import torch
+
+    pipe = _load(name)
+    if torch.cuda.is_available():
+        pipe.to("cuda")
+    for step in type(pipe).stream(pipe, *args, **kwargs):
+        images = step.images if step.images is None else step.images.cpu()
+        yield replace(step, latents=step.latents.cpu(), images=images)
 
 
 def threshold(pipe: G2PDiffusionPipeline) -> float | None:

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from g2pdiff.checks import check_number, check_seed
-from g2pdiff.errors import InputError
+from g2pdiff.errors import InputError, quoted
 from g2pdiff.mutation import Changes, changes, mutate
 from g2pdiff.ui import link, messages
 from g2pdiff.ui.downloads import picture_link, settings_link, table_link
 from g2pdiff.ui.form import as_run
+from g2pdiff.ui.line import Place
 from g2pdiff.ui.live_chart import live_chart, mark_threshold
 from g2pdiff.ui.messages import html
-from g2pdiff.ui.model import EXPERIMENT_QUEUE, TURN, threshold
+from g2pdiff.ui.model import threshold
 from g2pdiff.ui.pictures import pil, thumbnail
 from g2pdiff.ui.run import Run
 from g2pdiff.ui.tab import Clock, RunTab
@@ -109,7 +110,7 @@ def parse_rates(text: str | None) -> tuple[float, ...]:
             raise InputError(
                 "rates",
                 f"Mutation rates must be percentages from 0 to {link.MAX_MUTATION} such as 1 5 10, not "
-                f'"{typed[:40]}".',
+                f"{quoted(typed)}.",
             ) from None
     if not 2 <= len(rates) <= MAXIMUM_RATES:
         raise InputError("rates", f"Give 1 to {MAXIMUM_RATES - 1} different mutation rates above 0.")
@@ -130,7 +131,6 @@ class Mutations(RunTab):
 
     name = "mutations"
     title = "Mutations"
-    queue = EXPERIMENT_QUEUE
     checks = {"rates": check_text, "replicates": check_replicates}
 
     def build_controls(self) -> None:
@@ -178,7 +178,7 @@ class Mutations(RunTab):
         check_reach(series)
         return series
 
-    def stream(self, series: Series, pipe) -> Iterator[dict]:
+    def stream(self, series: Series, pipe, turn: Place) -> Iterator[dict]:
         from g2pdiff.experiments import mutations
 
         run, clock = series.run, Clock()
@@ -196,7 +196,7 @@ class Mutations(RunTab):
             model=run.model,
             seed=run.seed,
             denoising=run.denoising,
-            turn=TURN,
+            turn=turn,
         )
         with closing(updates):
             for update in updates:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from typing import ClassVar
 
 import gradio as gr
@@ -12,12 +12,17 @@ import gradio as gr
 from g2pdiff.errors import InputError
 from g2pdiff.ui import link, messages
 from g2pdiff.ui.form import QUIET, Form
-from g2pdiff.ui.messages import errors_as_toast, html
+from g2pdiff.ui.line import LINE, Place
+from g2pdiff.ui.messages import html
+from g2pdiff.ui.model import Models
 
 FRAME_SECONDS = 0.2  # the page is given no more updates than a browser can keep up with
+WAIT_SECONDS = 1.0  # a waiting run says so often how long it takes, and can be stopped so often
 SESSION_SECONDS = 3600  # how long a stopped run can be fetched
 
 READY = '<div class="progress"></div><p class="status">Ready: press Run, or change something first.</p>'
+
+LOADING = "The model is loading; the run starts by itself."
 
 # On a narrow page what a run shows is below the form: bring it into view when a run starts.
 START = """(...values) => {
@@ -28,6 +33,16 @@ START = """(...values) => {
   }
   return (WRITE_LINK)(...values);
 }"""
+
+# The run ends with the step it is in: until then there is nothing more to press.
+STOPPING = """() => [
+  '<div class="progress busy"><i></i></div><p class="status">Stopping after this step.</p>',
+  {interactive: false, __type__: 'update'}]"""
+
+# What stands when the server cannot even say how a run ended.
+RELEASE = """() => [
+  '<div class="progress"></div><p class="status">The run broke off: please try again.</p>',
+  {interactive: true, __type__: 'update'}, {interactive: false, __type__: 'update'}]"""
 
 COPY_LINK = """async (...values) => {
   (WRITE_LINK)(...values);
@@ -44,7 +59,7 @@ class RunTab:
     share.
 
     Args:
-        model: the pipeline, loading or loaded.
+        models: the checkpoints that are served.
         form: the page's form.
 
     Attributes:
@@ -56,11 +71,10 @@ class RunTab:
 
     name: ClassVar[str]
     title: ClassVar[str]
-    queue: ClassVar[dict]  # concurrency settings of the run
     checks: ClassVar[Mapping[str, Callable]] = {}
 
-    def __init__(self, model: Future, form: Form):
-        self.model, self.form = model, form
+    def __init__(self, models: Models, form: Form):
+        self.models, self.form = models, form
         self.fields: dict[str, gr.components.Component] = {}
         with gr.Tab(self.title, id=self.name, elem_id=f"{self.name}-tab"):
             self.build_controls()
@@ -115,8 +129,11 @@ class RunTab:
         """
         raise NotImplementedError
 
-    def stream(self, request, pipe) -> Iterator[dict]:
-        """Run what `check` returned; yield updates, `kept` and in the end `ended(...)` among them."""
+    def stream(self, request, pipe, turn: Place) -> Iterator[dict]:
+        """Run what `check` returned; yield updates, `kept` and in the end `ended(...)` among them.
+
+        The turn to draw has come; a run that gives it back has to `wait` for the next.
+        """
         raise NotImplementedError
 
     def stopped(self, kept) -> dict:
@@ -126,30 +143,29 @@ class RunTab:
     @property
     def names(self) -> list[str]:
         """The names of a view's values, in the order in which they are handed around."""
-        return [*link.FORM, *self.fields]
+        return [*link.FORM, *self.fields, "checkpoint"]
 
     def _connect(self) -> None:
-        inputs = [*self.form.fields, *self.fields.values()]
+        inputs = [*self.form.fields, *self.fields.values(), self.form.checkpoint]
         controls = [self.status, self.run, self.stop]
         outputs = [*self.outputs, self.download, self.kept, *controls]
         write = link.writer(self.name, self.names)
         start = START.replace("TAB", self.name).replace("WRITE_LINK", write)
-        asked = gr.on(
-            [self.run.click, *self.also_starts()], self._prepare, inputs, controls, js=start, **QUIET
-        )
-        running = asked.then(
+        running = gr.on(
+            [self.run.click, *self.also_starts()],
             self._stream,
             inputs,
             outputs,
+            js=start,
             show_progress="hidden",
             api_visibility="private",
-            validator=self._validate,
-            **self.queue,
+            concurrency_limit=None,  # runs stand in the line, where they can be told when their turn comes
         )
-        # Gradio counts a cancelled run among the failed ones.
-        ended = {"fn": self._stopped, "inputs": self.kept, "outputs": outputs, **QUIET}
-        self.stop.click(cancels=running, **ended)
-        running.failure(**ended)
+        # One event from Run to the run's end, and one that ends it where it does not do so itself: whatever
+        # order messages come in, no other event can leave Run disabled, or free it while a run goes on.
+        self.stop.click(None, None, [self.status, self.stop], js=STOPPING, cancels=running)
+        ended = running.failure(self._stopped, self.kept, outputs, **QUIET)  # so Gradio counts a stop too
+        ended.failure(None, None, controls, js=RELEASE)
         self.copy.click(None, inputs, None, js=COPY_LINK.replace("WRITE_LINK", write))
 
     def also_starts(self) -> list:
@@ -169,38 +185,32 @@ class RunTab:
         }
 
     def ended(self, status: str) -> dict:
-        """Updates of a run's end."""
-        return self.controls(status, running=False)
+        """Updates of a run's end, after which nothing of it is kept in memory."""
+        return {self.kept: None} | self.controls(status, running=False)
 
     def _check(self, values):
         form, own = values[: len(link.FORM)], values[len(link.FORM) :]
         return self.check(list(form), **dict(zip(self.fields, own, strict=True)))
 
-    def _prepare(self, *values) -> dict:
-        """Check the values before the run is queued, and say what the run waits for."""
-        loaded = self.model.done()
+    def _stream(self, request: gr.Request, *values) -> Iterator[dict]:
+        *values, checkpoint = values
         try:
-            self._check(values)
-            if loaded:
-                self.model.result()
+            asked, model = self._check(values), self.models.load(checkpoint)
+            said = messages.waiting("The run starts." if model.done() else LOADING)
+            yield {self.kept: None, self.download: ""} | self.controls(said, running=True)
+            while not wait_for([model], WAIT_SECONDS).done:
+                yield {self.status: messages.waiting(LOADING)}
+            pipe = model.result()
+            with LINE.join(request.session_hash) as turn:
+                yield from self.wait(turn)
+                yield from self.stream(asked, pipe, turn)
         except InputError as error:
-            return self.controls(messages.note(str(error), "error"), running=False)
-        waits_for = "Waiting for a free place" if loaded else "The model is loading"
-        return self.controls(messages.waiting(f"{waits_for}; the run starts by itself."), running=True)
+            yield self.ended(messages.note(str(error), "error"))
 
-    def _validate(self, *values) -> list[dict]:
-        """Gradio's verdict on each value, before a run is queued."""
-        try:
-            self._check(values)
-        except InputError as error:
-            return [gr.validate(name != error.field, str(error)) for name in self.names]
-        return [gr.validate(True, "")] * len(values)
-
-    def _stream(self, *values) -> Iterator[dict]:
-        with errors_as_toast():
-            request, pipe = self._check(values), self.model.result()
-            yield {self.kept: None, self.download: ""}
-            yield from self.stream(request, pipe)
+    def wait(self, turn: Place) -> Iterator[dict]:
+        """Updates that say how long it takes until the turn to draw comes; it has come when they end."""
+        while not turn.wait(WAIT_SECONDS):
+            yield {self.status: messages.in_line(*turn.outlook)}
 
     def _stopped(self, kept) -> dict:
         if kept is None:

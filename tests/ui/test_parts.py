@@ -4,8 +4,6 @@ import base64
 import io
 import json
 import re
-import threading
-import time
 from html.parser import HTMLParser
 
 import pytest
@@ -21,7 +19,6 @@ from g2pdiff.ui.examples import choices, examples
 from g2pdiff.ui.form import as_run, understand
 from g2pdiff.ui.live_chart import score_chart
 from g2pdiff.ui.map import land, page
-from g2pdiff.ui.model import Turn
 from g2pdiff.ui.readout import mutation_readout, readout
 from g2pdiff.ui.run import Run
 from tests.tiny import BARCODE
@@ -222,25 +219,6 @@ def test_rows_are_saved_as_a_table_and_settings_as_json():
     data = re.search(r"base64,([^\"]+)", html).group(1)
     assert json.loads(base64.b64decode(data)) == {"seed": 9}
     assert 'download="it&#x27;s.json"' in html
-
-
-def test_whoever_waited_longest_has_the_next_turn():
-    turn, order = Turn(), []
-
-    def wait(name):
-        with turn:
-            order.append(name)
-
-    threads = [threading.Thread(target=wait, args=[name]) for name in range(5)]
-    with turn:
-        for waiting, thread in enumerate(threads, start=2):
-            thread.start()
-            while turn._next < waiting:
-                time.sleep(0.001)
-        assert order == []
-    for thread in threads:
-        thread.join()
-    assert order == list(range(5))
 
 
 def test_the_chart_draws_scores_and_threshold():

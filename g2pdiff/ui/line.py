@@ -1,0 +1,142 @@
+"""The line of visitors who wait for the one model: bounded, fair, and each can be told how long it takes.
+
+One run at a time has the model, so that two never share the cores. A run has it to its end, an experiment
+for a batch of pictures; whoever wants it again goes to the end of the line. Turns go round the visitors, not
+round their runs: who asks for much keeps nobody else waiting for longer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from g2pdiff.errors import InputError
+from g2pdiff.ui.messages import seconds
+
+PLACES = 16  # runs that wait or draw; each holds one of the server's 40 threads
+REMEMBERED = 20  # turns whose mean length foretells the next ones'
+SCRIPTS = "scripts"  # callers of the endpoints count as one visitor
+
+
+class Line:
+    """Who waits for the model, and whose turn it is.
+
+    Args:
+        places: how many runs may wait or draw at once.
+
+    Attributes:
+        taken: how many do.
+    """
+
+    def __init__(self, places: int):
+        self.places = places
+        self._changed = threading.Condition()
+        self.taken = 0
+        self._waiting: dict[str, deque[Place]] = {}  # by visitor, in the order of their next turns
+        self._drawing: Place | None = None
+        self._since = 0.0
+        self._lengths: deque[float] = deque(maxlen=REMEMBERED)  # of the last turns, in seconds
+
+    @contextmanager
+    def join(self, visitor: str) -> Iterator[Place]:
+        """A place in the line, until the context is left.
+
+        Raises:
+            InputError: if every place is taken; the sentence says when to come back.
+        """
+        with self._changed:
+            if self.taken == self.places:
+                raise InputError("line", self._refusal())
+            self.taken += 1
+        place = Place(self, visitor)
+        try:
+            yield place
+        finally:
+            with self._changed:
+                self.taken -= 1
+                self._leave(place)
+
+    def _refusal(self) -> str:
+        wait = self._seconds_before(sum(map(len, self._waiting.values())))
+        when = "in a minute" if wait is None else f"in about {seconds(wait)}"
+        return f"All {self.places} places in the line for the model are taken: please try again {when}."
+
+    def _take(self, place: Place, timeout: float | None) -> bool:
+        with self._changed:
+            if self._drawing is place:
+                return True
+            own = self._waiting.setdefault(place.visitor, deque())
+            if place not in own:
+                own.append(place)
+            if not self._changed.wait_for(lambda: self._is_next(place), timeout):
+                return False
+            own.popleft()
+            del self._waiting[place.visitor]
+            if own:  # what else the visitor wants comes after everybody else's next
+                self._waiting[place.visitor] = own
+            self._drawing, self._since = place, time.monotonic()
+            return True
+
+    def _give_back(self, place: Place) -> None:
+        with self._changed:
+            self._lengths.append(time.monotonic() - self._since)
+            self._leave(place)
+
+    def _leave(self, place: Place) -> None:
+        if self._drawing is place:
+            self._drawing = None
+        elif place in (own := self._waiting.get(place.visitor, ())):
+            own.remove(place)
+            if not own:
+                del self._waiting[place.visitor]
+        self._changed.notify_all()
+
+    def _is_next(self, place: Place) -> bool:
+        return self._drawing is None and next(iter(self._waiting.values()))[0] is place
+
+    def _outlook(self, place: Place) -> tuple[int, float | None]:
+        with self._changed:
+            order = sorted(
+                (own.index(other), number, other is place)
+                for number, own in enumerate(self._waiting.values())
+                for other in own
+            )
+            before = [mine for _, _, mine in order].index(True)
+            return before + 1, self._seconds_before(before)
+
+    def _seconds_before(self, turns: int) -> float | None:
+        """Seconds until the present turn and so many more are over; None before any turn has ended."""
+        if not self._lengths:
+            return None
+        mean = sum(self._lengths) / len(self._lengths)
+        present = max(0.0, mean - (time.monotonic() - self._since)) if self._drawing else 0.0
+        return present + turns * mean
+
+
+class Place:
+    """A run's place in a line. As a context manager it is the run's turn: waited for, then given back."""
+
+    def __init__(self, line: Line, visitor: str):
+        self.visitor = visitor
+        self._line = line
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Whether the turn has come, waiting for so many seconds at most; then it has to be given back."""
+        return self._line._take(self, timeout)
+
+    @property
+    def outlook(self) -> tuple[int, float | None]:
+        """While waiting: the number in the line, from 1, and the seconds to the turn, if they can be told."""
+        return self._line._outlook(self)
+
+    def __enter__(self) -> None:
+        self.wait()
+
+    def __exit__(self, *_) -> None:
+        self._line._give_back(self)
+
+
+LINE = Line(PLACES)

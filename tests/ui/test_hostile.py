@@ -1,0 +1,53 @@
+"""A running app is sent what no page would send: a sentence comes back, nothing leaves its folder."""
+
+import json
+from urllib.request import Request, urlopen
+from zipfile import ZipFile
+
+import pytest
+from gradio_client import Client
+
+from tests.tiny import BARCODE
+
+PLACE = {"latitude": 1, "longitude": 2}
+
+
+@pytest.fixture
+def client(app, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return Client(app, verbose=False, download_files=tmp_path / "downloads")
+
+
+@pytest.mark.parametrize("value", ["<script>{0}</script>\n", {"a": 1}, [[]], "9" * 5000, None, "../x", "\0"])
+def test_each_endpoint_refuses_it_in_a_sentence(client, value):
+    for name, typed in (
+        ("generate", PLACE | {"barcode": value}),
+        ("batch", PLACE | {"fasta": value}),
+        ("latitude", PLACE | {"barcode": BARCODE, "latitude": value, "along": "longitude"}),
+        ("mutations", PLACE | {"barcode": BARCODE, "replicates": value}),
+        ("compare", PLACE | {"barcode": BARCODE, "pairs": value}),
+    ):
+        with pytest.raises(Exception, match=r"^[A-Z][^\n]+\.$"):
+            client.predict(**typed, api_name=f"/{name}")
+
+
+def test_names_are_ours_in_what_is_written(client, tmp_path):
+    text = f">../../{{0}}<script>\n{BARCODE}\n>b lat=\u202e lon=1\n{BARCODE}"
+    archived, report = client.predict(text, **PLACE, steps=1, api_name="/batch")
+    with ZipFile(archived) as folder:
+        assert folder.namelist() == ["001_0-script.png", "002_b.png", "results.csv"]
+    assert "ignored" in report["rows"][1]["notes"][0]
+    assert {path.name for path in tmp_path.iterdir()} == {"downloads"}
+
+
+def test_lone_surrogates_which_no_reply_can_hold_do_not_keep_one_from_coming(app):
+    text = f">a \ud800\n{BARCODE}\n>b lat=\ud800 lon=1\n{BARCODE}"
+    given = json.dumps({"data": [text, 1, 2, 0, 1, None, None]}).encode()
+    address = f"{app}gradio_api/call/batch"
+    with urlopen(Request(address, given, {"Content-Type": "application/json"})) as answer:
+        event = json.load(answer)["event_id"]
+    with urlopen(f"{address}/{event}", timeout=60) as answer:
+        *_, last = [line for line in answer.read().decode().splitlines() if line.startswith("data: ")]
+    _, report = json.loads(last.removeprefix("data: "))
+    assert report["summary"] == {"records": 2, "drawn": 2, "unreadable": 0}
+    assert report["rows"][0]["name"] == "a ?"
