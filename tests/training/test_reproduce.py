@@ -59,10 +59,9 @@ def test_every_system_has_a_score_at_every_rank_in_both_worlds(results):
 
 
 def test_all_learned_for_the_same_number_of_steps(results):
-    steps = {
-        name: results["test"]["training"][name]["steps"] for name in ("diffusion", "controlnet", "df_gan")
-    }
-    assert set(steps.values()) == {6}
+    training = results["test"]["training"]
+    steps = {training[name]["steps"] for name in ("diffusion", "controlnet", "df_gan")}
+    assert len(steps) == 1 and steps.pop() > 10
 
 
 def test_the_worlds_share_no_species_and_no_barcode(config, results):
