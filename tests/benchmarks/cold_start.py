@@ -1,8 +1,9 @@
 """How long until a visitor sees something? `python -m tests.benchmarks.cold_start`
 
-Starts `python app.py` as a user does and measures the seconds to the first page and to the loaded checkpoint,
-then in Chromium the seconds from a click on Run to the first picture on the page, twice, and the memory the
-server holds in the end. It prints the medians of several starts; the last line is one JSON object.
+Starts `python app.py` as a user does and measures the seconds to the first page, then in Chromium, a second
+after the page is ready, the seconds from a click on Run to the first picture, twice, and the memory that the
+server holds in the end. A checkpoint that is not loaded by then counts. It prints the medians of several
+starts; the last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -26,10 +27,9 @@ from tests.ui.chromium import CHROMIUM, FLAGS
 
 APP = Path(__file__).parents[2] / "app.py"
 PATIENCE_SECONDS = 120
-QUIET_SECONDS = 1.0  # for what the page still draws when its checkpoint is loaded
+QUIET_SECONDS = 1.0  # from the page to the click: nobody is faster
 MEASURED = {
     "page_seconds": "start to first page",
-    "loaded_seconds": "start to a loaded checkpoint",
     "preview_seconds": "Run to first preview",
     "again_seconds": "Run to first preview, again",
     "rss_mb": "memory of the server, MB",
@@ -94,9 +94,7 @@ def measure(browser) -> dict:
         page = browser.new_page()
         page.set_default_timeout(1000 * PATIENCE_SECONDS)
         page.goto(url)
-        # The checkpoint's defaults are filled in once it is loaded.
-        page.wait_for_function("document.querySelector('#steps input')?.value")
-        loaded_seconds = time.monotonic() - began
+        page.wait_for_selector("#explore-run:not([disabled])")
         page.wait_for_timeout(1000 * QUIET_SECONDS)
         preview_seconds = first_preview(page)
         page.wait_for_function("document.querySelector('#explore-status').innerText.includes('Done')")
@@ -106,7 +104,6 @@ def measure(browser) -> dict:
         page.close()
     return {
         "page_seconds": page_seconds,
-        "loaded_seconds": loaded_seconds,
         "preview_seconds": preview_seconds,
         "again_seconds": again_seconds,
         "rss_mb": int(status.split("VmRSS:")[1].split()[0]) / 1024,
