@@ -283,7 +283,8 @@ class Compare(RunTab):
         yield self.conclude(comparison) | self.ended(messages.drawn(wanted, clock.elapsed))
 
     def stopped(self, kept: Comparison) -> dict:
-        said = self.conclude(kept) if kept.rows else {}
+        # What was drawn last may not have reached the page when the run was cut off.
+        said = self.show(kept) | self.conclude(kept) if kept.rows else {}
         return said | self.ended(messages.halted(2 * len(kept.rows), 2 * kept.pairs))
 
     def show(self, comparison: Comparison) -> dict:

@@ -230,7 +230,8 @@ class Latitude(RunTab):
         yield self.conclude(walk) | self.ended(messages.drawn(len(walk.rows), clock.elapsed))
 
     def stopped(self, kept: Walk) -> dict:
-        said = self.conclude(kept) if kept.rows else {self.reading: ""}
+        # What was drawn last may not have reached the page when the run was cut off.
+        said = self.show(kept) | self.conclude(kept) if kept.rows else {self.reading: ""}
         # Steps of the pin that were on their way to the page may come after what was read.
         home = {self.form.place: [kept.run.latitude, kept.run.longitude]}
         return said | home | self.ended(messages.halted(len(kept.rows), kept.wanted))

@@ -209,7 +209,8 @@ class Mutations(RunTab):
         yield self.conclude(series) | self.ended(messages.drawn(len(series.rows), clock.elapsed))
 
     def stopped(self, kept: Series) -> dict:
-        said = self.conclude(kept) if kept.rows else {}
+        # What was drawn last may not have reached the page when the run was cut off.
+        said = self.show(kept) | self.conclude(kept) if kept.rows else {}
         return said | self.ended(messages.halted(len(kept.rows), kept.wanted))
 
     def show(self, series: Series) -> dict:
