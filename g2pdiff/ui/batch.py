@@ -185,7 +185,8 @@ class Batch(RunTab):
         )
 
     def stopped(self, kept: Work) -> dict:
-        return {self.download: downloads(kept)} | self.ended(messages.halted(len(kept.rows), kept.wanted))
+        left = {self.grid: kept.grid, self.download: downloads(kept)}
+        return left | self.ended(messages.halted(len(kept.rows), kept.wanted))
 
 
 def downloads(work: Work) -> str:
