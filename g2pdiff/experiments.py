@@ -348,10 +348,16 @@ def sweep(
         `Update`s whose rows are `SweepRow`s, from the first of `degrees` to the last.
 
     Raises:
-        InputError: a value is not usable.
+        InputError: a value is not usable, or the checkpoint's pictures do not keep an animal's size.
     """
     if along not in ("latitude", "longitude"):
         raise InputError("along", f"Along must be latitude or longitude, not {quoted(along)}.")
+    if not pipe.config.whole_frames:
+        raise InputError(
+            "checkpoint",
+            "This checkpoint learned from crops in which every animal fills the picture, so body lengths say "
+            "nothing: choose one that learned from whole frames.",
+        )
     latitude, longitude = check_locality(latitude, longitude)
     if degrees is None:
         degrees = LATITUDES if along == "latitude" else LONGITUDES

@@ -111,6 +111,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         default_alignment_scale: alignment scale w where a call names none; 0 is off.
         truth: `"simulated"` where the checkpoint learned from `g2pdiff.simulation`, which then knows the
             truth.
+        whole_frames: whether pictures keep an animal's size; those learned from crops do not.
     """
 
     model_cpu_offload_seq = "unet->vae"
@@ -134,6 +135,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         default_guidance_scale: float = 2.0,
         default_alignment_scale: float = 1.0,
         truth: str | None = None,
+        whole_frames: bool = True,
     ):
         super().__init__()
         self.register_modules(
@@ -153,6 +155,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             default_guidance_scale=default_guidance_scale,
             default_alignment_scale=default_alignment_scale,
             truth=truth,
+            whole_frames=whole_frames,
         )
 
     @classmethod

@@ -70,6 +70,12 @@ def test_along_longitude_the_latitude_stays(pipeline):
     assert [row.degrees for row in swept] == [-5, -5, 5, 5]
 
 
+def test_lengths_are_not_compared_where_every_animal_fills_the_picture():
+    with pytest.raises(InputError, match="fills the picture") as caught:
+        sweep(tiny_pipeline(whole_frames=False), WILD_TYPE, 0, 0)
+    assert caught.value.field == "checkpoint"
+
+
 def test_closing_an_experiment_gives_the_turn_back(pipeline):
     entered = []
 

@@ -19,6 +19,7 @@ from g2pdiff.aligner import LatentAligner
 from g2pdiff.conditioner import BarcodeConditioner
 from g2pdiff.pipeline import G2PDiffusionPipeline
 from g2pdiff.tokenizer import KmerTokenizer
+from training.bioscan import WHOLE_FRAMES
 from training.config import Config, command
 from training.model_card import write_model_card
 from training.parts import load_autoencoder, load_clibd, load_unet
@@ -43,6 +44,7 @@ def build_pipeline(config: Config) -> G2PDiffusionPipeline:
         default_guidance_scale=config.assemble.default_guidance_scale,
         default_alignment_scale=config.assemble.default_alignment_scale,
         truth=None if config.data.photographed else "simulated",
+        whole_frames=not config.data.photographed or config.data.package in WHOLE_FRAMES,
     )
 
 

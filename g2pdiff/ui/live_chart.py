@@ -11,9 +11,10 @@ gr.set_static_paths([PLOTLY])
 
 # Text, grid and line have the page's own colours, read at every draw: the chart follows light and dark.
 JS = """
-const plot = element.querySelector('.live-chart');
 const colour = name => getComputedStyle(element).getPropertyValue(name).trim();
 const draw = () => {
+  const plot = element.querySelector('.live-chart');
+  if (!plot) return;
   const {data, layout} = structuredClone(props.value);
   const axis = {gridcolor: colour('--border-color-primary'), zeroline: false, fixedrange: true};
   Plotly.react(plot, data, {
@@ -27,6 +28,8 @@ const draw = () => {
 watch('value', draw);
 draw();
 new MutationObserver(draw).observe(document.body, {attributes: true, attributeFilter: ['class']});
+// Gradio may write the template anew after a value has come: what was drawn is gone then.
+new MutationObserver(draw).observe(element, {childList: true});
 """
 
 
