@@ -36,6 +36,7 @@ from training.loop import fit, step_generator
 from training.losses import centre, gather, info_nce
 from training.parts import load_autoencoder
 from training.results import record_result
+from training.storage import whole_folder
 
 
 @torch.no_grad()
@@ -184,8 +185,8 @@ def train(config: Config) -> None:
     result = fit(stage, config.aligner.training, run / stage.name)
     if not PartialState().is_main_process:
         return
-    aligner = stage.model.aligner
-    aligner.save_pretrained(run / stage.name / "model")
+    with whole_folder(run / stage.name / "model") as folder:
+        stage.model.aligner.save_pretrained(folder)
     record_result(run, stage.name, result | {"accuracy_by_timestep": accuracy_by_noise(stage)})
 
 

@@ -10,6 +10,7 @@ base, so that a run on Stable Diffusion ends in a checkpoint like any other.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from diffusers import DPMSolverMultistepScheduler
 
 from g2pdiff.aligner import LatentAligner
 from g2pdiff.conditioner import BarcodeConditioner
+from g2pdiff.errors import InputError
 from g2pdiff.pipeline import G2PDiffusionPipeline
 from g2pdiff.tokenizer import KmerTokenizer
 from training.bioscan import WHOLE_FRAMES
@@ -24,6 +26,7 @@ from training.config import Config, command
 from training.model_card import write_model_card
 from training.parts import load_autoencoder, load_clibd, load_unet
 from training.references import write_references
+from training.storage import whole_folder
 
 
 def build_pipeline(config: Config) -> G2PDiffusionPipeline:
@@ -49,14 +52,23 @@ def build_pipeline(config: Config) -> G2PDiffusionPipeline:
 
 
 def assemble(config: Config) -> Path:
-    """Write the checkpoint and its model card; return its folder."""
+    """Write the checkpoint, in place of an older one, with its references and model card; return its folder.
+
+    Raises:
+        InputError: field `checkpoint`, if the folder holds something else, which would be lost.
+    """
     folder = Path(config.assemble.checkpoint)
-    pipeline = build_pipeline(config).to(torch.float16)
-    # diffusers writes it last: without it a half-written folder is no checkpoint, and is not loaded.
-    (folder / "model_index.json").unlink(missing_ok=True)
-    pipeline.save_pretrained(folder, max_shard_size=config.assemble.max_shard_size)
-    write_references(config)
-    write_model_card(config, folder)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "model_index.json").is_file():
+        raise InputError(
+            "checkpoint",
+            f"The folder {folder} holds something else than a checkpoint; choose another with "
+            "assemble.checkpoint=FOLDER, or empty it.",
+        )
+    with whole_folder(folder) as partial:
+        pipeline = build_pipeline(config).to(torch.float16)
+        pipeline.save_pretrained(partial, max_shard_size=config.assemble.max_shard_size)
+        write_references(replace(config, assemble=replace(config.assemble, checkpoint=str(partial))))
+        write_model_card(config, partial)
     return folder
 
 

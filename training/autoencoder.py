@@ -29,6 +29,7 @@ from training.lora import load_base
 from training.losses import gather
 from training.parts import reconstruct
 from training.results import record_result
+from training.storage import whole_folder
 
 
 def detail_weight(images: torch.Tensor, strength: float) -> torch.Tensor:
@@ -119,7 +120,8 @@ def train(config: Config) -> None:
         vae = load_base(AutoencoderKL, config.diffusion.base, "vae").to(state.device)
         quality = psnr(vae, load_specimens(config.data, run, "val"))
         if state.is_main_process:
-            vae.save_pretrained(run / "autoencoder" / "model")
+            with whole_folder(run / "autoencoder" / "model") as folder:
+                vae.save_pretrained(folder)
         state.wait_for_everyone()
         record_result(run, "autoencoder", {"steps": 0, "seconds": 0.0, "loss": None, "psnr_db": quality})
         return
@@ -129,7 +131,8 @@ def train(config: Config) -> None:
     if not PartialState().is_main_process:
         return
     vae = stage.model.vae
-    vae.save_pretrained(run / stage.name / "model")
+    with whole_folder(run / stage.name / "model") as folder:
+        vae.save_pretrained(folder)
     held_out = load_specimens(config.data, run, "val")
     record_result(
         run, stage.name, result | {"variance_kept": stage.variance_kept, "psnr_db": psnr(vae, held_out)}

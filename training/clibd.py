@@ -33,6 +33,7 @@ from training.data import SpecimenSet, draw_rows, load_specimens, mask_tokens, s
 from training.loop import fit, step_generator
 from training.losses import centre, gather, info_nce
 from training.results import record_result
+from training.storage import whole_folder
 
 
 def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -167,7 +168,8 @@ def train(config: Config) -> None:
         return
     result |= measure(clibd, load_specimens(config.data, run, "val"))
     clibd.register_to_config(threshold=result["threshold"], overlap=result["overlap"])
-    clibd.save_pretrained(run / ClibdStage.name / "model")
+    with whole_folder(run / ClibdStage.name / "model") as folder:
+        clibd.save_pretrained(folder)
     record_result(run, ClibdStage.name, result)
 
 

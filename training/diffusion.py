@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +28,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from g2pdiff.autoencoder import PatchAutoencoder
-from g2pdiff.conditioner import BarcodeConditioner
+from g2pdiff.conditioner import BarcodeConditioner, Condition
 from g2pdiff.environment import geodesic
 from g2pdiff.errors import InputError
 from g2pdiff.guidance import add_noise
@@ -39,7 +41,7 @@ from training.lora import ADAPTER_FOLDER, add_adapter, load_base, save_adapter
 from training.losses import denoising_error, min_snr_weight
 from training.parts import load_autoencoder, to_latents
 from training.results import record_result
-from training.storage import new_array
+from training.storage import new_array, whole_folder
 
 
 @torch.no_grad()
@@ -85,6 +87,43 @@ def cache_latents(
     return np.load(path, mmap_mode="r")
 
 
+def denoising_errors(
+    unet: UNet2DConditionModel,
+    scheduler: DPMSolverMultistepScheduler,
+    condition: Condition,
+    latents: torch.Tensor,
+    noise: torch.Tensor,
+    timesteps: torch.Tensor,
+    steer: Callable[[torch.Tensor, torch.Tensor], dict] | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Errors of a U-Net's predictions, of K noise draws for each of B specimens.
+
+    Args:
+        unet: predicts.
+        scheduler: the noise schedule.
+        condition: of every draw (B * K rows).
+        latents: clean latents (B, C, h, w).
+        noise: the draws (B, K, C, h, w).
+        timesteps: likewise (B, K).
+        steer: what the U-Net is given besides, from noisy latents (B * K, C, h, w) and timesteps (B * K,).
+
+    Returns:
+        Mean squared errors (B * K,), and the cumulative alphas of their timesteps, likewise.
+    """
+    clean = latents.repeat_interleave(noise.shape[1], 0)
+    noise, timesteps = noise.flatten(0, 1), timesteps.flatten()
+    noisy = add_noise(clean, noise, timesteps, scheduler.alphas_cumprod)
+    prediction = unet(
+        noisy,
+        timesteps,
+        encoder_hidden_states=condition.context,
+        class_labels=condition.pooled if unet.config.class_embed_type else None,
+        **(steer(noisy, timesteps) if steer else {}),
+    ).sample
+    gamma = scheduler.alphas_cumprod.to(noisy.device)[timesteps]
+    return denoising_error(prediction, clean, noise, gamma, scheduler.config.prediction_type), gamma
+
+
 class DiffusionLoss(nn.Module):
     """Conditioner and U-Net; forward() is the weighted denoising loss of a batch."""
 
@@ -117,31 +156,18 @@ class DiffusionLoss(nn.Module):
             timesteps: likewise (B, K).
             dropped: whether the empty condition takes the condition's place (B, K).
         """
-        draws = noise.shape[1]
-        condition = self.conditioner(input_ids, locality).repeat(draws)
+        condition = self.conditioner(input_ids, locality).repeat(noise.shape[1])
         null = self.conditioner.null(condition)
         dropped = dropped.flatten()
-        pooled = torch.where(dropped[:, None], null.pooled, condition.pooled)
-        context = torch.where(dropped[:, None, None], null.context, condition.context)
-
-        clean, noise, timesteps = (
-            latents.repeat_interleave(draws, 0),
-            noise.flatten(0, 1),
-            timesteps.flatten(),
+        seen = Condition(
+            torch.where(dropped[:, None], null.pooled, condition.pooled),
+            torch.where(dropped[:, None, None], null.context, condition.context),
         )
-        noisy = add_noise(clean, noise, timesteps, self.scheduler.alphas_cumprod)
-        prediction = self.unet(
-            noisy,
-            timesteps,
-            encoder_hidden_states=context,
-            class_labels=pooled if self.unet.config.class_embed_type else None,
-        ).sample
-        kind = self.scheduler.config.prediction_type
-        gamma = self.scheduler.alphas_cumprod.to(noisy.device)[timesteps]
-        error = denoising_error(prediction, clean, noise, gamma, kind)
+        errors, gamma = denoising_errors(self.unet, self.scheduler, seen, latents, noise, timesteps)
         if self.min_snr_gamma is not None:
-            error = error * min_snr_weight(gamma, kind, self.min_snr_gamma)
-        return error.mean()
+            kind = self.scheduler.config.prediction_type
+            errors = errors * min_snr_weight(gamma, kind, self.min_snr_gamma)
+        return errors.mean()
 
 
 def noise_schedule(config: Config) -> DPMSolverMultistepScheduler:
@@ -252,13 +278,18 @@ def train(config: Config) -> None:
     result = fit(stage, config.diffusion.training, folder)
     if not PartialState().is_main_process:
         return
-    stage.model.conditioner.save_pretrained(folder / "conditioner")
-    if config.diffusion.base:
-        save_adapter(stage.model.unet, folder / ADAPTER_FOLDER, config.diffusion.base)
-    else:
-        stage.model.unet.save_pretrained(folder / "unet")
-    stage.tokenizer.save_pretrained(folder / "tokenizer")
-    stage.model.scheduler.save_pretrained(folder / "scheduler")
+    names = ("conditioner", ADAPTER_FOLDER if config.diffusion.base else "unet", "tokenizer", "scheduler")
+    with ExitStack() as stack:  # all parts are written before the first is put in place
+        conditioner, unet, tokenizer, scheduler = (
+            stack.enter_context(whole_folder(folder / name)) for name in names
+        )
+        stage.model.conditioner.save_pretrained(conditioner)
+        if config.diffusion.base:
+            save_adapter(stage.model.unet, unet, config.diffusion.base)
+        else:
+            stage.model.unet.save_pretrained(unet)
+        stage.tokenizer.save_pretrained(tokenizer)
+        stage.model.scheduler.save_pretrained(scheduler)
     pictures = result["steps"] * config.diffusion.training.batch_size
     record_result(
         run,

@@ -36,7 +36,7 @@ from training.bioscan import check_lengths
 from training.config import DataConfig, load
 from training.data import load_specimens
 from training.figures import comparison_grid, density_figure, mutation_figure, sweep_figure
-from training.measures import Measures
+from training.measures import Measures, thumbnails
 from training.parts import reconstruct
 from training.results import hardware
 from training.sampling import Samples, sample
@@ -163,7 +163,7 @@ def evaluate(
     began = time.monotonic()
     data = replace(data, image_size=pipeline.config.image_size)
     world = load_world(data, split, barcodes, out / "data")
-    measures = Measures(world, pipeline.clibd, load_specimens(data, run) if run else None)
+    measures = Measures(world, pipeline.clibd, thumbnails(load_specimens(data, run)) if run else None)
 
     drawn, unaligned = (
         sample(PipelineSystem(pipeline, chosen), world, pipeline.clibd, count, out / "samples" / name, name)

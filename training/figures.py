@@ -121,7 +121,8 @@ def loss_curve(folder: Path) -> tuple[list[int], list[float]]:
     curve = {}
     for file in sorted((folder / "tensorboard").iterdir()):
         events = EventAccumulator(str(file)).Reload()
-        curve |= {event.step: event.value for event in events.Scalars("loss")}
+        if "loss" in events.Tags()["scalars"]:  # not where a run was killed, or resumed, before it wrote one
+            curve |= {event.step: event.value for event in events.Scalars("loss")}
     steps = sorted(curve)
     return steps, [curve[step] for step in steps]
 

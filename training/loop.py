@@ -26,10 +26,11 @@ from typing import Protocol
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedType
+from accelerate.utils import SAFE_WEIGHTS_NAME, DistributedType
 from diffusers.optimization import get_cosine_schedule_with_warmup
 from diffusers.training_utils import EMAModel
 from safetensors import SafetensorError
+from safetensors.torch import load_model
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.tensor import DTensor
@@ -84,6 +85,31 @@ def save_checkpoint(accelerator: Accelerator, folder: Path, step: int, keep: int
     accelerator.wait_for_everyone()
 
 
+def leave_out_frozen(accelerator: Accelerator, model: nn.Module) -> None:
+    """Keep frozen weights out of the checkpoints of a prepared model: its stage loads them before it resumes.
+
+    A checkpoint that holds them is read all the same. Those of FSDP and DeepSpeed do: Accelerate gives their
+    weights to no hook.
+    """
+    parameters = accelerator.unwrap_model(model).named_parameters()
+    frozen = {name for name, parameter in parameters if not parameter.requires_grad}
+
+    def saving(_, weights: list[dict], folder: str) -> None:
+        for state in weights:
+            for name in frozen:
+                del state[name]
+
+    def loading(models: list[nn.Module], folder: str) -> None:
+        while models:  # what is taken from the list is loaded already
+            own = accelerator.unwrap_model(models.pop())
+            missing, unknown = load_model(own, Path(folder) / SAFE_WEIGHTS_NAME, strict=False)
+            if unknown or set(missing) - frozen:
+                raise ValueError(f"{folder} holds the weights of another model.")
+
+    accelerator.register_save_state_pre_hook(saving)
+    accelerator.register_load_state_pre_hook(loading)
+
+
 def load_checkpoint(accelerator: Accelerator, path: Path) -> None:
     """Go on from a checkpoint.
 
@@ -101,16 +127,17 @@ def load_checkpoint(accelerator: Accelerator, path: Path) -> None:
 
 
 class _Progress:
-    """The step count and the time spent, saved with the state they belong to."""
+    """The step count, the time spent and the smoothed loss, saved with the state they belong to."""
 
     def __init__(self):
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.loss = 0, 0.0, None
 
     def state_dict(self) -> dict:
-        return {"step": self.step, "seconds": self.seconds}
+        return {"step": self.step, "seconds": self.seconds, "loss": self.loss}
 
     def load_state_dict(self, state: dict) -> None:
         self.step, self.seconds = state["step"], state["seconds"]
+        self.loss = state.get("loss")  # which older checkpoints lack
 
 
 def shares(
@@ -242,6 +269,7 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
     schedule = get_cosine_schedule_with_warmup(optimizer, config.warmup_steps, config.steps)
     model, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    leave_out_frozen(accelerator, model)
     progress = _Progress()
     accelerator.register_for_checkpointing(progress)
     average, at = None, torch.device("cpu") if config.ema_offload else accelerator.device
@@ -258,7 +286,7 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
         total=config.steps, initial=progress.step, desc=stage.name, disable=not accelerator.is_main_process
     )
     model.train()
-    before, began, smoothed = progress.seconds, time.monotonic(), None
+    before, began = progress.seconds, time.monotonic()
     logged = progress.step, progress.seconds
     while progress.step < config.steps:
         batch = stage.batch(config.batch_size, step_generator(config.seed, progress.step))
@@ -283,11 +311,11 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
 
         if progress.step % config.log_every == 0 or progress.step == config.steps:
             value = accelerator.reduce(torch.stack(losses).mean(), "mean").item()
-            smoothed = value if smoothed is None else 0.9 * smoothed + 0.1 * value
+            progress.loss = value if progress.loss is None else 0.9 * progress.loss + 0.1 * value
             steps, seconds = progress.step - logged[0], progress.seconds - logged[1]
             rate, logged = config.batch_size * steps / seconds, (progress.step, progress.seconds)
             memory = peak_memory(accelerator.device)
-            bar.set_postfix_str(f"loss={smoothed:.4f}, {rate:.1f} samples/s, {memory:.1f} GB")
+            bar.set_postfix_str(f"loss={progress.loss:.4f}, {rate:.1f} samples/s, {memory:.1f} GB")
             if writer:
                 writer.add_scalar("loss", value, progress.step)
                 writer.add_scalar("gradient_norm", float(norm), progress.step)
@@ -315,7 +343,7 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
     return {
         "steps": progress.step,
         "seconds": progress.seconds,
-        "loss": smoothed,
+        "loss": progress.loss,
         "samples_per_second": config.batch_size * progress.step / progress.seconds,
         "peak_memory_gb": memory.max().item(),
     }

@@ -41,11 +41,13 @@ class Measures:
     Args:
         world: held-out specimens.
         judge: CLIBD model, with its threshold.
-        training: what the systems learned from, for the memorisation test; None leaves that out.
+        memory: `thumbnails` of what the systems learned from (M, D), for the memorisation test; None leaves
+            that out.
     """
 
-    def __init__(self, world: World, judge, training: SpecimenSet | None = None):
+    def __init__(self, world: World, judge, memory: torch.Tensor | None = None):
         self.world, self.judge, self.threshold = world, judge, judge.config.threshold
+        self.memory = memory
         self.truth = self.embed(world.truth)
         with torch.no_grad():
             self.barcodes = judge.embed_barcodes(world.specimens["dna_barcode"].tolist()).float().cpu()
@@ -56,7 +58,6 @@ class Measures:
         self.true_scores = (self.truth * self.barcodes).sum(-1).numpy()
         all_pairs = (self.truth @ self.barcodes.T).numpy()
         self.shuffled_scores = all_pairs[~np.eye(len(all_pairs), dtype=bool)]
-        self.memory = thumbnails(training) if training is not None else None
 
     @torch.no_grad()
     def embed(self, images: torch.Tensor) -> torch.Tensor:

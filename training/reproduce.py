@@ -35,15 +35,17 @@ from training.baselines import controlnet, df_gan
 from training.config import Config, command
 from training.data import load_specimens
 from training.figures import density_figure, picture_grid
-from training.measures import Measures, lead
+from training.measures import Measures, lead, thumbnails
 from training.parts import load_unet
 from training.results import hardware, read_results
 from training.sampling import Samples, sample
+from training.storage import whole_folder
 from training.systems import PipelineSystem, System
 from training.worlds import World, load_world
 
 BASELINES = {"controlnet": controlnet, "df_gan": df_gan}
 SHARED = ("data", "autoencoder", "clibd")  # what a variant takes from the run it varies
+SERVED = ("stable_diffusion", "controlnet")  # baselines that denoise, which the app can serve
 SHOWN = 8  # barcodes in a qualitative grid
 GRID_RATES, GRID_LATITUDES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5), (60, 30, 0, -30, -60)
 
@@ -85,34 +87,25 @@ def with_parts(pipeline: G2PDiffusionPipeline, **changes) -> G2PDiffusionPipelin
     return changed
 
 
-def baseline_pipelines(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, G2PDiffusionPipeline]:
-    """The baselines that denoise, as pipelines; the app can serve them."""
-    trained = BarcodeControlNet.from_pretrained(Path(config.run) / "controlnet" / "model")
+def systems(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, System]:
+    """The systems that are compared, by name."""
+    folder = Path(config.run)
+    generator = df_gan.Generator.from_pretrained(folder / "df_gan" / "model").to(pipeline.device)
+    trained = BarcodeControlNet.from_pretrained(folder / "controlnet" / "model").to(pipeline.device)
     return {
-        "stable_diffusion": with_parts(pipeline, aligner=None),
-        "controlnet": with_parts(pipeline, aligner=None, controlnet=trained.to(pipeline.device)),
+        "df_gan": df_gan.DFGANSystem(generator, pipeline),
+        "stable_diffusion": PipelineSystem(with_parts(pipeline, aligner=None)),
+        "controlnet": PipelineSystem(with_parts(pipeline, aligner=None, controlnet=trained)),
+        "g2pdiffusion": PipelineSystem(pipeline),
     }
 
 
 def write_checkpoints(config: Config, pipelines: dict[str, G2PDiffusionPipeline]) -> None:
-    """Write `RUN/served/NAME`, a checkpoint for the app, for every baseline that denoises."""
+    """Write `RUN/served/NAME`, a checkpoint for the app, of every pipeline."""
     for name, pipeline in pipelines.items():
-        folder = Path(config.run) / "served" / name
-        pipeline.save_pretrained(folder, max_shard_size=config.assemble.max_shard_size)
-        shutil.copytree(
-            Path(config.assemble.checkpoint) / "references", folder / "references", dirs_exist_ok=True
-        )
-
-
-def systems(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, System]:
-    """The systems that are compared, by name."""
-    baselines = baseline_pipelines(config, pipeline)
-    generator = df_gan.Generator.from_pretrained(Path(config.run) / "df_gan" / "model")
-    return {
-        "df_gan": df_gan.DFGANSystem(generator.to(pipeline.device), pipeline),
-        **{name: PipelineSystem(baseline) for name, baseline in baselines.items()},
-        "g2pdiffusion": PipelineSystem(pipeline),
-    }
+        with whole_folder(Path(config.run) / "served" / name) as folder:
+            pipeline.save_pretrained(folder, max_shard_size=config.assemble.max_shard_size)
+            shutil.copytree(Path(config.assemble.checkpoint) / "references", folder / "references")
 
 
 def ablations(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, System]:
@@ -139,16 +132,30 @@ def ablations(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, Syste
     return found
 
 
-def compare(config: Config, split: str, pipeline: G2PDiffusionPipeline) -> dict:
-    """Let every system draw a world, write its tables and figures, and return what results.json holds."""
+def compare(
+    config: Config,
+    split: str,
+    pipeline: G2PDiffusionPipeline,
+    compared: dict[str, System],
+    memory: torch.Tensor,
+) -> dict:
+    """Let every system draw a world, write its tables and figures, and return what results.json holds.
+
+    Args:
+        config: of the run.
+        split: the world's.
+        pipeline: G2PDiffusion, whose ablations are drawn in the first world.
+        compared: the systems by name, see `systems`.
+        memory: thumbnails of what they learned from (M, D), see `training.measures.thumbnails`.
+    """
     wanted, folder = config.comparison, Path(config.run) / "comparison" / split
     judge, count = pipeline.clibd, config.comparison.samples[split]
     world = load_world(config.data, split, wanted.barcodes, Path(config.run) / "comparison" / "data")
-    measures = Measures(world, judge, load_specimens(config.data, Path(config.run)))
+    measures = Measures(world, judge, memory)
 
     drawn = {
         name: sample(system, world, judge, count, folder / "samples" / name, name)
-        for name, system in systems(config, pipeline).items()
+        for name, system in compared.items()
     }
     changed = {}
     if split == next(iter(wanted.samples)):
@@ -237,9 +244,13 @@ def reproduce(config: Config) -> dict[str, dict]:
     state = PartialState()
     pipeline = build_pipeline(config).to(state.device)
     pipeline.set_progress_bar_config(disable=True)
-    results = {split: compare(config, split, pipeline) for split in config.comparison.samples}
+    compared = systems(config, pipeline)
+    memory = thumbnails(load_specimens(config.data, Path(config.run)))
+    results = {
+        split: compare(config, split, pipeline, compared, memory) for split in config.comparison.samples
+    }
     if state.is_main_process:
-        write_checkpoints(config, baseline_pipelines(config, pipeline))
+        write_checkpoints(config, {name: compared[name].pipeline for name in SERVED})
         folder = Path(config.run) / "comparison"
         world = load_world(config.data, next(iter(results)), 1, folder / "data")
         mutation_latitude_figure(pipeline, world, folder / "mutation_latitude.png")

@@ -41,6 +41,28 @@ def discard(folder: Path) -> None:
 
 
 @contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder that is there whole or not at all: it is written under another name and then renamed.
+
+    It takes the place of an older one, of which nothing stays. What an interrupted process left half written
+    goes. Of several processes one alone writes.
+
+    Yields:
+        The empty folder to write to.
+    """
+    folder = folder.resolve()  # of a link to another disk the target is replaced, not the link
+    partial, old = (folder.with_name(f"partial-{name}{folder.name}") for name in ("", "old-"))
+    for leftover in (partial, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir(parents=True)
+    yield partial
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(partial, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
     """Make a run's folder, and turn a failure to write inside the block into an `InputError`, field `run`.
 

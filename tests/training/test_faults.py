@@ -1,8 +1,10 @@
 """Training that is killed, or that cannot write: it goes on to the same curve, or says why in a sentence.
 
-What is killed runs as a person runs it, in a process of its own, and is ended by SIGKILL.
+What is killed is a process of its own, ended by SIGKILL at a chosen point.
 """
 
+import itertools
+import multiprocessing
 import os
 import re
 import resource
@@ -15,28 +17,82 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from safetensors import safe_open
+from diffusers import ConfigMixin
+from safetensors.numpy import load_file
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from training import autoencoder, diffusion
+from training import aligner, autoencoder, clibd, diffusion, loop
+from training.baselines import controlnet, df_gan
 from training.config import command
 from training.figures import loss_curve
+from training.loop import checkpoints
 from training.results import read_results
+from training.storage import whole_folder
 
 ROOT = Path(__file__).parents[2]
-STEPS = 6
+STAGES = {
+    "autoencoder": autoencoder,
+    "clibd": clibd,
+    "diffusion": diffusion,
+    "aligner": aligner,
+    "controlnet": controlnet,
+    "df_gan": df_gan,
+}
+STEPS, SAVE_EVERY = 6, 2
 SMALL = [
     *("--config", "training/configs/test.yaml", "threads=1", "data.image_size=32"),
     *("data.simulated_species=12", "data.simulated_per_species=6", "data.per_species=4"),
-    *(f"autoencoder.training.steps={STEPS}", "autoencoder.training.save_every=1"),
-    *("autoencoder.training.log_every=1", "autoencoder.training.batch_size=4"),
+    "diffusion.conditioner.sketch_components=0",  # which takes seconds to fit
+    *(f"{stage}.training.steps={STEPS}" for stage in STAGES),
+    *(f"{stage}.training.save_every={SAVE_EVERY}" for stage in STAGES),
+    *(f"{stage}.training.log_every=1" for stage in STAGES),
+    *(f"{stage}.training.batch_size=4" for stage in STAGES),
 ]
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+TIMED = {"seconds", "samples_per_second", "peak_memory_gb"}  # differ from run to run
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([__name__])  # what every process needs is imported once
 
 
-def start(run: Path) -> subprocess.Popen:
-    program = [sys.executable, "-m", "training.autoencoder", *SMALL, "--run", str(run)]
-    return subprocess.Popen(program, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+def die(*_) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_within_a_step() -> None:
+    """At the second step after a checkpoint: gradients are there, weights are as they were."""
+    steps = itertools.count(1)
+    register_optimizer_step_pre_hook(lambda *_: die() if next(steps) == SAVE_EVERY + 2 else None)
+
+
+def die_within_a_checkpoint() -> None:
+    """Weights and the optimiser's state are written, the step count is not."""
+    loop._Progress.state_dict = die
+
+
+def die_within_a_model() -> None:
+    """The configuration is written, the weights are not."""
+    written = ConfigMixin.save_config
+    ConfigMixin.save_config = lambda model, folder, **settings: die(written(model, folder, **settings))
+
+
+def live(stage: str, run: Path, prepare_death) -> None:
+    """A training command, in a process of its own."""
+    log = os.open(run / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    if prepare_death:
+        prepare_death()
+    sys.exit(command("A stage.", STAGES[stage].train, [*SMALL, "--run", str(run)]))
+
+
+def train(stage: str, run: Path, prepare_death=None) -> None:
+    """Run a stage in another process to its end, or to the death that is prepared for it."""
+    process = PROCESSES.Process(target=live, args=(stage, run, prepare_death))
+    process.start()
+    process.join()
+    expected = -signal.SIGKILL if prepare_death else 0
+    assert process.exitcode == expected, (run / "log").read_text()
 
 
 def refusal(run: Path, capsys, action=autoencoder.train) -> str:
@@ -45,28 +101,23 @@ def refusal(run: Path, capsys, action=autoencoder.train) -> str:
     return re.findall(r"(?:A|The) [a-z][^\r\n]*\.$", capsys.readouterr().err, re.MULTILINE)[-1]
 
 
-def kill_when(process: subprocess.Popen, seen) -> None:
-    """SIGKILL as soon as `seen()`; the process must still be at work then."""
-    while not seen():
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.0005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+def names(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir()}
 
 
-def weights(run: Path) -> dict[str, np.ndarray]:
-    with safe_open(run / "autoencoder" / "model" / "diffusion_pytorch_model.safetensors", "np") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    """All weights of the models that a stage saved."""
+    files = [file for file in folder.glob("*/*.safetensors") if not file.parent.match("checkpoint-*")]
+    return {f"{file.parent.name}: {name}": value for file in files for name, value in load_file(file).items()}
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run that nothing happened to."""
-    run, threads = tmp_path_factory.mktemp("whole"), torch.get_num_threads()
-    assert command("A stage.", autoencoder.train, [*SMALL, "--run", str(run)]) == 0
-    yield run
-    torch.set_num_threads(threads)
+    run = tmp_path_factory.mktemp("whole")
+    for stage in STAGES:
+        train(stage, run)
+    return run
 
 
 @pytest.fixture
@@ -78,49 +129,97 @@ def run(whole, tmp_path):
     return folder
 
 
-def test_killed_within_a_step_and_within_a_write_it_goes_on_to_the_same_curve(whole, run):
-    stage = run / "autoencoder"
-    kill_when(start(run), lambda: (stage / "checkpoint-00000002").exists())
-    first = sorted(path.name for path in stage.glob("checkpoint-*"))
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_killed_wherever_it_is_goes_on_to_the_same_curve_and_models(whole, run, stage):
+    for earlier in itertools.takewhile(lambda name: name != stage, STAGES):
+        (run / earlier).symlink_to(whole / earlier)
+    folder, undisturbed = run / stage, whole / stage
+    files = names(checkpoints(undisturbed)[-1])
 
-    # A later checkpoint is being written: its folder is there under another name.
-    done = {int(name.split("-")[1]) for name in first}
-    kill_when(
-        start(run), lambda: any(int(p.name.split("-")[1]) not in done for p in stage.glob("partial-[0-9]*"))
-    )
-    for folder in stage.glob("checkpoint-*"):
-        assert {file.name for file in folder.iterdir()} == {
-            file.name for file in (whole / "autoencoder" / f"checkpoint-{STEPS:08d}").iterdir()
-        }
+    train(stage, run, die_within_a_step)
+    assert names(folder) == {"tensorboard", "checkpoint-00000002"}
+    assert names(folder / "checkpoint-00000002") == files
 
-    last = start(run)
-    _, error = last.communicate(timeout=250)
-    assert last.returncode == 0, error
-    assert loss_curve(stage) == loss_curve(whole / "autoencoder")
-    expected, found = weights(whole), weights(run)
+    train(stage, run, die_within_a_checkpoint)
+    assert names(folder) == {"tensorboard", "checkpoint-00000002", "partial-4"}
+    assert {"model.safetensors", "optimizer.bin"} <= names(folder / "partial-4") < files
+
+    train(stage, run, die_within_a_model)
+    kept = {"tensorboard", "checkpoint-00000004", "checkpoint-00000006"}
+    half = names(folder) - kept
+    assert half and all(name.startswith("partial-") for name in half)
+    assert stage not in read_results(run)
+
+    train(stage, run)
+    assert names(folder) == names(undisturbed) >= kept
+    assert loss_curve(folder) == loss_curve(undisturbed)
+    found, expected = weights(folder), weights(undisturbed)
+    assert found.keys() == expected.keys() and len(expected) > 5
     assert all(np.array_equal(found[name], value) for name, value in expected.items())
-    assert not list(stage.glob("partial-*"))
-    results, undisturbed = (read_results(folder)["autoencoder"] for folder in (run, whole))
-    assert results["steps"] == STEPS and results["psnr_db"] == undisturbed["psnr_db"]
+    result, measured = (
+        {name: value for name, value in read_results(one)[stage].items() if name not in TIMED}
+        for one in (run, whole)
+    )
+    assert result == measured
 
 
-def test_results_are_whole_whenever_the_writer_is_killed(tmp_path):
+def kill_while(being_written, program: str, wait: float) -> None:
+    """Run a program that writes for ever, and kill it some seconds after it was seen writing."""
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.DEVNULL)
+    while not being_written():
+        assert process.poll() is None
+    time.sleep(wait)
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize("wait", [0, 0.007])
+def test_results_are_whole_whenever_the_writer_is_killed(tmp_path, wait):
     program = (
         "from pathlib import Path; from training.results import record_result\n"
         f"for count in range(10**9): record_result(Path({str(tmp_path)!r}), 'stage', "
         "{'count': count, 'filling': ['x' * 1000] * 3000})"
     )
-    for wait in (0, 0.007):
-        process = subprocess.Popen(
-            [sys.executable, "-c", program], cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL
-        )
-        results, partial = tmp_path / "results.json", tmp_path / "results.json.partial"
-        while not (results.exists() and partial.exists()):  # written once, and being written again
-            assert process.poll() is None
-        time.sleep(wait)
-        process.kill()
-        process.wait()
-        assert len(read_results(tmp_path)["stage"]["filling"]) == 3000
+    results, partial = tmp_path / "results.json", tmp_path / "results.json.partial"
+    # Written once, and being written again.
+    kill_while(lambda: results.exists() and partial.exists(), program, wait)
+    assert len(read_results(tmp_path)["stage"]["filling"]) == 3000
+
+
+@pytest.mark.parametrize("wait", [0, 0.002, 0.005, 0.011])
+def test_a_folder_is_whole_whenever_its_writer_is_killed(tmp_path, wait):
+    folder = tmp_path / "model"
+    program = (
+        "from pathlib import Path; from training.storage import whole_folder\n"
+        "for count in range(10**9):\n"
+        f"    with whole_folder(Path({str(folder)!r})) as partial:\n"
+        "        for name in 'abc': (partial / name).write_text(f'{count:09d}' * 50_000)"
+    )
+    partial, old = tmp_path / "partial-model", tmp_path / "partial-old-model"
+    kill_while(lambda: folder.exists() and partial.exists(), program, wait)
+    # Between two renames the older one has lost its name and the newer one has none yet.
+    found = folder if folder.exists() else old
+    assert names(found) == set("abc")
+    (text,) = {file.read_text() for file in found.iterdir()}
+    assert len(text) == 9 * 50_000
+
+    with whole_folder(folder) as again:
+        (again / "d").touch()
+    assert names(tmp_path) == {"model"} and names(folder) == {"d"}
+
+
+def test_an_older_folder_stays_until_the_new_one_is_written(tmp_path):
+    folder, link = tmp_path / "model", tmp_path / "link"
+    with whole_folder(folder) as partial:
+        (partial / "older").touch()
+    with pytest.raises(KeyboardInterrupt), whole_folder(folder) as partial:
+        (partial / "newer").touch()
+        raise KeyboardInterrupt
+    assert names(folder) == {"older"}
+    link.symlink_to(folder)
+    with whole_folder(link) as partial:
+        (partial / "newer").touch()
+    assert link.is_symlink() and names(folder) == {"newer"} and names(tmp_path) == {"model", "link"}
 
 
 @pytest.fixture
@@ -161,7 +260,7 @@ def cut(source: Path, target: Path) -> None:
 
 
 def test_a_damaged_checkpoint_is_named(whole, run, capsys):
-    last = f"autoencoder/checkpoint-{STEPS - 1:08d}"
+    last = f"autoencoder/checkpoint-{STEPS - SAVE_EVERY:08d}"
     cut(whole / last, run / last)
     error = refusal(run, capsys)
     assert error.startswith(f"The training checkpoint {run / last} is damaged") and error.endswith("--run.")

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from torch.testing import assert_close
@@ -82,6 +83,28 @@ def test_a_half_written_checkpoint_is_not_seen(tmp_path):
     (tmp_path / "partial-40").mkdir()
     assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-00000020", "checkpoint-00000030"]
     assert fit(LineStage(), SETTINGS, tmp_path)["steps"] == 30
+
+
+def frozen_stage(bias):
+    stage = LineStage()
+    nn.init.constant_(stage.model.linear.bias, bias).requires_grad_(False)
+    return stage
+
+
+def test_frozen_weights_stay_out_of_a_checkpoint(tmp_path):
+    first, second, third = frozen_stage(1.0), frozen_stage(2.0), frozen_stage(3.0)
+    fit(first, SETTINGS, tmp_path)
+    file = checkpoints(tmp_path)[-1] / "model.safetensors"
+    assert set(load_file(file)) == {"linear.weight"}
+    fit(second, SETTINGS, tmp_path)
+    assert torch.equal(second.model.linear.weight, first.model.linear.weight)
+    assert second.model.linear.bias.item() == 2
+
+    with pytest.raises(InputError, match="damaged or of another configuration"):
+        fit(LineStage(), SETTINGS, tmp_path)  # whose bias learns
+    save_file(load_file(file) | {"linear.bias": torch.tensor([4.0])}, file)  # as it was written formerly
+    fit(third, SETTINGS, tmp_path)
+    assert third.model.linear.bias.item() == 4
 
 
 def test_the_average_is_what_remains(tmp_path):

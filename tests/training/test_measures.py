@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from tests.tiny import BARCODE, tiny_components
 from training.data import SpecimenSet
-from training.measures import THUMBNAIL, Measures, lead
+from training.measures import THUMBNAIL, Measures, lead, thumbnails
 from training.sampling import Samples
 from training.worlds import World
 
@@ -44,7 +44,7 @@ def measures():
     )
     references = specimen_set(truth[[0, 2]].repeat_interleave(6, 0), ["Apidae"] * 6 + ["Sphingidae"] * 6)
     world = World("test", rows, truth, truth[:, None], references)
-    return Measures(world, tiny_components()["clibd"], training=specimen_set(striped(4, seed=1)))
+    return Measures(world, tiny_components()["clibd"], thumbnails(specimen_set(striped(4, seed=1))))
 
 
 def samples_of(measures, pictures):

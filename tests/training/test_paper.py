@@ -1,9 +1,11 @@
 """The paper's configuration in miniature: Stable Diffusion's layout as a base, LoRA, the official CLIBD."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
+from accelerate.utils import set_seed
 from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file
 from torch.testing import assert_close
@@ -16,8 +18,10 @@ from tests.test_clibd_official import official_weights
 from tests.tiny import BARCODE
 from training import assemble, autoencoder, clibd, diffusion, run
 from training.config import LoraSettings, command, load, parse_arguments
-from training.diffusion import adapted_unet, noise_schedule
-from training.loop import checkpoints
+from training.data import load_specimens
+from training.diffusion import DiffusionStage, adapted_unet, noise_schedule
+from training.figures import loss_curve
+from training.loop import checkpoints, fit
 from training.lora import add_adapter, fuse, load_adapted, load_base, save_adapter
 from training.parts import load_autoencoder, to_latents
 from training.results import read_results
@@ -148,17 +152,8 @@ def test_the_adapter_beside_its_base_and_the_served_unet_agree(base, config, che
     assert not list((checkpoint.parent / "run" / "diffusion").glob("unet/*"))
 
 
-def test_training_changes_adapter_and_conditioner_and_no_weight_of_the_base(base, checkpoint):
+def test_training_changes_adapter_and_conditioner(checkpoint):
     folder = checkpoint.parent / "run" / "diffusion"
-    state = load_file(checkpoints(folder)[-1] / "model.safetensors")
-    original = load_file(base / "unet" / "diffusion_pytorch_model.safetensors")
-    kept = {
-        name.removeprefix("unet.").replace(".base_layer", ""): tensor
-        for name, tensor in state.items()
-        if name.startswith("unet.") and ".lora_" not in name
-    }
-    assert kept.keys() == original.keys()
-    assert all(torch.equal(kept[name], original[name]) for name in original)
     words = "embeddings.word_embeddings.weight"
     started = load_file(checkpoint.parent / "barcodebert" / "model.safetensors")[words][2:]
     learned = load_file(folder / "conditioner" / "diffusion_pytorch_model.safetensors")[f"bert.{words}"][3:]
@@ -167,6 +162,40 @@ def test_training_changes_adapter_and_conditioner_and_no_weight_of_the_base(base
     ups = [tensor for name, tensor in adapter.items() if "lora_B" in name]
     assert len(ups) == 4 * 6  # in each of 4 transformer blocks all of attn1, and to_v and to_out of attn2
     assert all(tensor.abs().max() > 0 for tensor in ups)
+
+
+def test_checkpoints_without_the_base_resume_to_the_same_curve(base, config, checkpoint, tmp_path):
+    run = checkpoint.parent / "run"
+    settings = dict(steps=6, save_every=2, log_every=1, learning_rate=1e-2)
+    training = replace(config.diffusion.training, **settings)
+
+    def stage(seed):
+        set_seed(seed)
+        return DiffusionStage(config, load_specimens(config.data, run), load_autoencoder(run), run / "data")
+
+    whole, broken, resumed = stage(0), stage(0), stage(1)
+    fit(whole, training, tmp_path / "whole")
+    three = iter([broken.batch] * 3)
+    broken.batch = lambda *size_and_generator: next(three)(*size_and_generator)
+    with pytest.raises(StopIteration):
+        fit(broken, training, tmp_path / "broken")
+    (first,) = checkpoints(tmp_path / "broken")
+    assert all(
+        ".lora_" in name for name in load_file(first / "model.safetensors") if name.startswith("unet.")
+    )
+
+    fit(resumed, training, tmp_path / "broken")
+    assert loss_curve(tmp_path / "broken") == loss_curve(tmp_path / "whole")
+    expected, found = whole.model.state_dict(), resumed.model.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    kept = {
+        name.removeprefix("unet.").replace(".base_layer", ""): tensor
+        for name, tensor in found.items()
+        if name.startswith("unet.") and ".lora_" not in name
+    }
+    original = load_file(base / "unet" / "diffusion_pytorch_model.safetensors")
+    assert kept.keys() == original.keys()
+    assert all(torch.equal(kept[name], original[name]) for name in original)
 
 
 def test_a_fresh_adapter_changes_nothing_and_only_it_learns(base, tmp_path):

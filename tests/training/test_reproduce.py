@@ -16,6 +16,8 @@ from tests.tiny import BARCODE
 from training import reproduce, tables
 from training.assemble import build_pipeline
 from training.config import load
+from training.data import load_specimens
+from training.measures import thumbnails
 from training.sampling import sample
 from training.systems import PipelineSystem
 from training.worlds import load_world
@@ -120,7 +122,9 @@ def test_a_second_run_draws_nothing_again_and_a_lost_file_is_drawn_alike(config,
     before = {file: file.stat().st_mtime_ns for file in samples.glob("*.npz")}
     expected = dict(np.load(lost))
     lost.unlink()
-    again = reproduce.compare(config, "test", build_pipeline(config))
+    pipeline = build_pipeline(config)
+    memory = thumbnails(load_specimens(config.data, Path(config.run)))
+    again = reproduce.compare(config, "test", pipeline, reproduce.systems(config, pipeline), memory)
     for file, stamp in before.items():
         assert (file.stat().st_mtime_ns == stamp) == (file != lost)
     np.testing.assert_allclose(np.load(lost)["embeddings"], expected["embeddings"], atol=1e-5)

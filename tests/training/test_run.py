@@ -1,13 +1,15 @@
 """Everything from made barcodes to a served checkpoint, in miniature."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from g2pdiff.checkpoint import load_pipeline
+from g2pdiff.errors import InputError
 from g2pdiff.references import References
 from tests.tiny import BARCODE
-from training import evaluate, run, sweep
+from training import assemble, evaluate, run, sweep
 from training.config import command, load
 from training.results import read_results
 
@@ -49,8 +51,19 @@ def test_every_stage_records_its_figures_and_the_threshold_is_stored(config, che
 
 def test_a_second_run_trains_nothing(config, checkpoint, folder):
     before = (folder / "results.json").stat().st_mtime_ns
+    stray = checkpoint / "unet" / "diffusion_pytorch_model-00009.safetensors"
+    stray.touch()  # of a checkpoint with more shards
     assert run.run(config) == checkpoint
     assert (folder / "results.json").stat().st_mtime_ns == before
+    assert not stray.exists() and not list(folder.glob("partial-*"))
+
+
+def test_a_checkpoint_takes_the_place_of_nothing_else(config, checkpoint, tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(InputError, match="something else than a checkpoint") as refused:
+        assemble.assemble(replace(config, assemble=replace(config.assemble, checkpoint=str(tmp_path))))
+    assert refused.value.field == "checkpoint"
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_the_model_card_says_what_it_must(checkpoint):

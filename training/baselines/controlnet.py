@@ -20,14 +20,13 @@ from torch import nn
 
 from g2pdiff.conditioner import BarcodeConditioner
 from g2pdiff.controlnet import BarcodeControlNet
-from g2pdiff.guidance import add_noise
 from training.config import Config, command
 from training.data import load_specimens
-from training.diffusion import DiffusionStage
+from training.diffusion import DiffusionStage, denoising_errors
 from training.loop import fit
-from training.losses import denoising_error
 from training.parts import load_autoencoder, load_unet
 from training.results import record_result
+from training.storage import whole_folder
 
 
 class ControlNetLoss(nn.Module):
@@ -66,23 +65,19 @@ class ControlNetLoss(nn.Module):
             noise: K draws for every specimen (B, K, C, h, w).
             timesteps: likewise (B, K).
         """
-        draws = noise.shape[1]
         with torch.no_grad():
-            condition = self.conditioner(input_ids, locality).repeat(draws)
+            condition = self.conditioner(input_ids, locality).repeat(noise.shape[1])
         null = self.conditioner.null(condition)
-        clean = latents.repeat_interleave(draws, 0)
-        noise, timesteps = noise.flatten(0, 1), timesteps.flatten()
-        noisy = add_noise(clean, noise, timesteps, self.scheduler.alphas_cumprod)
-        prediction = self.unet(
-            noisy,
+        errors, _ = denoising_errors(
+            self.unet,
+            self.scheduler,
+            null,
+            latents,
+            noise,
             timesteps,
-            encoder_hidden_states=null.context,
-            class_labels=null.pooled if self.unet.config.class_embed_type else None,
-            **self.controlnet(noisy, timesteps, condition, null),
-        ).sample
-        gamma = self.scheduler.alphas_cumprod.to(noisy.device)[timesteps]
-        kind = self.scheduler.config.prediction_type
-        return denoising_error(prediction, clean, noise, gamma, kind).mean()
+            lambda noisy, flat: self.controlnet(noisy, flat, condition, null),
+        )
+        return errors.mean()
 
 
 class ControlNetStage:
@@ -114,7 +109,8 @@ def train(config: Config) -> None:
     result = fit(stage, config.controlnet.training, run / stage.name)
     if not PartialState().is_main_process:
         return
-    stage.model.controlnet.save_pretrained(run / stage.name / "model")
+    with whole_folder(run / stage.name / "model") as folder:
+        stage.model.controlnet.save_pretrained(folder)
     record_result(run, stage.name, result)
 
 

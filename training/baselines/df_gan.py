@@ -37,6 +37,7 @@ from training.config import Config, command
 from training.data import draw_rows, load_specimens, mask_tokens, species_batches
 from training.loop import fit
 from training.results import record_result
+from training.storage import whole_folder
 
 PENALTY_WEIGHT, PENALTY_POWER = 2.0, 6.0  # k and p of the paper's Eq. 2
 
@@ -289,7 +290,8 @@ def train(config: Config) -> None:
     result = fit(stage, training, run / stage.name, groups)
     if not PartialState().is_main_process:
         return
-    stage.model.generator.save_pretrained(run / stage.name / "model")
+    with whole_folder(run / stage.name / "model") as folder:
+        stage.model.generator.save_pretrained(folder)
     record_result(run, stage.name, result)
 
 
