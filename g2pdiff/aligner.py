@@ -85,14 +85,16 @@ class LatentAligner(ModelMixin, ConfigMixin):
             pooled: pooled conditions (B, D).
 
         Returns:
-            A function of noisy latents (B, C, H, W) and timesteps (B,) -> log-probabilities (B,).
+            A function of noisy latents (B, C, H, W) and timesteps (B,) -> log-probabilities (B,). A single
+            latent, (1, C, H, W) and (1,), is held against all conditions.
         """
         right, bank = self.embed_condition(pooled), self.embed_condition(self.bank)  # (B, E), (N, E)
 
         def log_prob(latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
             picture = self.logit_scale.exp() * self.embed_latents(latents, timestep)  # (B, E)
-            logits = [(picture * right).sum(-1, keepdim=True), picture @ bank.T]  # (B, 1), (B, N)
-            return torch.log_softmax(torch.cat(logits, dim=1), dim=1)[:, 0]
+            own = (picture * right).sum(-1, keepdim=True)  # (B, 1)
+            others = (picture @ bank.T).expand(len(own), -1)  # (B, N)
+            return torch.log_softmax(torch.cat([own, others], dim=1), dim=1)[:, 0]
 
         return log_prob
 
@@ -102,8 +104,8 @@ class LatentAligner(ModelMixin, ConfigMixin):
         Every row has the same negatives, so a row's value does not depend on the batch it stands in.
 
         Args:
-            latents: noisy latents (B, C, H, W).
-            timestep: timesteps (B,).
+            latents: noisy latents (B, C, H, W), or a single one for all conditions.
+            timestep: timesteps (B,), or (1,).
             pooled: pooled conditions (B, D).
 
         Returns:

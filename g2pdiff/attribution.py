@@ -89,7 +89,15 @@ def occlude(barcode: Barcode, index: int) -> Barcode:
     return replace(barcode, sequence=sequence[: sites.start] + "NNN" + sequence[sites.stop :])
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class Occlusion:
+    """How far an attribution has come: `done` of `total` barcodes are encoded, the whole one among them."""
+
+    done: int
+    total: int
+    attribution: Attribution | None = None  # comes last
+
+
 def attribute(
     pipe: G2PDiffusionPipeline,
     barcode: Barcode,
@@ -98,6 +106,19 @@ def attribute(
     latents: torch.Tensor,
     batch: int = 32,
 ) -> Attribution:
+    """`attributing`, run to its end."""
+    *_, last = attributing(pipe, barcode, latitude, longitude, latents, batch)
+    return last.attribution
+
+
+def attributing(
+    pipe: G2PDiffusionPipeline,
+    barcode: Barcode,
+    latitude: float,
+    longitude: float,
+    latents: torch.Tensor,
+    batch: int = 32,
+) -> Iterator[Occlusion]:
     """Occlude every codon of a barcode and measure what the aligner makes of it.
 
     Args:
@@ -106,7 +127,10 @@ def attribute(
         latitude: degrees north.
         longitude: degrees east.
         latents: clean latent of the picture (1, C, h, w), as in the last `DenoisingStep`.
-        batch: occluded barcodes that are encoded at once.
+        batch: barcodes that are encoded at once.
+
+    Yields:
+        An `Occlusion` for every batch, and a last one with the attribution. Closing the generator stops it.
 
     Raises:
         InputError: field `checkpoint`, if it has no aligner; `latitude` or `longitude`.
@@ -115,20 +139,25 @@ def attribute(
         raise InputError(
             "checkpoint", "This checkpoint has no aligner, so it cannot tell which bases matter; use another."
         )
+    locality = torch.tensor([check_locality(latitude, longitude)], dtype=torch.float32)
+    return _attributing(pipe, barcode, locality, latents, batch)
+
+
+@torch.no_grad()
+def _attributing(pipe, barcode, locality, latents, batch) -> Iterator[Occlusion]:
     known = [i for i in range(CODONS) if barcode.sequence[codon_sites(i)] != "NNN"]
     barcodes = [barcode, *(occlude(barcode, index) for index in known)]
-    locality = torch.tensor([check_locality(latitude, longitude)], dtype=torch.float32)
-    log_probs = []
+    pooled = []
     for start in range(0, len(barcodes), batch):
         some = barcodes[start : start + batch]
-        pooled = pipe.encode_condition(some, locality.expand(len(some), 2)).pooled
-        timesteps = torch.zeros(len(some), dtype=torch.long, device=pipe.device)
-        repeated = latents.to(pipe.device).expand(len(some), -1, -1, -1)
-        log_probs.append(pipe.aligner.log_prob(repeated, timesteps, pooled).cpu())
-    whole, *occluded = torch.cat(log_probs).tolist()
+        pooled.append(pipe.encode_condition(some, locality.expand(len(some), 2)).pooled)
+        yield Occlusion(start + len(some), len(barcodes))
+    timestep = torch.zeros(1, dtype=torch.long, device=pipe.device)
+    log_probs = pipe.aligner.log_prob(latents.to(pipe.device), timestep, torch.cat(pooled))
+    whole, *occluded = log_probs.tolist()
 
     input_ids = pipe.tokenizer.ids([some.sequence for some in barcodes])  # (1 + known, L)
     importance, tokens = np.zeros(CODONS), np.zeros(CODONS, np.int64)
     importance[known] = whole - np.array(occluded)
     tokens[known] = (input_ids[1:] != input_ids[0]).sum(1).numpy()
-    return Attribution(barcode, whole, importance, tokens)
+    yield Occlusion(len(barcodes), len(barcodes), Attribution(barcode, whole, importance, tokens))

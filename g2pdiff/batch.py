@@ -22,10 +22,11 @@ from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from g2pdiff.checks import check_locality, check_seed
 from g2pdiff.errors import InputError
-from g2pdiff.experiments import DEFAULT, Denoising, Specimen, Turn, Update, draw
+from g2pdiff.experiments import DEFAULT, Specimen, Turn, Update, draw
 from g2pdiff.genotype import Barcode, shorten
 from g2pdiff.pipeline import G2PDiffusionPipeline, to_pil
 from g2pdiff.report import number
+from g2pdiff.request import Denoising
 
 MAXIMUM_RECORDS = 100
 MAXIMUM_CHARACTERS = 1_000_000
@@ -202,7 +203,9 @@ def results(rows: Sequence[BatchRow], records: Sequence[Record]) -> bytes:
     Text that a spreadsheet would take for a formula is marked as text by a leading apostrophe.
     """
     drawn = {row.index: row for row in rows}
-    lines = [_result(record, drawn.get(record.index)) for record in records]
+    lines = [record_row(record, drawn.get(record.index)) for record in records]
+    for line in lines:
+        line |= {name: " ".join(line[name]) for name in ("notes", "warnings")}
     text = StringIO()
     writer = csv.DictWriter(text, lines[0], lineterminator="\n")
     writer.writeheader()
@@ -210,7 +213,8 @@ def results(rows: Sequence[BatchRow], records: Sequence[Record]) -> bytes:
     return text.getvalue().encode("utf-8", "replace")
 
 
-def _result(record: Record, row: BatchRow | None) -> dict:
+def record_row(record: Record, row: BatchRow | None) -> dict:
+    """A record and its picture, if it was drawn, as plain data; notes and warnings are lists of sentences."""
     barcode = record.barcode
     return {
         "index": record.index,
@@ -219,8 +223,8 @@ def _result(record: Record, row: BatchRow | None) -> dict:
         "longitude": record.longitude,
         "clibd_score": row and number(row.clibd_score),
         "body_length": row and number(row.body_length),
-        "notes": " ".join((*record.notes, *(barcode.notes if barcode else ()))),
-        "warnings": " ".join(barcode.warnings if barcode else ()),
+        "notes": [*record.notes, *(barcode.notes if barcode else ())],
+        "warnings": [*(barcode.warnings if barcode else ())],
         "error": record.error,
         "file": row and file_name(record),
     }

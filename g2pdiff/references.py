@@ -259,7 +259,7 @@ class References:
         """
         if self.truth == "simulated":
             some = [self.rows[row] for row in rows]
-            return self._simulator.specimens(
+            return Simulator.default().specimens(
                 [reference.dna_barcode for reference in some],
                 [reference.latitude for reference in some],
                 size,
@@ -272,10 +272,6 @@ class References:
     @cached_property
     def _codes(self) -> np.ndarray:
         return encode([reference.dna_barcode for reference in self.rows])  # (N, 658)
-
-    @cached_property
-    def _simulator(self) -> Simulator:
-        return Simulator.default()
 
     def _neighbour(self, row: int, similarity: float, compared: int | None = None) -> Neighbour:
         return Neighbour(

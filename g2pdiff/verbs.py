@@ -13,32 +13,72 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from g2pdiff.arguments import BATCH, COMPARE, LATITUDE_SWEEP, MUTATIONS, Verb
-from g2pdiff.batch import BatchRow, Record, archive, batch, file_name, read_records
+from g2pdiff.batch import BatchRow, archive, batch, read_records, record_row
 from g2pdiff.checks import check_locality, check_number, check_scale, check_seed
 from g2pdiff.errors import InputError, quoted
 from g2pdiff.experiments import (
     LATITUDES,
     LONGITUDES,
-    MAXIMUM_PICTURES,
     RATES,
     MutationRow,
     PairRow,
     SweepRow,
     Turn,
     Update,
+    check_count,
     check_rates,
     compare,
     mutations,
     sweep,
 )
 from g2pdiff.pipeline import G2PDiffusionPipeline
-from g2pdiff.report import Report, comparison_report, mutation_report, number, sweep_report
+from g2pdiff.report import Report, comparison_report, mutation_report, sweep_report
 from g2pdiff.request import Request, as_list, check_denoising, text_of
 
 
-def check_count(field: str, count: object) -> int:
-    """How many pictures of a kind. Raises `InputError(field)`."""
-    return int(check_number(field, count, 1, MAXIMUM_PICTURES, whole=True))
+def start_mutations(
+    pipe: G2PDiffusionPipeline,
+    request: Request,
+    rates: Sequence[float],
+    replicates: int,
+    turn: Turn | None = None,
+) -> Iterator[Update]:
+    """`mutations` of a request's barcode after its edits; the request's own mutation rate does not count."""
+    return mutations(
+        pipe,
+        request.edited,
+        request.latitude,
+        request.longitude,
+        rates=rates,
+        replicates=replicates,
+        model=request.model,
+        seed=request.seed,
+        denoising=request.denoising,
+        turn=turn,
+    )
+
+
+def start_sweep(
+    pipe: G2PDiffusionPipeline,
+    request: Request,
+    along: str,
+    degrees: Sequence[float],
+    replicates: int,
+    turn: Turn | None = None,
+) -> Iterator[Update]:
+    """`sweep` of a request's barcode after its edits and mutations."""
+    return sweep(
+        pipe,
+        request.barcode,
+        request.latitude,
+        request.longitude,
+        along=along,
+        degrees=degrees,
+        replicates=replicates,
+        seed=request.seed,
+        denoising=request.denoising,
+        turn=turn,
+    )
 
 
 def _settings(verb: Verb, values: Mapping) -> dict:
@@ -60,19 +100,7 @@ class MutationSeries:
         self.notes = self.request.notes
 
     def start(self, pipe: G2PDiffusionPipeline, turn: Turn | None = None) -> Iterator[Update]:
-        request = self.request
-        return mutations(
-            pipe,
-            request.edited,
-            request.latitude,
-            request.longitude,
-            rates=self.rates,
-            replicates=self.replicates,
-            model=request.model,
-            seed=request.seed,
-            denoising=request.denoising,
-            turn=turn,
-        )
+        return start_mutations(pipe, self.request, self.rates, self.replicates, turn)
 
     def report(self, pipe: G2PDiffusionPipeline, rows: Sequence[MutationRow]) -> Report:
         return mutation_report(rows, self.request.edited)
@@ -110,19 +138,7 @@ class Sweep:
         self.notes = self.request.notes
 
     def start(self, pipe: G2PDiffusionPipeline, turn: Turn | None = None) -> Iterator[Update]:
-        request = self.request
-        return sweep(
-            pipe,
-            request.barcode,
-            request.latitude,
-            request.longitude,
-            along=self.along,
-            degrees=self.degrees,
-            replicates=self.replicates,
-            seed=request.seed,
-            denoising=request.denoising,
-            turn=turn,
-        )
+        return start_sweep(pipe, self.request, self.along, self.degrees, self.replicates, turn)
 
     def report(self, pipe: G2PDiffusionPipeline, rows: Sequence[SweepRow]) -> Report:
         return sweep_report(rows, planted=pipe.config.truth == "simulated")
@@ -247,25 +263,10 @@ class Batch:
         drawn = {row.index: row for row in rows}
         unreadable = sum(record.barcode is None for record in self.records)
         return BatchReport(
-            [_record_row(record, drawn.get(record.index)) for record in self.records],
+            [record_row(record, drawn.get(record.index)) for record in self.records],
             {"records": len(self.records), "drawn": len(rows), "unreadable": unreadable},
             archive(rows, self.records),
         )
-
-
-def _record_row(record: Record, row: BatchRow | None) -> dict:
-    barcode = record.barcode
-    return {
-        "index": record.index,
-        "name": record.name,
-        "latitude": record.latitude,
-        "longitude": record.longitude,
-        "clibd_score": row and number(row.clibd_score),
-        "body_length": row and number(row.body_length),
-        "file": row and file_name(record),
-        "notes": [*record.notes, *(barcode.notes + barcode.warnings if barcode else ())],
-        "error": record.error,
-    }
 
 
 EXPERIMENTS = {kind.verb.name: kind for kind in (MutationSeries, Sweep, Comparison, Batch)}

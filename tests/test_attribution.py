@@ -1,12 +1,14 @@
 """Occlusion by codon: what is replaced, what is measured, and a model whose answer is known."""
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2pdiff.attribution import CODONS, attribute, codon_sites, occlude
+from g2pdiff.attribution import CODONS, attribute, attributing, codon_sites, occlude
 from g2pdiff.errors import InputError
 from g2pdiff.genotype import Barcode
 from tests.tiny import BARCODE, tiny_components, tiny_pipeline
@@ -54,6 +56,47 @@ def test_importance_is_the_fall_of_the_aligner_s_log_probability(pipeline, laten
         expected = log_prob(BARCODE) - log_prob(hidden)
         assert attribution.importance[codon - 1] == pytest.approx(expected, abs=1e-5)
     assert attribution.importance.std() > 1e-4
+
+
+def test_one_latent_for_all_codons_is_as_good_as_one_for_each(pipeline, latents, attribution):
+    barcodes = [WHOLE, *(occlude(WHOLE, index) for index in range(CODONS))]
+    place = torch.tensor([[56.6, 11.3]])
+    with torch.no_grad():
+        pooled = pipeline.encode_condition(barcodes, place.expand(220, 2)).pooled
+        timesteps = torch.zeros(220, dtype=torch.long)
+        whole, *occluded = pipeline.aligner.log_prob(latents.expand(220, -1, -1, -1), timesteps, pooled)
+    assert attribution.log_prob == pytest.approx(whole.item(), abs=1e-5)
+    expected = (whole - torch.stack(occluded)).numpy()
+    assert attribution.importance == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.fixture
+def rows_read(pipeline):
+    """How many conditions and latents have been embedded, counted as they are."""
+    counts = {"conditioner": 0, "aligner": 0}
+
+    def counting(name):
+        def count(module, inputs, output):
+            counts[name] += len(inputs[0])
+
+        return count
+
+    parts = {"conditioner": pipeline.conditioner.bert.encoder, "aligner": pipeline.aligner.patch_embed}
+    hooks = [part.register_forward_hook(counting(name)) for name, part in parts.items()]
+    yield counts
+    for hook in hooks:
+        hook.remove()
+
+
+def test_the_work_is_done_in_batches_between_which_it_can_be_stopped(pipeline, latents, rows_read):
+    updates = attributing(pipeline, WHOLE, 56.6, 11.3, latents, batch=100)
+    found = [(update.done, update.total, update.attribution is None) for update in updates]
+    assert found == [(100, 220, True), (200, 220, True), (220, 220, True), (220, 220, False)]
+    assert rows_read == {"conditioner": 220, "aligner": 1}
+    with closing(attributing(pipeline, WHOLE, 56.6, 11.3, latents, batch=100)) as updates:
+        next(updates)
+        assert torch.is_grad_enabled()
+    assert rows_read == {"conditioner": 320, "aligner": 1}
 
 
 def test_it_repeats_and_the_batch_does_not_matter(pipeline, latents, attribution):

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from g2pdiff.batch import BatchRow, Record, archive, as_text, batch, file_name, read_records
+from g2pdiff.batch import BatchRow, Record, archive, as_text, batch, file_name, read_records, record_row
 from g2pdiff.errors import InputError
 from g2pdiff.experiments import Denoising
 from g2pdiff.genotype import Barcode
@@ -199,6 +199,19 @@ def test_the_zip_holds_every_picture_and_a_line_for_every_record(records, rows):
     assert float(first["body_length"]) == pytest.approx(rows[0].body_length, abs=1e-5)
     assert "too short" in short["error"] and short["clibd_score"] == short["file"] == ""
     assert last["name"].startswith("'=HYPERLINK") and "upper case" in last["notes"]
+
+
+def test_a_record_has_the_same_names_and_sentences_as_data_and_in_the_table(rows):
+    with_stops = BARCODE[:298] + "TAATAA" + BARCODE[304:]
+    found = read_records(f">moth lat=5\n{with_stops}\n>bad\nA", *PLACE)
+    plain = [record_row(record, row) for record, row in zip(found, [rows[0], None], strict=True)]
+    assert "stop codon" in plain[0]["warnings"][0] and "only one of lat and lon" in plain[0]["notes"][0]
+    assert plain[1]["warnings"] == plain[1]["notes"] == [] and plain[1]["clibd_score"] is None
+    with ZipFile(BytesIO(archive(rows[:1], found))) as file:
+        for data, line in zip(plain, table(file), strict=True):
+            assert list(data) == list(line)
+            assert (line["notes"], line["warnings"]) == (" ".join(data["notes"]), " ".join(data["warnings"]))
+            assert (line["error"], float(line["latitude"])) == (data["error"], data["latitude"])
 
 
 def test_a_batch_that_was_stopped_still_lists_every_record(records, rows):

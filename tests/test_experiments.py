@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from g2pdiff import experiments
 from g2pdiff.errors import InputError
 from g2pdiff.experiments import (
+    LATITUDES,
+    LONGITUDES,
     Denoising,
     PairRow,
     SweepRow,
@@ -23,6 +24,7 @@ from g2pdiff.experiments import (
 )
 from g2pdiff.genotype import Barcode
 from g2pdiff.mutation import MutationModel
+from g2pdiff.simulation import Simulator
 from tests.tiny import BARCODE, tiny_pipeline
 
 WILD_TYPE = Barcode.parse(BARCODE)
@@ -76,26 +78,50 @@ def test_lengths_are_not_compared_where_every_animal_fills_the_picture():
     assert caught.value.field == "checkpoint"
 
 
+class Turn:
+    """A turn that comes when it has been asked for so many times; it tells what became of it."""
+
+    def __init__(self, asked=1):
+        self.asked = asked
+        self.told = []
+
+    def wait(self):
+        self.told.append("ask")
+        return self.told[-self.asked :] == ["ask"] * self.asked
+
+    def __enter__(self):
+        self.told.append("in")
+
+    def __exit__(self, *_):
+        self.told.append("out")
+
+
 def test_closing_an_experiment_gives_the_turn_back(pipeline):
-    entered = []
-
-    class Turn:
-        def wait(self, timeout):
-            return True
-
-        def __enter__(self):
-            entered.append("in")
-
-        def __exit__(self, *_):
-            entered.append("out")
-
+    turn = Turn()
     with closing(
-        sweep(pipeline, WILD_TYPE, 0, 0, degrees=range(9), replicates=1, denoising=QUICK, turn=Turn())
+        sweep(pipeline, WILD_TYPE, 0, 0, degrees=range(9), replicates=1, denoising=QUICK, turn=turn)
     ) as updates:
         for _ in range(3):
             next(updates)
-        assert entered == ["in", "out", "in"]
-    assert entered == ["in", "out", "in", "out"]
+        assert turn.told == ["ask", "in", "out", "ask", "in"]
+    assert turn.told == ["ask", "in", "out", "ask", "in", "out"]
+
+
+def test_an_experiment_that_waits_says_so_each_time_it_asks_for_its_turn(pipeline):
+    turn = Turn(asked=3)
+    updates = list(
+        sweep(pipeline, WILD_TYPE, 0, 0, degrees=range(9), replicates=1, denoising=QUICK, turn=turn)
+    )
+    assert [update.done for update in updates] == [0, 0, 8, 16, 16, 16, 17, 18]
+    assert [len(update.rows) for update in updates] == [0, 0, 0, 8, 0, 0, 0, 1]
+    assert turn.told == ["ask", "ask", "ask", "in", "out"] * 2
+
+
+def test_a_waiting_experiment_that_is_closed_leaves_the_turn_alone(pipeline):
+    turn = Turn(asked=3)
+    with closing(sweep(pipeline, WILD_TYPE, 0, 0, denoising=QUICK, turn=turn)) as updates:
+        next(updates)
+    assert turn.told == ["ask"]
 
 
 def test_a_mutation_series_is_drawn_from_one_noise_and_starts_at_the_wild_type(simulated):
@@ -121,6 +147,12 @@ def test_a_mutation_series_is_drawn_from_one_noise_and_starts_at_the_wild_type(s
         .sqrt()
     )
     assert drawn[5].drift == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_the_truth_is_what_the_simulator_draws(simulated):
+    drawn = rows(mutations(simulated, WILD_TYPE, 40, 10, rates=[0.3], replicates=1, denoising=QUICK))
+    expected = Simulator.default().specimens([row.barcode.sequence for row in drawn], [40, 40], 32)
+    assert torch.equal(torch.stack([row.true_image for row in drawn]), expected)
 
 
 def test_mutants_are_scored_against_the_wild_type(pipeline):
@@ -172,7 +204,7 @@ def test_bad_input_to_a_sweep_names_its_field(pipeline, name, values):
 def swept(lengths, along="latitude", replicates=2, noise=0.0):
     """Rows of a sweep whose body lengths are a given function of the place."""
     rng = np.random.default_rng(0)
-    degrees = experiments.LATITUDES if along == "latitude" else experiments.LONGITUDES
+    degrees = LATITUDES if along == "latitude" else LONGITUDES
     return [
         SweepRow(along, d, r, 0, 0, None, None, lengths(d, r) * (1 + noise * rng.normal()), None, None)
         for d in degrees

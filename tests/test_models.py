@@ -117,6 +117,17 @@ def test_aligner_log_prob_is_a_log_probability(parts):
     assert_close(p.sum(0), torch.ones(3), atol=1e-4, rtol=0)
 
 
+def test_aligner_holds_one_latent_against_many_conditions(parts):
+    aligner = parts["aligner"]
+    aligner.bank.copy_(torch.randn(5, 16, generator=torch.Generator().manual_seed(0)))
+    latent, pooled = torch.randn(1, 4, 4, 4), torch.randn(3, 16)
+    with torch.no_grad():
+        values = aligner.log_prob(latent, torch.tensor([7]), pooled)
+        repeated = aligner.log_prob(latent.expand(3, -1, -1, -1), torch.tensor([7, 7, 7]), pooled)
+    assert values.std() > 1e-3
+    assert_close(values, repeated, atol=1e-6, rtol=0)
+
+
 def test_aligner_hears_of_the_noise_level(parts):
     latents = torch.randn(1, 4, 4, 4)
     a, b = (parts["aligner"].embed_latents(latents, torch.tensor([t])) for t in (1, 900))

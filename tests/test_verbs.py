@@ -8,10 +8,10 @@ import torch
 from g2pdiff.arguments import BATCH, COMPARE, GENERATE, LATITUDE_SWEEP, MUTATIONS, Required
 from g2pdiff.errors import InputError
 from g2pdiff.experiments import LATITUDES, LONGITUDES, RATES
-from g2pdiff.mutation import KINDS
+from g2pdiff.mutation import KINDS, mutate
 from g2pdiff.request import Request, as_list
 from g2pdiff.sheet import contact_sheet
-from g2pdiff.verbs import EXPERIMENTS
+from g2pdiff.verbs import EXPERIMENTS, start_mutations, start_sweep
 from tests.tiny import BARCODE, tiny_pipeline
 
 PLACE = {"latitude": 10, "longitude": 20}
@@ -75,6 +75,36 @@ def test_the_sides_of_a_comparison_differ_in_what_was_changed():
     assert (first.longitude, second.longitude, first.latitude, second.latitude) == (20, -30, 10, 10)
     assert (first.denoising.guidance_scale, second.denoising.guidance_scale) == (None, 1)
     assert first.barcode.sequence == BARCODE and len(first.barcode.differences(second.barcode)) == 66
+
+
+@pytest.fixture(scope="module")
+def request_():
+    """One whose every value tells."""
+    return Request.check(
+        BARCODE, 10, 20, mutation_rate=0.1, seed=3, steps=1, guidance_scale=3, region="200-400", edits="A1G"
+    )
+
+
+def drawn_alone(pipeline, request, **changes):
+    return pipeline(**request.arguments | changes, output_type="pt").images[0]
+
+
+def test_a_mutation_series_starts_from_the_edited_barcode(pipeline, request_):
+    updates = start_mutations(pipeline, request_, [0.05], 2)
+    wild_type, first, second = (row for update in updates for row in update.rows)
+    assert wild_type.barcode == request_.edited and wild_type.barcode.sequence == "G" + BARCODE[1:]
+    assert first.barcode == mutate(request_.edited, 0.05, 3, request_.model)
+    assert second.barcode == mutate(request_.edited, 0.05, 4, request_.model)
+    alone = drawn_alone(pipeline, request_, barcode=first.barcode)
+    torch.testing.assert_close(first.image, alone, atol=1e-5, rtol=0)
+
+
+def test_a_sweep_keeps_the_mutated_barcode(pipeline, request_):
+    updates = start_sweep(pipeline, request_, "longitude", [-5, 5], 1)
+    west, east = (row for update in updates for row in update.rows)
+    assert (west.latitude, west.longitude, east.longitude) == (10, -5, 5)
+    alone = drawn_alone(pipeline, request_, longitude=5)
+    torch.testing.assert_close(east.image, alone, atol=1e-5, rtol=0)
 
 
 def test_without_a_known_truth_there_are_no_true_columns(pipeline, tmp_path):

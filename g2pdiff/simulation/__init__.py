@@ -9,7 +9,7 @@ degrees of latitude.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Self
 
 import torch
@@ -35,8 +35,9 @@ class Simulator:
         self.genome, self.planted_slope = genome, planted_slope
 
     @classmethod
+    @cache
     def default(cls, planted_slope: float = PLANTED_SLOPE) -> Self:
-        """The packaged simulator, on the CPU."""
+        """The packaged simulator, on the CPU; made once and shared, as nothing changes it."""
         return cls(Genome.load(), planted_slope)
 
     def to(self, device: torch.device | str) -> Self:
