@@ -30,6 +30,11 @@ draw();
 new MutationObserver(draw).observe(document.body, {attributes: true, attributeFilter: ['class']});
 // Gradio may write the template anew after a value has come: what was drawn is gone then.
 new MutationObserver(draw).observe(element, {childList: true});
+// What was drawn while it was hidden does not know its size.
+new ResizeObserver(() => {
+  const plot = element.querySelector('.live-chart');
+  if (plot?.layout && plot.offsetWidth) Plotly.Plots.resize(plot);
+}).observe(element);
 """
 
 
