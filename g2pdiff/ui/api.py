@@ -31,7 +31,8 @@ from g2pdiff.arguments import (
     Verb,
 )
 from g2pdiff.errors import InputError
-from g2pdiff.ui.line import LINE, SCRIPTS
+from g2pdiff.ui.drawing import Drawing
+from g2pdiff.ui.line import SCRIPTS, Place
 from g2pdiff.ui.model import Models, threshold
 
 if TYPE_CHECKING:
@@ -73,19 +74,26 @@ def stream_generate(model: Future, **values) -> Iterator[tuple]:
 
     request = Request.check(**values)
     pipe, start = model.result(), time.monotonic()
-    with LINE.join(SCRIPTS) as turn, turn, closing(pipe.stream(**request.arguments)) as steps:
-        for step in steps:
-            report = {
-                "clibd_score": step.clibd_score,
-                "success_threshold": threshold(pipe),
-                "step": step.index,
-                "steps": step.total,
-                "seconds": round(time.monotonic() - start, 3),
-                "changed_bases": len(request.given.differences(request.barcode)),
-                "notes": request.notes,
-                "settings": request.settings,
-            }
-            yield step.image, report
+
+    def draw(turn: Place) -> Iterator[tuple | None]:
+        while not turn.wait():
+            yield None
+        with turn, closing(pipe.stream(**request.arguments)) as steps:
+            for step in steps:
+                report = {
+                    "clibd_score": step.clibd_score,
+                    "success_threshold": threshold(pipe),
+                    "step": step.index,
+                    "steps": step.total,
+                    "seconds": round(time.monotonic() - start, 3),
+                    "changed_bases": len(request.given.differences(request.barcode)),
+                    "notes": request.notes,
+                    "settings": request.settings,
+                }
+                yield step.image, report
+
+    with closing(Drawing(draw, SCRIPTS)) as results:
+        yield from filter(None, results)
 
 
 def stream_experiment(model: Future, verb: Verb, pack: Callable, **values) -> Iterator[tuple]:
@@ -94,23 +102,24 @@ def stream_experiment(model: Future, verb: Verb, pack: Callable, **values) -> It
 
     asked = EXPERIMENTS[verb.name](**values)
     pipe, start = model.result(), time.monotonic()
-    file, rows, found = None, [], {"rows": [], "summary": {}}
-    with (
-        TemporaryDirectory() as folder,
-        LINE.join(SCRIPTS) as turn,
-        closing(asked.start(pipe, turn)) as updates,
-    ):
-        for update in updates:
-            if update.rows:
-                rows += update.rows
-                report = asked.report(pipe, rows)
-                file, found = pack(report, Path(folder)), {"rows": report.rows, "summary": report.summary}
-            progress = {
-                "done": update.done,
-                "total": update.total,
-                "seconds": round(time.monotonic() - start, 3),
-            }
-            yield file, progress | found | {"notes": asked.notes, "settings": asked.settings}
+
+    def draw(turn: Place) -> Iterator[tuple]:
+        file, rows, found = None, [], {"rows": [], "summary": {}}
+        with TemporaryDirectory() as folder, closing(asked.start(pipe, turn)) as updates:
+            for update in updates:
+                if update.rows:
+                    rows += update.rows
+                    report = asked.report(pipe, rows)
+                    file, found = pack(report, Path(folder)), {"rows": report.rows, "summary": report.summary}
+                progress = {
+                    "done": update.done,
+                    "total": update.total,
+                    "seconds": round(time.monotonic() - start, 3),
+                }
+                yield file, progress | found | {"notes": asked.notes, "settings": asked.settings}
+
+    with closing(Drawing(draw, SCRIPTS)) as results:
+        yield from results
 
 
 def _sheet(report: Report, folder: Path) -> str:

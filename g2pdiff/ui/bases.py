@@ -163,11 +163,11 @@ class Bases(RunTab):
         yield from self.wait(turn)
         with turn:
             neighbours = self.neighbours(findings, pipe, step.images)
-        yield neighbours | {self.status: messages.waiting("Hiding the 219 codons, one at a time.")}
+        yield neighbours | {self.status: messages.hiding(0)}
         yield from self.wait(turn)
         with turn:
-            strip = self.occlusion(findings, pipe, step.latents)
-        yield {self.strip: strip, self.download: downloads(findings)} | self.ended(
+            yield from self.occlusion(findings, pipe, step.latents)
+        yield {self.download: downloads(findings)} | self.ended(
             messages.finished(step.total, step.clibd_score, threshold(pipe), clock.elapsed)
         )
 
@@ -187,16 +187,22 @@ class Bases(RunTab):
             shown[self.lookalikes] = lookalikes(bank, findings.by_picture)
         return shown
 
-    def occlusion(self, findings: Findings, pipe, latents: Tensor) -> str:
-        """The strip for a picture's latents (1, C, h, w), or why there is none."""
-        from g2pdiff.attribution import attribute
+    def occlusion(self, findings: Findings, pipe, latents: Tensor) -> Iterator[dict]:
+        """Updates on the way to the strip for a picture's latents (1, C, h, w), or that say why there is
+        none."""
+        from g2pdiff.attribution import attributing
 
         run = findings.run
         try:
-            findings.attribution = attribute(pipe, run.barcode, run.latitude, run.longitude, latents)
+            occlusions = attributing(pipe, run.barcode, run.latitude, run.longitude, latents)
         except InputError as error:
-            return note(str(error))
-        return strip(findings.attribution, run.given)
+            yield {self.strip: note(str(error))}
+            return
+        with closing(occlusions):
+            for occlusion in occlusions:
+                yield {self.status: messages.hiding(occlusion.done / occlusion.total)}
+        findings.attribution = occlusion.attribution
+        yield {self.strip: strip(findings.attribution, run.given)}
 
     def stopped(self, kept: Findings) -> dict:
         return {self.download: downloads(kept)} | self.ended(messages.stopped(kept.index, kept.total))

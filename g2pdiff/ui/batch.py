@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
@@ -13,18 +12,19 @@ import gradio as gr
 from g2pdiff.checks import check_seed
 from g2pdiff.errors import InputError
 from g2pdiff.request import Denoising, check_denoising
-from g2pdiff.ui import link, messages
+from g2pdiff.ui import link
 from g2pdiff.ui.downloads import data_link, settings_link
 from g2pdiff.ui.examples import examples
+from g2pdiff.ui.experiment import ExperimentTab
 from g2pdiff.ui.form import QUIET
 from g2pdiff.ui.line import Place
-from g2pdiff.ui.messages import html, note, notes
+from g2pdiff.ui.messages import html, note, notes, plural
 from g2pdiff.ui.model import threshold
 from g2pdiff.ui.pictures import pil, thumbnail
-from g2pdiff.ui.tab import Clock, RunTab
 
 if TYPE_CHECKING:
     from g2pdiff.batch import BatchRow, Record
+    from g2pdiff.experiments import Update
 
 FILE_LIMIT = 1_000_000  # bytes of a file
 ERRORS_SHOWN = 3  # unreadable records that the read-out names
@@ -64,6 +64,7 @@ class Work:
     longitude: float
     seed: int
     denoising: Denoising
+    threshold: float | None = None  # the success threshold; None without a CLIBD model
     rows: list[BatchRow] = field(default_factory=list)
     cards: dict[int, str] = field(default_factory=dict)  # of the finished records, by their index
 
@@ -71,6 +72,11 @@ class Work:
     def wanted(self) -> int:
         """Pictures asked for: records that cannot be read have none."""
         return sum(record.barcode is not None for record in self.records)
+
+    @property
+    def drawn(self) -> int:
+        """Pictures finished."""
+        return len(self.rows)
 
     @property
     def settings(self) -> dict:
@@ -124,7 +130,7 @@ def check_fasta(text: str) -> str:
     return text
 
 
-class Batch(RunTab):
+class Batch(ExperimentTab):
     """The tab, built where it is made."""
 
     name = "batch"
@@ -166,33 +172,27 @@ class Batch(RunTab):
             denoising=check_denoising(values["steps"], values["guidance_scale"], values["alignment_scale"]),
         )
 
-    def stream(self, work: Work, pipe, turn: Place) -> Iterator[dict]:
+    def begin(self, work: Work, pipe) -> dict:
+        work.threshold = threshold(pipe)
+        return self.show(work)
+
+    def start(self, work: Work, pipe, turn: Place) -> Iterator[Update]:
         from g2pdiff.batch import batch
 
-        clock = Clock()
-        yield {self.kept: work, self.grid: work.grid}
-        with closing(batch(pipe, work.records, work.seed, work.denoising, turn)) as updates:
-            for update in updates:
-                work.add(update.rows)
-                if update.rows:
-                    yield {self.grid: work.grid}
-                if update.rows or clock.due():
-                    share, left = update.done / update.total, clock.left(update.done, update.total)
-                    yield {self.status: messages.drawing(len(work.rows), work.wanted, share, left)}
-        said = verdict(work, threshold(pipe))
-        yield {self.download: downloads(work)} | self.ended(
-            messages.drawn(len(work.rows), clock.elapsed, said)
-        )
+        return batch(pipe, work.records, work.seed, work.denoising, turn)
 
-    def stopped(self, kept: Work) -> dict:
-        left = {self.grid: kept.grid, self.download: downloads(kept)}
-        return left | self.ended(messages.halted(len(kept.rows), kept.wanted))
+    def show(self, work: Work) -> dict:
+        return {self.grid: work.grid}
+
+    def conclude(self, work: Work) -> dict:
+        return {self.download: downloads(work)}
+
+    def verdict(self, work: Work) -> str:
+        return verdict(work)
 
 
 def downloads(work: Work) -> str:
-    """Links to all pictures with their table, and to the settings; none before the first picture."""
-    if not work.rows:
-        return ""
+    """Links to all pictures with their table, and to the settings of a batch with at least one picture."""
     from g2pdiff.batch import archive
 
     stem = f"batch_{len(work.rows)}_seed{work.seed}"
@@ -202,16 +202,16 @@ def downloads(work: Work) -> str:
     )
 
 
-def verdict(work: Work, threshold: float | None) -> str:
+def verdict(work: Work) -> str:
     """How many pictures agree with their barcodes, and how many records have no picture."""
     said = []
-    if threshold is not None:
-        above = sum(row.clibd_score >= threshold for row in work.rows)
+    if work.threshold is not None:
+        above = sum(row.clibd_score >= work.threshold for row in work.rows)
         said.append(
-            f"{above} of {len(work.rows)} CLIBDScores reach the success threshold of {threshold:.2f}."
+            f"{above} of {len(work.rows)} CLIBDScores reach the success threshold of {work.threshold:.2f}."
         )
     if unread := len(work.records) - work.wanted:
-        said.append(f"{unread} record{'s' * (unread != 1)} could not be read.")
+        said.append(f"{plural(unread, 'record')} could not be read.")
     return " ".join(said)
 
 
@@ -240,11 +240,7 @@ def remarks(record: Record) -> str:
     if record.barcode is None:
         return note(record.error, "error")
     said = record.notes + record.barcode.notes
-    folded = (
-        f"<details><summary>{len(said)} note{'s' * (len(said) != 1)}</summary>{notes(said)}</details>"
-        if said
-        else ""
-    )
+    folded = f"<details><summary>{plural(len(said), 'note')}</summary>{notes(said)}</details>" if said else ""
     return notes(record.barcode.warnings, "warning") + folded
 
 
@@ -257,7 +253,7 @@ def read_out(text: str) -> str:
     except InputError as error:
         return note(str(error), "error")
     unread = [record for record in records if record.barcode is None]
-    said = note(f"{len(records)} record{'s' * (len(records) != 1)}, {len(records) - len(unread)} readable.")
+    said = note(f"{plural(len(records), 'record')}, {len(records) - len(unread)} readable.")
     said += notes(
         (f"Record {record.index} ({title(record)}): {record.error}" for record in unread[:ERRORS_SHOWN]),
         "warning",

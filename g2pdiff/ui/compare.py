@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from html import escape
 from math import isnan
@@ -16,19 +15,18 @@ from g2pdiff.errors import InputError, quoted
 from g2pdiff.ui import messages
 from g2pdiff.ui.downloads import picture_link, settings_link, table_link
 from g2pdiff.ui.examples import examples
+from g2pdiff.ui.experiment import ExperimentTab
 from g2pdiff.ui.form import QUIET, as_run
-from g2pdiff.ui.latitude import compass
 from g2pdiff.ui.line import Place
 from g2pdiff.ui.live_chart import live_chart
-from g2pdiff.ui.messages import html
+from g2pdiff.ui.messages import compass, html
 from g2pdiff.ui.pictures import pil, thumbnail
 from g2pdiff.ui.run import Run
-from g2pdiff.ui.tab import Clock, RunTab
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from g2pdiff.experiments import PairRow, Variant
+    from g2pdiff.experiments import PairRow, Update, Variant
     from g2pdiff.report import Report, Sheet
     from g2pdiff.statistics import Estimate
 
@@ -127,6 +125,16 @@ class Comparison:
         return side, replace(side, latitude=latitude, longitude=longitude)
 
     @property
+    def wanted(self) -> int:
+        """Pictures asked for."""
+        return 2 * self.pairs
+
+    @property
+    def drawn(self) -> int:
+        """Pictures finished."""
+        return 2 * len(self.rows)
+
+    @property
     def sides(self) -> tuple[str, str]:
         """What the sides are called, once the checkpoint's defaults are known."""
         run = self.run
@@ -189,7 +197,7 @@ class Comparison:
         self.cells += [cell(row, self.sides) for row in rows]
 
 
-class Compare(RunTab):
+class Compare(ExperimentTab):
     """The tab, built where it is made."""
 
     name = "compare"
@@ -240,7 +248,8 @@ class Compare(RunTab):
     def build_outcome(self) -> list[gr.components.Component]:
         self.grid = html(elem_id="compare-pairs-grid")
         self.reading = html(elem_id="compare-reading")
-        with gr.Column(visible=False, elem_id="compare-findings") as self.findings:
+        # Hidden, not left out: Gradio loses values that come to a chart while it is on its way to the page.
+        with gr.Column(visible="hidden", elem_id="compare-findings") as self.findings:
             self.key = html()
             with gr.Row(elem_id="compare-charts"):
                 self.charts = {
@@ -261,34 +270,22 @@ class Compare(RunTab):
         comparison.check()
         return comparison
 
-    def stream(self, comparison: Comparison, pipe, turn: Place) -> Iterator[dict]:
+    def begin(self, comparison: Comparison, pipe) -> dict:
+        comparison.settle(pipe)
+        return {
+            self.grid: grid(comparison),
+            self.reading: "",
+            self.findings: gr.Column(visible="hidden"),
+        }
+
+    def start(self, comparison: Comparison, pipe, turn: Place) -> Iterator[Update]:
         from g2pdiff.experiments import compare
 
-        comparison.settle(pipe)
-        clock, wanted = Clock(), 2 * comparison.pairs
-        yield {self.kept: comparison, self.grid: grid(comparison), self.reading: ""} | {
-            self.findings: gr.Column(visible=False)
-        }
-        updates = compare(
+        return compare(
             pipe, *comparison.variants, pairs=comparison.pairs, seed=comparison.run.seed, turn=turn
         )
-        with closing(updates):
-            for update in updates:
-                comparison.add(update.rows)
-                if not (update.rows or clock.due()):
-                    continue
-                share, left = update.done / update.total, clock.left(update.done, update.total)
-                shown = self.show(comparison) if update.rows else {}
-                yield shown | {self.status: messages.drawing(int(share * wanted), wanted, share, left)}
-        yield self.conclude(comparison) | self.ended(messages.drawn(wanted, clock.elapsed))
-
-    def stopped(self, kept: Comparison) -> dict:
-        # What was drawn last may not have reached the page when the run was cut off.
-        said = self.show(kept) | self.conclude(kept) if kept.rows else {}
-        return said | self.ended(messages.halted(2 * len(kept.rows), 2 * kept.pairs))
 
     def show(self, comparison: Comparison) -> dict:
-        """Updates that show the pairs drawn so far."""
         found = comparison.differences
         return {
             self.grid: grid(comparison),
@@ -300,7 +297,6 @@ class Compare(RunTab):
         }
 
     def conclude(self, comparison: Comparison) -> dict:
-        """Updates that say what the pairs say, of which there is one at least, and offer them."""
         first, *others = verdicts(comparison)
         reading = f'<p class="verdict">{escape(first)}</p>' + messages.notes(others)
         return {self.reading: reading, self.download: downloads(comparison)}

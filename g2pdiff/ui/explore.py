@@ -15,7 +15,7 @@ from g2pdiff.ui.form import as_run
 from g2pdiff.ui.line import Place
 from g2pdiff.ui.live_chart import live_chart, score_chart
 from g2pdiff.ui.messages import html
-from g2pdiff.ui.model import simulator, threshold
+from g2pdiff.ui.model import threshold
 from g2pdiff.ui.pictures import enlarge, picture_box, pil
 from g2pdiff.ui.run import Run
 from g2pdiff.ui.tab import Clock, RunTab
@@ -92,7 +92,7 @@ class Explore(RunTab):
                     self.status: messages.progress(step.index, step.total, step.clibd_score, left),
                 }
         yield {
-            self.truth: true_picture(run, step.image) if pipe.config.truth == "simulated" else None,
+            self.truth: true_picture(run, pipe),
             self.download: downloads(progress),
         } | self.ended(messages.finished(step.total, step.clibd_score, threshold(pipe), clock.elapsed))
 
@@ -112,7 +112,9 @@ def downloads(progress: Progress) -> str:
     )
 
 
-def true_picture(run: Run, predicted: Image.Image) -> Image.Image:
-    """The simulator's plain specimen for a run's barcode and latitude, shown as large as the prediction."""
-    image = simulator().specimens([run.barcode.sequence], [run.latitude], predicted.width)[0]
-    return enlarge(pil(image))
+def true_picture(run: Run, pipe) -> Image.Image | None:
+    """The simulator's plain specimen for a run's barcode and place; None without a known truth."""
+    from g2pdiff.experiments import Specimen, true_pictures
+
+    drawn = true_pictures(pipe, [Specimen(run.barcode, run.latitude, run.longitude, run.seed)])
+    return None if drawn is None else enlarge(pil(drawn[0]))

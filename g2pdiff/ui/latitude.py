@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,23 +16,22 @@ from g2pdiff.errors import InputError, quoted
 from g2pdiff.sheet import contact_sheet
 from g2pdiff.ui import messages
 from g2pdiff.ui.downloads import data_link, gif, picture_link, settings_link, table_link
+from g2pdiff.ui.experiment import ExperimentTab
 from g2pdiff.ui.form import SHOW_PLACE, as_run
 from g2pdiff.ui.line import Place
 from g2pdiff.ui.live_chart import live_chart
-from g2pdiff.ui.messages import html
+from g2pdiff.ui.messages import compass, html
 from g2pdiff.ui.pictures import pil, thumbnail
 from g2pdiff.ui.run import Run
-from g2pdiff.ui.tab import Clock, RunTab
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from g2pdiff.experiments import SweepRow
+    from g2pdiff.experiments import SweepRow, Update
     from g2pdiff.report import Report
 
 ENDS = {"latitude": (-80, 80), "longitude": (-160, 160)}
 LIMITS = {"latitude": 90, "longitude": 180}
-LETTERS = {"latitude": "SN", "longitude": "WE"}
 PLACES, FEWEST_PLACES, MOST_PLACES = 17, 5, 33
 MOST_PICTURES = 6  # at one place
 
@@ -83,6 +81,11 @@ class Walk:
         return len(self.degrees) * self.replicates
 
     @property
+    def drawn(self) -> int:
+        """Pictures finished."""
+        return len(self.rows)
+
+    @property
     def report(self) -> Report:
         from g2pdiff.report import sweep_report
 
@@ -109,7 +112,7 @@ class Walk:
                 self.cells[row.degrees, "truth"] = cell(row.true_image, f"Simulated truth at {where}")
 
 
-class Latitude(RunTab):
+class Latitude(ExperimentTab):
     """The tab, built where it is made."""
 
     name = "latitude"
@@ -199,45 +202,24 @@ class Latitude(RunTab):
         check_seed(run.seed + pictures - 1)
         return Walk(run, along, tuple(degrees), pictures)
 
-    def stream(self, walk: Walk, pipe, turn: Place) -> Iterator[dict]:
-        from g2pdiff.experiments import sweep
+    def begin(self, walk: Walk, pipe) -> dict:
+        walk.has_truth = pipe.config.truth == "simulated"
+        return {self.reading: messages.note(ON_THE_WAY)} | self.show(walk)
 
-        walk.has_truth, run, clock = pipe.config.truth == "simulated", walk.run, Clock()
-        updates = sweep(
-            pipe,
-            run.barcode,
-            run.latitude,
-            run.longitude,
-            along=walk.along,
-            degrees=walk.degrees,
-            replicates=walk.replicates,
-            seed=run.seed,
-            denoising=run.denoising,
-            turn=turn,
-        )
-        yield {self.kept: walk, self.reading: messages.note(ON_THE_WAY)} | self.show(walk)
-        with closing(updates):
-            for update in updates:
-                walk.add(update.rows)
-                if not (update.rows or clock.due()):
-                    continue
-                share, left = update.done / update.total, clock.left(update.done, update.total)
-                shown = self.show(walk) if update.rows else {}
-                yield shown | {
-                    self.form.place: walk.place(share),
-                    self.status: messages.drawing(len(walk.rows), walk.wanted, share, left),
-                }
-        yield self.conclude(walk) | self.ended(messages.drawn(len(walk.rows), clock.elapsed))
+    def start(self, walk: Walk, pipe, turn: Place) -> Iterator[Update]:
+        from g2pdiff.verbs import start_sweep
+
+        return start_sweep(pipe, walk.run, walk.along, walk.degrees, walk.replicates, turn)
+
+    def follow(self, walk: Walk, share: float) -> dict:
+        return {self.form.place: walk.place(share)}
 
     def stopped(self, kept: Walk) -> dict:
-        # What was drawn last may not have reached the page when the run was cut off.
-        said = self.show(kept) | self.conclude(kept) if kept.rows else {self.reading: ""}
         # Steps of the pin that were on their way to the page may come after what was read.
         home = {self.form.place: [kept.run.latitude, kept.run.longitude]}
-        return said | home | self.ended(messages.halted(len(kept.rows), kept.wanted))
+        return {self.reading: ""} | super().stopped(kept) | home
 
     def show(self, walk: Walk) -> dict:
-        """Updates that show what a walk has drawn so far."""
         return {
             self.film: film(walk),
             self.chart: cline_chart(walk.rows, walk.along, walk.degrees, walk.has_truth),
@@ -245,14 +227,7 @@ class Latitude(RunTab):
         }
 
     def conclude(self, walk: Walk) -> dict:
-        """Updates that say what can be said of the rows there are, and offer them."""
         return {self.reading: reading(walk), self.download: downloads(walk)}
-
-
-def compass(along: str, degrees: float) -> str:
-    """Such as `40°N`."""
-    letter = "" if degrees == 0 else LETTERS[along][degrees > 0]
-    return f"{abs(degrees):g}°{letter}"
 
 
 def cell(image: Tensor, alt: str) -> str:

@@ -64,6 +64,10 @@ class Line:
         when = "in a minute" if wait is None else f"in about {seconds(wait)}"
         return f"All {self.places} places in the line for the model are taken: please try again {when}."
 
+    def _is_waiting(self, place: Place) -> bool:
+        with self._changed:
+            return place in self._waiting.get(place.visitor, ())
+
     def _take(self, place: Place, timeout: float | None) -> bool:
         with self._changed:
             if self._drawing is place:
@@ -123,9 +127,15 @@ class Place:
         self.visitor = visitor
         self._line = line
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Whether the turn has come, waiting for so many seconds at most; then it has to be given back."""
+    def wait(self, timeout: float | None = 0.0) -> bool:
+        """Whether the turn has come, within so many seconds; it then has to be given back. Who asks first
+        stands behind those who wait already."""
         return self._line._take(self, timeout)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the turn was asked for and has not come."""
+        return self._line._is_waiting(self)
 
     @property
     def outlook(self) -> tuple[int, float | None]:
@@ -133,7 +143,7 @@ class Place:
         return self._line._outlook(self)
 
     def __enter__(self) -> None:
-        self.wait()
+        self.wait(None)
 
     def __exit__(self, *_) -> None:
         self._line._give_back(self)

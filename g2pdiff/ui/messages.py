@@ -40,6 +40,19 @@ def complaint(check, *values) -> str:
     return ""
 
 
+def plural(count: int, thing: str) -> str:
+    return f"{count} {thing}{'s' * (count != 1)}"
+
+
+LETTERS = {"latitude": "SN", "longitude": "WE"}
+
+
+def compass(along: str, degrees: float) -> str:
+    """Degrees of `latitude` or `longitude` as people write them, such as `40°N`."""
+    letter = "" if degrees == 0 else LETTERS[along][degrees > 0]
+    return f"{abs(degrees):g}°{letter}"
+
+
 def seconds(duration: float) -> str:
     """A duration as people say it."""
     if duration < 90:
@@ -90,8 +103,10 @@ def finished(total: int, score: float | None, threshold: float | None, duration:
             f"CLIBDScore {score:.3f}, below the success threshold of {threshold:.2f}: the picture fits this "
             "barcode no better than another's might."
         )
-    steps = f"{total} step{'s' * (total != 1)}"
-    return bar(100) + f'<p class="status"><b>Done:</b> {steps} in {seconds(duration)}. {verdict}</p>'
+    return (
+        bar(100)
+        + f'<p class="status"><b>Done:</b> {plural(total, "step")} in {seconds(duration)}. {verdict}</p>'
+    )
 
 
 def stopped_before() -> str:
@@ -105,6 +120,12 @@ def stopped(index: int, total: int) -> str:
         return stopped_before()
     kept = f"<b>Stopped at step {index} of {total}.</b> The picture and the scores up to there are kept."
     return bar(100 * index / total, "halted") + f'<p class="status">{kept}</p>'
+
+
+def hiding(share: float) -> str:
+    """The state of an attribution of which a share, 0 to 1, is done."""
+    text = f"<b>Hiding the 219 codons</b>, one at a time · {share:.0%}"
+    return bar(100 * share) + f'<p class="status" aria-live="off">{text}</p>'
 
 
 def drawing(pictures: int, wanted: int, share: float, left: float) -> str:

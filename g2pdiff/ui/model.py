@@ -14,6 +14,8 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from g2pdiff.errors import InputError, quoted
+from g2pdiff.ui.drawing import MODEL_THREAD
+from g2pdiff.ui.examples import examples
 
 try:
     from spaces import GPU  # before anything has touched the GPU
@@ -27,7 +29,6 @@ except ImportError:
 if TYPE_CHECKING:
     from g2pdiff.pipeline import DenoisingStep, G2PDiffusionPipeline
     from g2pdiff.references import References
-    from g2pdiff.simulation import Simulator
 
 MAX_THREADS = 2
 
@@ -77,8 +78,19 @@ def _load(name: str) -> G2PDiffusionPipeline:
 
     torch.set_num_threads(min(MAX_THREADS, torch.get_num_threads()))
     pipe = load_pipeline(name)
+    if not torch.cuda.is_available():
+        MODEL_THREAD.submit(_warm_up, pipe)
     pipe.stream = partial(_stream, name)
     return pipe
+
+
+def _warm_up(pipe: G2PDiffusionPipeline) -> None:
+    """Draw one step, so that the first visitor does not wait for what PyTorch prepares at first use."""
+    example = next(iter(examples().values()))
+    for _ in type(pipe).stream(
+        pipe, example.dna_barcode, example.latitude, example.longitude, num_inference_steps=1
+    ):
+        pass
 
 
 @GPU
@@ -97,14 +109,6 @@ def _stream(name: str, *args, **kwargs) -> Iterator[DenoisingStep]:
 def threshold(pipe: G2PDiffusionPipeline) -> float | None:
     """CLIBDScore from which a picture counts as a success; None where the checkpoint has no CLIBD model."""
     return pipe.clibd.config.threshold if pipe.clibd else None
-
-
-@cache
-def simulator() -> Simulator:
-    """What draws the simulated truth."""
-    from g2pdiff.simulation import Simulator
-
-    return Simulator.default()
 
 
 def references(pipe: G2PDiffusionPipeline) -> References | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from math import isnan
 from typing import TYPE_CHECKING
@@ -16,17 +15,17 @@ from g2pdiff.errors import InputError, quoted
 from g2pdiff.mutation import Changes, changes, mutate
 from g2pdiff.ui import link, messages
 from g2pdiff.ui.downloads import picture_link, settings_link, table_link
+from g2pdiff.ui.experiment import ExperimentTab
 from g2pdiff.ui.form import as_run
 from g2pdiff.ui.line import Place
 from g2pdiff.ui.live_chart import live_chart, mark_threshold
-from g2pdiff.ui.messages import html
+from g2pdiff.ui.messages import html, plural
 from g2pdiff.ui.model import threshold
 from g2pdiff.ui.pictures import pil, thumbnail
 from g2pdiff.ui.run import Run
-from g2pdiff.ui.tab import Clock, RunTab
 
 if TYPE_CHECKING:
-    from g2pdiff.experiments import MutationRow
+    from g2pdiff.experiments import MutationRow, Update
     from g2pdiff.report import Report
 
 RATES = "0 1 5 10 20 30 50"  # per cent
@@ -66,6 +65,11 @@ class Series:
     def wanted(self) -> int:
         """Pictures asked for."""
         return 1 + (len(self.rates) - 1) * self.replicates
+
+    @property
+    def drawn(self) -> int:
+        """Pictures finished."""
+        return len(self.rows)
 
     @property
     def settings(self) -> dict:
@@ -126,7 +130,7 @@ def check_replicates(value: object) -> int:
     return int(check_number("replicates", value, 1, MAXIMUM_REPLICATES, whole=True))
 
 
-class Mutations(RunTab):
+class Mutations(ExperimentTab):
     """The tab, built where it is made."""
 
     name = "mutations"
@@ -158,7 +162,8 @@ class Mutations(RunTab):
     def build_outcome(self) -> list[gr.components.Component]:
         self.grid = html(elem_id="mutations-grid")
         self.reading = html(elem_id="mutations-reading")
-        with gr.Column(visible=False, elem_id="mutations-findings") as self.findings:
+        # Hidden, not left out: Gradio loses values that come to a chart while it is on its way to the page.
+        with gr.Column(visible="hidden", elem_id="mutations-findings") as self.findings:
             self.key = html()
             with gr.Row(elem_id="mutations-curves"):
                 self.charts = {
@@ -178,43 +183,20 @@ class Mutations(RunTab):
         check_reach(series)
         return series
 
-    def stream(self, series: Series, pipe, turn: Place) -> Iterator[dict]:
-        from g2pdiff.experiments import mutations
-
-        run, clock = series.run, Clock()
+    def begin(self, series: Series, pipe) -> dict:
         series.has_truth, series.threshold = pipe.config.truth == "simulated", threshold(pipe)
-        yield {self.kept: series, self.grid: grid(series), self.reading: ""} | {
-            self.findings: gr.Column(visible=False)
+        return {
+            self.grid: grid(series),
+            self.reading: "",
+            self.findings: gr.Column(visible="hidden"),
         }
-        updates = mutations(
-            pipe,
-            run.edited,
-            run.latitude,
-            run.longitude,
-            rates=series.rates,
-            replicates=series.replicates,
-            model=run.model,
-            seed=run.seed,
-            denoising=run.denoising,
-            turn=turn,
-        )
-        with closing(updates):
-            for update in updates:
-                series.add(update.rows)
-                if not (update.rows or clock.due()):
-                    continue
-                share, left = update.done / update.total, clock.left(update.done, update.total)
-                shown = self.show(series) if update.rows else {}
-                yield shown | {self.status: messages.drawing(len(series.rows), series.wanted, share, left)}
-        yield self.conclude(series) | self.ended(messages.drawn(len(series.rows), clock.elapsed))
 
-    def stopped(self, kept: Series) -> dict:
-        # What was drawn last may not have reached the page when the run was cut off.
-        said = self.show(kept) | self.conclude(kept) if kept.rows else {}
-        return said | self.ended(messages.halted(len(kept.rows), kept.wanted))
+    def start(self, series: Series, pipe, turn: Place) -> Iterator[Update]:
+        from g2pdiff.verbs import start_mutations
+
+        return start_mutations(pipe, series.run, series.rates, series.replicates, turn)
 
     def show(self, series: Series) -> dict:
-        """Updates that show what a series has drawn so far."""
         curves = series.curves
         return {
             self.grid: grid(series),
@@ -226,7 +208,6 @@ class Mutations(RunTab):
         }
 
     def conclude(self, series: Series) -> dict:
-        """Updates that say what the rows say, of which there is one at least, and offer them."""
         return {self.reading: reading(series), self.download: downloads(series)}
 
 
@@ -298,10 +279,6 @@ def key(has_truth: bool) -> str:
         marks.append('<span><b class="truth">◇</b> simulated truth</span>')
     marks.append("<span>line: mean over the replicates</span><span>band: its 95 % interval</span>")
     return f'<p class="key">{"".join(marks)}</p>'
-
-
-def plural(count: int, thing: str) -> str:
-    return f"{count} {thing}{'s' * (count != 1)}"
 
 
 def percent(rate: float) -> str:

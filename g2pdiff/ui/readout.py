@@ -4,7 +4,7 @@ from html import escape
 
 from g2pdiff.genotype import CODON_START, SITES, Barcode
 from g2pdiff.mutation import changes
-from g2pdiff.ui.messages import note, notes
+from g2pdiff.ui.messages import note, notes, plural
 
 CODONS_SHOWN = 16
 
@@ -76,10 +76,11 @@ def mutation_readout(given: Barcode, mutated: Barcode) -> str:
     if not found.bases:
         return note(f"No base changed: all {given.coverage} known bases as given.")
     sentence = (
-        f"{len(found.bases)} of {given.coverage} known bases and {len(found.amino_acids)} amino acids changed"
+        f"{len(found.bases)} of {given.coverage} known bases and "
+        f"{plural(len(found.amino_acids), 'amino acid')} changed"
     )
     if stops := len(found.new_stops):
-        sentence += f"; {stops} new stop codon{'s' * (stops != 1)}"
+        sentence += f"; {plural(stops, 'new stop codon')}"
     return (
         note(sentence + ".")
         + '<details class="changes"><summary>Which ones</summary>'

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import wait as wait_for
+from contextlib import closing
+from functools import partial
 from typing import ClassVar
 
 import gradio as gr
 
 from g2pdiff.errors import InputError
 from g2pdiff.ui import link, messages
+from g2pdiff.ui.drawing import WAIT_SECONDS, Drawing
 from g2pdiff.ui.form import QUIET, Form
-from g2pdiff.ui.line import LINE, Place
+from g2pdiff.ui.line import Place
 from g2pdiff.ui.messages import html
 from g2pdiff.ui.model import Models
 
 FRAME_SECONDS = 0.2  # the page is given no more updates than a browser can keep up with
-WAIT_SECONDS = 1.0  # a waiting run says so often how long it takes, and can be stopped so often
 SESSION_SECONDS = 3600  # how long a stopped run can be fetched
 
 READY = '<div class="progress"></div><p class="status">Ready: press Run, or change something first.</p>'
@@ -51,7 +54,7 @@ COPY_LINK = """async (...values) => {
 }"""
 
 
-class RunTab:
+class RunTab(ABC):
     """A tab that runs something on the model and can be stopped; built where it is made.
 
     A subclass says what is on the tab and what a run does: `build_controls`, `build_outcome`, `check`,
@@ -110,13 +113,14 @@ class RunTab:
             self.kept = gr.State(time_to_live=SESSION_SECONDS)
         self._connect()
 
-    def build_controls(self) -> None:
+    def build_controls(self) -> None:  # noqa: B027 - a tab may have none
         """Build the tab's own inputs and list them in `fields`."""
 
+    @abstractmethod
     def build_outcome(self) -> list[gr.components.Component]:
         """Build what a run shows; return what `stream` and `stopped` update."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, form: list, **fields):
         """What a run needs, checked.
 
@@ -127,18 +131,17 @@ class RunTab:
         Raises:
             InputError: the first thing that is wrong.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def stream(self, request, pipe, turn: Place) -> Iterator[dict]:
         """Run what `check` returned; yield updates, `kept` and in the end `ended(...)` among them.
 
         The turn to draw has come; a run that gives it back has to `wait` for the next.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def stopped(self, kept) -> dict:
         """Updates that say what a run leaves that did not come to its end."""
-        raise NotImplementedError
 
     @property
     def names(self) -> list[str]:
@@ -201,15 +204,18 @@ class RunTab:
             while not wait_for([model], WAIT_SECONDS).done:
                 yield {self.status: messages.waiting(LOADING)}
             pipe = model.result()
-            with LINE.join(request.session_hash) as turn:
-                yield from self.wait(turn)
-                yield from self.stream(asked, pipe, turn)
+            with closing(Drawing(partial(self._draw, asked, pipe), request.session_hash)) as updates:
+                yield from updates
         except InputError as error:
             yield self.ended(messages.note(str(error), "error"))
 
+    def _draw(self, asked, pipe, turn: Place) -> Iterator[dict]:
+        yield from self.wait(turn)
+        yield from self.stream(asked, pipe, turn)
+
     def wait(self, turn: Place) -> Iterator[dict]:
         """Updates that say how long it takes until the turn to draw comes; it has come when they end."""
-        while not turn.wait(WAIT_SECONDS):
+        while not turn.wait():
             yield {self.status: messages.in_line(*turn.outlook)}
 
     def _stopped(self, kept) -> dict:

@@ -30,7 +30,9 @@ def report() -> dict:
     runs = [
         item.gi_code.co_qualname
         for item in gc.get_objects()
-        if type(item) is GeneratorType and item.gi_code.co_filename.startswith(PACKAGE)
+        if type(item) is GeneratorType
+        and item.gi_frame is not None  # has not come to its end
+        and item.gi_code.co_filename.startswith(PACKAGE)
     ]
     files = [path for path in Path(tempfile.gettempdir()).rglob("*") if path.is_file()]
     return {

@@ -20,7 +20,8 @@ from g2pdiff.experiments import Denoising, SweepRow, sweep
 from g2pdiff.genotype import Barcode
 from g2pdiff.ui import link
 from g2pdiff.ui.form import Form
-from g2pdiff.ui.latitude import Latitude, Walk, cline_chart, compass, downloads, film, reading
+from g2pdiff.ui.latitude import Latitude, Walk, cline_chart, downloads, film, reading
+from g2pdiff.ui.messages import compass
 from g2pdiff.ui.run import Run
 from tests.tiny import BARCODE, tiny_pipeline
 from tests.ui.test_browser import boxes, number, overflow, pin, wait

@@ -1,12 +1,17 @@
 """Many visitors and one model: the line, what who waits in it is told, and a crowd for twenty seconds."""
 
+import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from itertools import islice
 
 import pytest
 
 from g2pdiff.errors import InputError
+from g2pdiff.ui import drawing
+from g2pdiff.ui.drawing import Drawing
 from g2pdiff.ui.line import LINE, Line
 from tests.benchmarks.load import measure
 from tests.ui.test_browser import wait
@@ -72,6 +77,52 @@ def test_a_full_line_says_when_to_come_back():
             pass
     with line.join("b"):
         pass
+
+
+def steps(place, seen):
+    """A run of endless steps, which notes the threads that it is made on."""
+    while not place.wait():
+        yield "waiting"
+    with place:
+        while True:
+            seen.add(threading.current_thread().name)
+            yield "step"
+
+
+def test_every_run_is_made_on_one_thread_and_waits_on_its_own():
+    seen = set()
+
+    def run(visitor):
+        with closing(Drawing(lambda place: steps(place, seen), visitor)) as updates:
+            return Counter(islice(updates, 3)) + Counter(islice(updates, 3))
+
+    with ThreadPoolExecutor(3) as pool:
+        ends = list(pool.map(run, "abc"))
+    assert len(seen) == 1
+    assert all(end["step"] >= 3 for end in ends)
+
+
+def test_a_run_that_nobody_asks_for_is_given_up(monkeypatch):
+    monkeypatch.setattr(drawing, "ABANDONED_SECONDS", 0.5)
+    forgotten = Drawing(lambda place: steps(place, set()), "a")
+    assert next(forgotten) == "step"
+    with closing(Drawing(lambda place: steps(place, set()), "b")) as run:
+        assert "step" in islice(run, 5)  # each of the others says for a second that it waits
+    with pytest.raises(InputError, match="given up"):
+        next(forgotten)
+
+
+def test_what_goes_wrong_in_a_run_comes_to_who_asked():
+    def fail(place):
+        yield "begun"
+        raise InputError("barcode", "A sentence.")
+
+    with closing(Drawing(fail, "a")) as run:
+        assert next(run) == "begun"
+        with pytest.raises(InputError, match="A sentence"):
+            next(run)
+        with pytest.raises(StopIteration):
+            next(run)
 
 
 def test_who_waits_is_told_for_how_long_and_who_finds_no_place_is_sent_away(app, visit):
