@@ -137,12 +137,12 @@ class Page:
 def build() -> gr.Blocks:
     """The app, of the checkpoints that `$G2PDIFF_CHECKPOINT` names; the first then starts to load."""
     models = Models(named_checkpoints())
+    models.load()  # first: who opens the page at once should not wait long for the first picture
     with gr.Blocks(
         title="G2PDiffusion", analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)
     ) as blocks:
         Page(models, blocks)
         add_endpoints(models)
-    models.load()  # last: loading takes its share of the interpreter from whatever comes after
     return blocks.queue(max_size=WAITING_RUNS)
 
 

@@ -160,13 +160,13 @@ class Script:
             return asked, "stopped", ""
         except QueueError as error:
             return asked, "refused", str(error)
-        except KeyError:  # what gradio_client makes of a stop that the server was quicker to confirm
-            return asked, "stopped" if manner == "stop" else "lost", "no data"
         except AppError as error:
             said = str(error)
             if "places in the line" in said:
                 return asked, "refused", said
             return asked, "message" if manner == "bad" and is_sentence(said) else "lost", said
+        except (KeyError, ValueError) as error:  # gradio_client, where the end crosses the stop
+            return asked, "stopped" if manner == "stop" else "lost", repr(error)
 
 
 class Browser:
