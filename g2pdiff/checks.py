@@ -72,7 +72,7 @@ def check_scale(field: str, scale: object) -> float:
     return check_number(field, scale, 0, MAXIMUM_SCALE)
 
 
-def check_choice(field: str, value: str, choices: Iterable[str]) -> str:
+def check_choice(field: str, value: object, choices: Iterable[str]) -> str:
     """A name among `choices`.
 
     Raises:

@@ -14,8 +14,8 @@ from zipfile import ZipFile
 
 from g2pdiff.arguments import BATCH, COMPARE, LATITUDE_SWEEP, MUTATIONS, Verb
 from g2pdiff.batch import BatchRow, archive, batch, read_records, record_row
-from g2pdiff.checks import check_locality, check_number, check_scale, check_seed
-from g2pdiff.errors import InputError, quoted
+from g2pdiff.checks import check_choice, check_locality, check_number, check_scale, check_seed
+from g2pdiff.errors import InputError
 from g2pdiff.experiments import (
     LATITUDES,
     LONGITUDES,
@@ -121,9 +121,7 @@ class Sweep:
         **values,
     ):
         place = {"latitude": latitude, "longitude": longitude}
-        along = text_of(along)
-        if along not in place:
-            raise InputError("along", f"Along must be latitude or longitude, not {quoted(along)}.")
+        check_choice("along", along, place)
         if place[along] is None:
             place[along] = 0.0
         self.request = Request.check(**place, **values)

@@ -210,7 +210,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(folder, capfd, options, barco
         ("mutations", ["--edits=A1"], "is not an edit"),
         ("mutations", ["--rates=0.9", "--kind=synonymous"], "choose a mutation rate of at most"),
         ("mutations", ["--out=a_file"], 'Out cannot be written to "a_file" (File exists)'),
-        ("latitude", ["--along=up"], "Along must be"),
+        ("latitude", ["--along=up"], 'Along "up" is unknown: choose latitude or longitude'),
         ("latitude", ["--along=longitude", "--degrees=181"], "Degrees must be a number between -180 and 180"),
         ("compare", [], "Both sides are the same"),
         ("compare", ["--other-barcode=missing.fasta"], 'The barcode file "missing.fasta" cannot be read'),

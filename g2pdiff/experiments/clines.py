@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from g2pdiff.checks import check_locality, check_seed
-from g2pdiff.errors import InputError, quoted
+from g2pdiff.checks import check_choice, check_locality, check_seed
+from g2pdiff.errors import InputError
 from g2pdiff.experiments.drawing import DEFAULT, Specimen, Turn, Update, check_count, check_total, draw
 from g2pdiff.experiments.truth import true_pictures
 from g2pdiff.genotype import Barcode
@@ -82,8 +82,7 @@ def sweep(
     Raises:
         InputError: a value is not usable, or the checkpoint's pictures do not keep an animal's size.
     """
-    if along not in ("latitude", "longitude"):
-        raise InputError("along", f"Along must be latitude or longitude, not {quoted(along)}.")
+    check_choice("along", along, ("latitude", "longitude"))
     if not pipe.config.whole_frames:
         raise InputError(
             "checkpoint",

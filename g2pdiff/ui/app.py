@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from g2pdiff.errors import InputError
 from g2pdiff.named import named_checkpoints
@@ -20,6 +21,7 @@ from g2pdiff.ui.explore import Explore
 from g2pdiff.ui.form import QUIET, Form
 from g2pdiff.ui.latitude import Latitude
 from g2pdiff.ui.learn import lesson
+from g2pdiff.ui.limits import LimitedBodies
 from g2pdiff.ui.messages import html
 from g2pdiff.ui.model import Models
 from g2pdiff.ui.mutations import Mutations
@@ -51,6 +53,7 @@ LAUNCH = {
     "ssr_mode": False,
     "state_session_capacity": SESSIONS,
     "max_file_size": "1mb",  # files are read in the browser; this is for those who upload by hand
+    "app_kwargs": {"middleware": [Middleware(LimitedBodies)]},
 }
 
 TABS: list[type[RunTab]] = [Explore, Mutations, Compare, Latitude, Bases, Batch]

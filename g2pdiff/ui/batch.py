@@ -11,7 +11,7 @@ import gradio as gr
 
 from g2pdiff.checks import check_seed
 from g2pdiff.errors import InputError
-from g2pdiff.request import Denoising, check_denoising
+from g2pdiff.request import Denoising, check_denoising, text_of
 from g2pdiff.ui import link
 from g2pdiff.ui.downloads import data_link, settings_link
 from g2pdiff.ui.examples import examples
@@ -163,7 +163,7 @@ class Batch(ExperimentTab):
         from g2pdiff.batch import read_records
 
         values = dict(zip(link.FORM, form, strict=True))
-        records = read_records(fasta, values["latitude"], values["longitude"])
+        records = read_records(text_of(fasta), values["latitude"], values["longitude"])
         return Work(
             records=records,
             latitude=values["latitude"],

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import gradio as gr
 
-from g2pdiff.checks import check_number, check_seed
-from g2pdiff.errors import InputError, quoted
+from g2pdiff.checks import check_choice, check_number, check_seed
+from g2pdiff.errors import InputError
 from g2pdiff.ui import messages
 from g2pdiff.ui.downloads import picture_link, settings_link, table_link
 from g2pdiff.ui.examples import examples
@@ -80,10 +80,8 @@ MEASUREMENTS = {
 }
 
 
-def check_change(change: str) -> str:
-    if change not in CHANGES:
-        raise InputError("change", f"What changes must be one of {', '.join(CHANGES)}, not {quoted(change)}.")
-    return change
+def check_change(change: object) -> str:
+    return check_choice("change", change, CHANGES)
 
 
 def check_pairs(pairs: object) -> int:

@@ -11,8 +11,8 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from g2pdiff.checks import check_number, check_seed
-from g2pdiff.errors import InputError, quoted
+from g2pdiff.checks import check_choice, check_number, check_seed
+from g2pdiff.errors import InputError
 from g2pdiff.sheet import contact_sheet
 from g2pdiff.ui import messages
 from g2pdiff.ui.downloads import data_link, gif, picture_link, settings_link, table_link
@@ -45,10 +45,8 @@ ON_THE_WAY = (
 FULL_ENDS = f"along => ({json.dumps(ENDS)})[along]"
 
 
-def check_along(along: str) -> str:
-    if along not in ENDS:
-        raise InputError("along", f"A walk leads along latitude or longitude, not {quoted(along)}.")
-    return along
+def check_along(along: object) -> str:
+    return check_choice("along", along, ENDS)
 
 
 def check_end(name: str, degrees: object, along: str = "longitude") -> float:

@@ -13,6 +13,7 @@ import gradio as gr
 from g2pdiff.checks import check_number, check_seed
 from g2pdiff.errors import InputError, quoted
 from g2pdiff.mutation import Changes, changes, mutate
+from g2pdiff.request import text_of
 from g2pdiff.ui import link, messages
 from g2pdiff.ui.downloads import picture_link, settings_link, table_link
 from g2pdiff.ui.experiment import ExperimentTab
@@ -99,7 +100,7 @@ class Series:
                 self.cells.append(true_cell(row, self))
 
 
-def parse_rates(text: str | None) -> tuple[float, ...]:
+def parse_rates(text: object) -> tuple[float, ...]:
     """Distinct shares in rising order, 0 among them, of typed percentages such as `1 5 10`.
 
     Raises:
@@ -107,7 +108,7 @@ def parse_rates(text: str | None) -> tuple[float, ...]:
             above 0.
     """
     rates = {0.0}
-    for typed in filter(None, re.split(r"[\s,;%]+", text or "")):
+    for typed in filter(None, re.split(r"[\s,;%]+", text_of(text))):
         try:
             rates.add(check_number("rates", typed, 0, link.MAX_MUTATION) / 100)
         except InputError:

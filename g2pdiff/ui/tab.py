@@ -54,6 +54,12 @@ COPY_LINK = """async (...values) => {
 }"""
 
 
+def as_given(value: object) -> object:
+    """In place of Gradio's own checks of a field, which end without a sentence where a value is of another
+    type than the page would send: a run checks whatever it is given."""
+    return value
+
+
 class RunTab(ABC):
     """A tab that runs something on the model and can be stopped; built where it is made.
 
@@ -150,6 +156,8 @@ class RunTab(ABC):
 
     def _connect(self) -> None:
         inputs = [*self.form.fields, *self.fields.values(), self.form.checkpoint]
+        for field in inputs:
+            field.preprocess = as_given
         controls = [self.status, self.run, self.stop]
         outputs = [*self.outputs, self.download, self.kept, *controls]
         write = link.writer(self.name, self.names)

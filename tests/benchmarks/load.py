@@ -196,10 +196,14 @@ class Browser:
         return self.ask(tab, self.dice.choice(("end", "end", "stop", "hang up", "bad")))
 
     def ask(self, tab: str, manner: str = "end") -> tuple[str, str, str]:
-        typed = SMALL | {"seed": self.dice.randrange(10**6)}
+        typed = {"seed": self.dice.randrange(10**6)}
         if manner == "bad":
             typed |= {"seed": -1} if tab == "batch" else self.dice.choice(({"latitude": 91}, {"seed": -1}))
-        asked = f"{tab} tab, {manner}"
+        return f"{tab} tab, {manner}", *self.send(tab, typed, manner)
+
+    def send(self, tab: str, typed: dict, manner: str) -> tuple[str, str]:
+        """Press a tab's Run with values for some fields, by their ids: how it ended, and what was said."""
+        typed = SMALL | typed
         session, event = f"{self.dice.getrandbits(40):x}", self.event[tab]
         data = [typed.get(name, value) for name, value in self.inputs[tab]]
         reply = self.http.post(
@@ -208,9 +212,9 @@ class Browser:
             headers={"x-gradio-user": "app"},
         )
         if reply.status_code == 503:
-            return asked, "refused", reply.text
+            return "refused", reply.text
         run = reply.raise_for_status().json() | {"session_hash": session, "fn_index": event}
-        return asked, *self._follow(run, manner)
+        return self._follow(run, manner)
 
     def _follow(self, run: dict, manner: str) -> tuple[str, str]:
         stop_after = self.dice.randint(1, 4) if manner in ("stop", "hang up") else None

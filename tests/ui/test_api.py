@@ -166,7 +166,7 @@ def test_batch_gives_a_row_for_each_record_and_a_zip(client):
         ("mutations", {"region": 7}, "The region must be"),
         ("mutations", {"edits": 7}, "is not an edit"),
         ("mutations", {"rates": [0.9], "kind": "synonymous"}, "choose a mutation rate of at most"),
-        ("latitude", {"along": "altitude"}, "Along must be"),
+        ("latitude", {"along": "altitude"}, 'Along "altitude" is unknown'),
         ("latitude", {"longitude": None}, "Longitude is missing"),
         ("latitude", {"degrees": [91]}, "Degrees must be a number between -90 and 90"),
         ("latitude", {"degrees": {"from": 1}}, "Degrees must be a list"),

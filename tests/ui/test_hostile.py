@@ -1,15 +1,20 @@
 """A running app is sent what no page would send: a sentence comes back, nothing leaves its folder."""
 
 import json
+import random
 from urllib.request import Request, urlopen
 from zipfile import ZipFile
 
+import httpx
 import pytest
 from gradio_client import Client
 
+from g2pdiff.ui.limits import MAXIMUM_BYTES
+from tests.benchmarks.load import TABS, Browser
 from tests.tiny import BARCODE
 
 PLACE = {"latitude": 1, "longitude": 2}
+NASTY = [None, [], {}, [[1]], {"a": 1}, {"__type__": "update"}, "<script>", "9" * 5000, "\0", -1, 1e308, True]
 
 
 @pytest.fixture
@@ -29,6 +34,35 @@ def test_each_endpoint_refuses_it_in_a_sentence(client, value):
     ):
         with pytest.raises(Exception, match=r"^[A-Z][^\n]+\.$"):
             client.predict(**typed, api_name=f"/{name}")
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_whatever_is_sent_for_a_field_a_run_ends_in_a_sentence(app, tab, capfd):
+    dice = random.Random(tab)
+    browser = Browser(app, dice)
+    for name, _ in browser.inputs[tab]:
+        for value in dice.sample(NASTY, 3):
+            end, said = browser.send(tab, {name: value}, "bad")
+            assert end == "message" or said == "no complaint", (name, value, end, said)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def chunks(size: int):
+    """A body that does not say how long it is."""
+    yield b'{"data": ["'
+    for _ in range(size // 10_000):
+        yield b"A" * 10_000
+
+
+@pytest.mark.parametrize("place", ["queue/join", "call/generate"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_request_that_is_too_large_is_refused_in_a_sentence(app, place, whole):
+    body = chunks(MAXIMUM_BYTES + 10_000)
+    content = b"".join(body) if whole else body
+    headers = {"content-type": "application/json"}
+    reply = httpx.post(f"{app}gradio_api/{place}", content=content, headers=headers, trust_env=False)
+    assert reply.status_code == 413
+    assert reply.json()["detail"] == "The request is larger than 8 MB: send less at a time."
 
 
 def test_names_are_ours_in_what_is_written(client, tmp_path):
