@@ -106,6 +106,27 @@ def check_weights(folder: Path, name: str, part: ModelMixin) -> None:
         )
 
 
+def check_fit(folder: Path, pipeline: G2PDiffusionPipeline) -> None:
+    """Refuse parts of which one does not take what another makes."""
+    unet, aligner = pipeline.unet.config, pipeline.aligner and pipeline.aligner.config
+    latent = {"unet": unet.in_channels, "vae": pipeline.vae.config.latent_channels}
+    size, condition = {"unet": unet.sample_size}, {"conditioner": pipeline.conditioner.config.hidden_size}
+    if isinstance(unet.cross_attention_dim, int):
+        condition["unet"] = unet.cross_attention_dim
+    if aligner:
+        latent["aligner"], size["aligner"] = aligner.latent_channels, aligner.latent_size
+        condition["aligner"] = aligner.condition_size
+    kinds = {"number of latent channels": latent, "height of latents": size, "width of conditions": condition}
+    for what, of_parts in kinds.items():
+        if len(set(of_parts.values())) > 1:
+            told = ", ".join(f"{number} of the {part}" for part, number in of_parts.items())
+            raise InputError(
+                "checkpoint",
+                f"The parts of the checkpoint {folder} come from different models: the {what} is {told}; "
+                "copy it again whole.",
+            )
+
+
 def load_pipeline(source: str | Path | None = None) -> G2PDiffusionPipeline:
     """Load a checkpoint for inference: float32 and channels last, the fast and safe choice on a CPU.
 
@@ -129,6 +150,7 @@ def load_pipeline(source: str | Path | None = None) -> G2PDiffusionPipeline:
     for name, part in pipeline.components.items():
         if isinstance(part, ModelMixin):
             check_weights(folder, name, part)
+    check_fit(folder, pipeline)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.unet.to(memory_format=torch.channels_last)
     pipeline.vae.to(memory_format=torch.channels_last)

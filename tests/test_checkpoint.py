@@ -130,3 +130,18 @@ def test_weights_that_do_not_fit(tmp_path, part, fault, words):
         weights["other.weight"] = torch.zeros(2)
     save_file(weights, file, {"format": "pt"})
     assert words in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "words"),
+    [
+        ("aligner", {"latent_size": 8}, "the height of latents is 4 of the unet, 8 of the aligner"),
+        ("aligner", {"latent_channels": 8}, "4 of the unet, 4 of the vae, 8 of the aligner"),
+        ("aligner", {"condition_size": 32}, "16 of the conditioner, 16 of the unet, 32 of the aligner"),
+    ],
+)
+def test_parts_of_different_models(tmp_path, part, changes, words):
+    pipeline = tiny_pipeline()
+    other = type(getattr(pipeline, part)).from_config(getattr(pipeline, part).config, **changes)
+    tiny_pipeline(**{part: other}).save_pretrained(tmp_path)
+    assert words in refusal(tmp_path)
