@@ -24,7 +24,8 @@ from g2pdiff.checks import check_locality, check_seed
 from g2pdiff.errors import InputError
 from g2pdiff.experiments import DEFAULT, Specimen, Turn, Update, draw
 from g2pdiff.genotype import Barcode, shorten
-from g2pdiff.pipeline import G2PDiffusionPipeline, to_pil
+from g2pdiff.outputs import to_pil
+from g2pdiff.pipeline import G2PDiffusionPipeline
 from g2pdiff.report import number
 from g2pdiff.request import Denoising
 

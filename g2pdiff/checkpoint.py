@@ -152,6 +152,7 @@ def load_pipeline(source: str | Path | None = None) -> G2PDiffusionPipeline:
             check_weights(folder, name, part)
     check_fit(folder, pipeline)
     pipeline.set_progress_bar_config(disable=True)
-    pipeline.unet.to(memory_format=torch.channels_last)
-    pipeline.vae.to(memory_format=torch.channels_last)
+    for part in (pipeline.unet, pipeline.vae, pipeline.clibd):
+        if part is not None:
+            part.to(memory_format=torch.channels_last)
     return pipeline

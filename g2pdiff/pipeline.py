@@ -7,7 +7,6 @@ evaluation use these two and nothing lower.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,9 +18,7 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     UNet2DConditionModel,
 )
-from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
-from PIL import Image
 
 from g2pdiff.aligner import LatentAligner
 from g2pdiff.autoencoder import PatchAutoencoder
@@ -42,6 +39,7 @@ from g2pdiff.environment import geodesic
 from g2pdiff.errors import InputError
 from g2pdiff.genotype import Barcode
 from g2pdiff.guidance import RULES, alignment_guidance, classifier_free_guidance, to_clean, to_noise
+from g2pdiff.outputs import DenoisingStep, G2PDiffusionOutput, to_pil
 from g2pdiff.tokenizer import KmerTokenizer
 
 SCHEDULERS = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "dpm++": DPMSolverMultistepScheduler}
@@ -49,41 +47,9 @@ OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 MAXIMUM_IMAGES = 1000  # of one barcode in one call
 
 
-@dataclass
-class DenoisingStep:
-    """One step of a run over B pictures."""
-
-    index: int  # 1 .. total
-    total: int
-    timestep: int  # of the diffusion process
-    is_last: bool  # no step follows: this is the last, or the run was interrupted
-    latents: torch.Tensor  # (B, C, h, w), the estimate of the clean latents
-    images: torch.Tensor | None = None  # (B, 3, H, W) in [0, 1], the same decoded; None between previews
-    clibd_scores: list[float] | None = None  # B cosines; None without a CLIBD model and between previews
-
-    @property
-    def image(self) -> Image.Image:
-        """The first picture."""
-        return to_pil(self.images[:1])[0]
-
-    @property
-    def clibd_score(self) -> float | None:
-        """The first picture's score."""
-        return self.clibd_scores and self.clibd_scores[0]
-
-
-@dataclass
-class G2PDiffusionOutput(BaseOutput):
-    """B pictures, and their CLIBDScores where the checkpoint holds a CLIBD model."""
-
-    images: list[Image.Image] | np.ndarray | torch.Tensor
-    clibd_scores: list[float] | None
-
-
-def to_pil(images: torch.Tensor) -> list[Image.Image]:
-    """Pictures (B, 3, H, W) in [0, 1] -> B PIL pictures."""
-    pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-    return [Image.fromarray(picture) for picture in pixels]
+def _dtype(part: torch.nn.Module) -> torch.dtype:
+    """Of a part's weights; the parts' own `dtype` walks through all their modules, at every step."""
+    return next(part.parameters()).dtype
 
 
 def _beside_zeros(residuals):
@@ -109,6 +75,8 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         default_steps: denoising steps where a call names none.
         default_guidance_scale: classifier-free guidance scale where a call names none; 1 is off.
         default_alignment_scale: alignment scale w where a call names none; 0 is off.
+        default_guidance_below: timestep below which both guidances act, where a call names none; 1000 is at
+            every step.
         truth: `"simulated"` where the checkpoint learned from `g2pdiff.simulation`, which then knows the
             truth.
         whole_frames: whether pictures keep an animal's size; those learned from crops do not.
@@ -134,6 +102,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         default_steps: int = 25,
         default_guidance_scale: float = 2.0,
         default_alignment_scale: float = 1.0,
+        default_guidance_below: int = 1000,
         truth: str | None = None,
         whole_frames: bool = True,
     ):
@@ -154,6 +123,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             default_steps=default_steps,
             default_guidance_scale=default_guidance_scale,
             default_alignment_scale=default_alignment_scale,
+            default_guidance_below=default_guidance_below,
             truth=truth,
             whole_frames=whole_frames,
         )
@@ -185,11 +155,10 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             barcodes: B barcodes.
             localities: latitude and longitude in degrees (B, 2).
         """
-        input_ids = self.tokenizer.ids([barcode.sequence for barcode in barcodes])
-        latitude, longitude = localities.to(self._execution_device).unbind(1)
-        return self.conditioner(
-            input_ids.to(self._execution_device), geodesic(latitude, longitude).to(self.conditioner.dtype)
-        )
+        device = self._execution_device
+        input_ids = self.tokenizer.ids([barcode.sequence for barcode in barcodes]).to(device)
+        latitude, longitude = localities.to(device).unbind(1)
+        return self.conditioner(input_ids, geodesic(latitude, longitude).to(_dtype(self.conditioner)))
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor, preview: bool = False) -> torch.Tensor:
@@ -198,17 +167,17 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         A preview takes the autoencoder's fast decoder where it has one.
         """
         fast = {"refine": False} if preview and isinstance(self.vae, PatchAutoencoder) else {}
-        latents = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
+        latents = (latents / self.vae.config.scaling_factor).to(_dtype(self.vae))
         images = self.vae.decode(latents, **fast).sample
         return (images / 2 + 0.5).clamp(0, 1).float()
 
     @torch.no_grad()
     def score(self, images: torch.Tensor, embeddings: torch.Tensor) -> list[float]:
         """CLIBDScores of B pictures (B, 3, H, W) in [0, 1] and their barcodes' unit vectors (B, E)."""
-        return self.clibd.score(images.to(self.clibd.dtype), embeddings).tolist()
+        return self.clibd.score(images.to(_dtype(self.clibd)), embeddings).tolist()
 
     def prepare_latents(
-        self, batch: int, generators: torch.Generator | list[torch.Generator]
+        self, batch: int, generators: torch.Generator | list[torch.Generator], device: torch.device | str
     ) -> torch.Tensor:
         """Standard normal noise (B, C, h, w): of a list of generators, row i from generator i.
 
@@ -216,7 +185,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         """
         size = self.unet.config.sample_size
         shape = (batch, self.unet.config.in_channels, size, size)
-        return randn_tensor(shape, generators, device=self._execution_device, dtype=torch.float32)
+        return randn_tensor(shape, generators, device=device, dtype=torch.float32)
 
     def predict_noise(
         self, latents: torch.Tensor, timestep: torch.Tensor, condition: Condition, scale: float
@@ -230,7 +199,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             scale: classifier-free guidance scale; 1 leaves the empty condition out altogether.
         """
         guided = scale != 1
-        given, latents = latents, latents.to(self.unet.dtype)
+        given, latents = latents, latents.to(_dtype(self.unet))
         null = self.conditioner.null(condition)
         residuals = {}
         if self.controlnet is not None:
@@ -260,8 +229,8 @@ class G2PDiffusionPipeline(DiffusionPipeline):
 
     def log_prob(self, condition: Condition) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
         """The aligner's log p(c | z_t) as a function of float32 latents and timesteps; c is embedded once."""
-        log_prob = self.aligner.log_prob_of(condition.pooled)
-        return lambda latents, timestep: log_prob(latents.to(self.aligner.dtype), timestep).float()
+        log_prob, dtype = self.aligner.log_prob_of(condition.pooled), _dtype(self.aligner)
+        return lambda latents, timestep: log_prob(latents.to(dtype), timestep).float()
 
     @torch.no_grad()
     def denoise(
@@ -270,6 +239,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         steps: int,
         guidance_scale: float,
         alignment_scale: float,
+        guidance_below: int,
         generators: torch.Generator | list[torch.Generator],
         scheduler: str | None = None,
         alignment_rule: str = "corrected",
@@ -285,18 +255,21 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         kind = SCHEDULERS[scheduler] if scheduler else type(self.scheduler)
         clipping = {} if kind is DPMSolverMultistepScheduler else {"clip_sample": False}  # latents pass 1
         stepper = kind.from_config(self.scheduler.config, prediction_type="epsilon", **clipping)
-        stepper.set_timesteps(steps, device=self._execution_device)
+        device = self._execution_device
+        stepper.set_timesteps(steps, device=device)
         gammas = self.scheduler.alphas_cumprod
         step_noise = {} if kind is DPMSolverMultistepScheduler else {"generator": generators}
 
         self._interrupt = False
         is_aligned = self.aligner is not None and alignment_scale != 0
         log_prob = self.log_prob(condition) if is_aligned else None
-        latents = self.prepare_latents(len(condition.pooled), generators) * stepper.init_noise_sigma
+        latents = self.prepare_latents(len(condition.pooled), generators, device) * stepper.init_noise_sigma
         with self.progress_bar(total=steps) as bar:
             for index, timestep in enumerate(stepper.timesteps):
-                noise_pred = self.predict_noise(latents, timestep, condition, guidance_scale)
-                if is_aligned:
+                is_guided = int(timestep) < guidance_below
+                scale = guidance_scale if is_guided else 1.0
+                noise_pred = self.predict_noise(latents, timestep, condition, scale)
+                if is_aligned and is_guided:
                     noise_pred = alignment_guidance(
                         noise_pred, latents, timestep, log_prob, gammas, alignment_scale, alignment_rule
                     )
@@ -327,6 +300,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         num_inference_steps,
         guidance_scale,
         alignment_scale,
+        guidance_below,
         scheduler,
         alignment_rule,
         callback_on_step_end_tensor_inputs,
@@ -375,6 +349,15 @@ class G2PDiffusionPipeline(DiffusionPipeline):
                 "alignment_scale",
                 default.default_alignment_scale if alignment_scale is None else alignment_scale,
             ),
+            guidance_below=int(
+                check_number(
+                    "guidance_below",
+                    default.default_guidance_below if guidance_below is None else guidance_below,
+                    0,
+                    self.scheduler.config.num_train_timesteps,
+                    whole=True,
+                )
+            ),
             scheduler=scheduler and check_choice("scheduler", scheduler, SCHEDULERS),
             alignment_rule=check_choice("alignment_rule", alignment_rule, RULES),
         )
@@ -391,6 +374,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         alignment_scale: float | None = None,
+        guidance_below: int | None = None,
         scheduler: str | None = None,
         alignment_rule: str = "corrected",
         previews: bool = True,
@@ -414,6 +398,9 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             num_inference_steps: denoising steps; by default the checkpoint's.
             guidance_scale: classifier-free guidance scale; 1 is off.
             alignment_scale: alignment scale w; 0 is off.
+            guidance_below: timestep below which both guidances act, by default the checkpoint's: where there
+                is most noise, guidance does harm (Kynkäänniemi et al. 2024, "Applying Guidance in a Limited
+                Interval Improves Sample and Distribution Quality in Diffusion Models").
             scheduler: `"ddpm"`, `"ddim"` or `"dpm++"`; by default the checkpoint's.
             alignment_rule: `"corrected"`, or `"literal"` for the paper's Eq. 8 as printed, see
                 `g2pdiff.guidance`.
@@ -441,6 +428,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
             alignment_scale=alignment_scale,
+            guidance_below=guidance_below,
             scheduler=scheduler,
             alignment_rule=alignment_rule,
             callback_on_step_end_tensor_inputs=callback_on_step_end_tensor_inputs,

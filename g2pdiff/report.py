@@ -18,7 +18,7 @@ from torch import Tensor
 from g2pdiff.experiments import MutationRow, PairRow, SweepRow, cline, differences, mutation_curves
 from g2pdiff.genotype import Barcode
 from g2pdiff.mutation import changes
-from g2pdiff.pipeline import to_pil
+from g2pdiff.outputs import to_pil
 from g2pdiff.sheet import contact_sheet
 from g2pdiff.statistics import Estimate
 

@@ -100,6 +100,20 @@ def test_barcode_place_and_scales_matter(pipeline):
     assert not same
 
 
+def test_guidance_acts_below_a_timestep(pipeline):
+    def latents(**settings):
+        stream = pipeline.stream(BARCODE, 56.6, 11.3, num_inference_steps=4, **settings)
+        return [step.latents for step in stream]
+
+    guided, unguided = latents(guidance_below=1000), latents(guidance_scale=1, alignment_scale=0)
+    assert all(torch.equal(*pair) for pair in zip(latents(guidance_below=0), unguided, strict=True))
+    assert all(torch.equal(*pair) for pair in zip(latents(), guided, strict=True))
+    # The first of four steps is at 999.
+    late = latents(guidance_below=999)
+    assert torch.equal(late[0], unguided[0])
+    assert not torch.allclose(late[-1], unguided[-1]) and not torch.allclose(late[-1], guided[-1])
+
+
 def test_the_predictions_of_both_kinds_are_understood():
     """A U-Net that predicts v is the same denoiser as one that predicts the matching noise."""
     velocity = tiny_pipeline(aligner=None)
@@ -193,6 +207,7 @@ def test_a_stable_diffusion_autoencoder_fits():
         ("steps", {"num_inference_steps": 0}),
         ("guidance_scale", {"guidance_scale": -1}),
         ("alignment_scale", {"alignment_scale": "strong"}),
+        ("guidance_below", {"guidance_below": 1001}),
         ("scheduler", {"scheduler": "euler"}),
         ("longitude", {"latitude": [1, 2, 3], "longitude": [1, 2]}),
     ],

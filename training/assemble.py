@@ -46,6 +46,7 @@ def build_pipeline(config: Config) -> G2PDiffusionPipeline:
         default_steps=config.assemble.default_steps,
         default_guidance_scale=config.assemble.default_guidance_scale,
         default_alignment_scale=config.assemble.default_alignment_scale,
+        default_guidance_below=config.assemble.default_guidance_below,
         truth=None if config.data.photographed else "simulated",
         whole_frames=not config.data.photographed or config.data.package in WHOLE_FRAMES,
     )

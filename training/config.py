@@ -120,6 +120,7 @@ class AssembleConfig:
     default_steps: int = 25
     default_guidance_scale: float = 2.0
     default_alignment_scale: float = 1.0
+    default_guidance_below: int = 1000
     max_shard_size: str = "9MB"
     note: str = ""  # for the model card: what the configuration does not tell of these weights
 

@@ -25,7 +25,7 @@ from g2pdiff.checkpoint import check_checkpoint
 from g2pdiff.clibd import CLIBD
 from g2pdiff.errors import InputError
 from g2pdiff.genotype import Barcode
-from g2pdiff.pipeline import to_pil
+from g2pdiff.outputs import to_pil
 from g2pdiff.references import FOLDER, PICTURES, SPECIES_IDENTITY, Reference, References
 from training.config import Config, command
 from training.data import draw_specimens, load_table, picture_specimens

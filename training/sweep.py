@@ -1,7 +1,7 @@
 """Choose a checkpoint's sampling defaults on the validation split.
 
     python -m training.sweep --checkpoint assets/checkpoint --table barcodes.parquet --barcodes 32 \
-        --guidance-scales 1 2 3 --alignment-scales 0 1 3 10 --steps 25
+        --guidance-scales 1 2 3 --alignment-scales 0 1 3 10 --guidance-below 900 1000 --steps 25
 
 prints, and with `--out FILE.md` writes, for every combination the mean CLIBDScore, how much is left of it
 relative to the true pictures, the share of successes, the pixel distance to the true picture (a picture that
@@ -15,6 +15,7 @@ import itertools
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -30,13 +31,14 @@ from training.worlds import load_world
 
 
 def sweep(
-    pipeline: G2PDiffusionPipeline, measures: Measures, guidance_scales, alignment_scales, steps
+    pipeline: G2PDiffusionPipeline, measures: Measures, values: dict[str, Sequence[float]]
 ) -> pd.DataFrame:
-    """One row for every combination of settings, one picture for every specimen of the measures' world."""
+    """One row for every combination of the settings' values, by the names that a call gives them; one picture
+    for every specimen of the measures' world."""
     world, rows = measures.world, []
-    for count, guidance, alignment in itertools.product(steps, guidance_scales, alignment_scales):
+    for combination in itertools.product(*values.values()):
         began = time.monotonic()
-        settings = dict(num_inference_steps=count, guidance_scale=guidance, alignment_scale=alignment)
+        settings = dict(zip(values, combination, strict=True))
         system = PipelineSystem(pipeline, settings)
         images = torch.cat([system.draw(specimen, [0]) for _, specimen in world.specimens.iterrows()])
         seconds = (time.monotonic() - began) / len(images)
@@ -59,12 +61,13 @@ def markdown(result: pd.DataFrame, barcodes: int) -> str:
     lines = [
         f"{barcodes} barcodes of the `val` split, one picture each.",
         "",
-        "| steps | guidance scale | alignment scale | CLIBDScore | relative | success | RMS to truth |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| steps | guidance | alignment | guided below | CLIBDScore | relative | success | RMS to truth |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in result.itertuples():
         lines.append(
             f"| {row.num_inference_steps} | {row.guidance_scale:g} | {row.alignment_scale:g} "
+            f"| {row.guidance_below} "
             f"| {row.clibd_score:.3f} | {row.relative:.3f} | {row.success:.1%} | {row.rms_to_truth:.4f} |"
         )
     return "\n".join(lines) + "\n"
@@ -77,6 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--barcodes", type=int, default=32)
     parser.add_argument("--guidance-scales", type=float, nargs="+", default=[1, 2, 3])
     parser.add_argument("--alignment-scales", type=float, nargs="+", default=[0, 1, 3, 10])
+    parser.add_argument("--guidance-below", type=int, nargs="+", default=[1000])
     parser.add_argument("--steps", type=int, nargs="+", default=[25])
     parser.add_argument("--out", type=Path, help="Markdown file to write the table to")
     given = parser.parse_args(arguments)
@@ -86,7 +90,13 @@ def main(arguments: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as folder:
             world = load_world(data, "val", given.barcodes, Path(folder))
             measures = Measures(world, pipeline.clibd)
-            result = sweep(pipeline, measures, given.guidance_scales, given.alignment_scales, given.steps)
+            values = {
+                "num_inference_steps": given.steps,
+                "guidance_scale": given.guidance_scales,
+                "alignment_scale": given.alignment_scales,
+                "guidance_below": given.guidance_below,
+            }
+            result = sweep(pipeline, measures, values)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

@@ -27,7 +27,8 @@ except ImportError:
 
 
 if TYPE_CHECKING:
-    from g2pdiff.pipeline import DenoisingStep, G2PDiffusionPipeline
+    from g2pdiff.outputs import DenoisingStep
+    from g2pdiff.pipeline import G2PDiffusionPipeline
     from g2pdiff.references import References
 
 MAX_THREADS = 2

@@ -20,7 +20,7 @@ from g2pdiff.ui.line import Place
 from g2pdiff.ui.messages import html
 from g2pdiff.ui.model import Models
 
-FRAME_SECONDS = 0.2  # the page is given no more updates than a browser can keep up with
+FRAME_SECONDS = 0.1  # the page is given no more updates than a browser can keep up with
 SESSION_SECONDS = 3600  # how long a stopped run can be fetched
 
 READY = '<div class="progress"></div><p class="status">Ready: press Run, or change something first.</p>'

@@ -1,0 +1,47 @@
+"""What a run gives: a step of it, its result, and tensors as pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diffusers.utils import BaseOutput
+from PIL import Image
+
+
+@dataclass
+class DenoisingStep:
+    """One step of a run over B pictures."""
+
+    index: int  # 1 .. total
+    total: int
+    timestep: int  # of the diffusion process
+    is_last: bool  # no step follows: this is the last, or the run was interrupted
+    latents: torch.Tensor  # (B, C, h, w), the estimate of the clean latents
+    images: torch.Tensor | None = None  # (B, 3, H, W) in [0, 1], the same decoded; None between previews
+    clibd_scores: list[float] | None = None  # B cosines; None without a CLIBD model and between previews
+
+    @property
+    def image(self) -> Image.Image:
+        """The first picture."""
+        return to_pil(self.images[:1])[0]
+
+    @property
+    def clibd_score(self) -> float | None:
+        """The first picture's score."""
+        return self.clibd_scores and self.clibd_scores[0]
+
+
+@dataclass
+class G2PDiffusionOutput(BaseOutput):
+    """B pictures, and their CLIBDScores where the checkpoint holds a CLIBD model."""
+
+    images: list[Image.Image] | np.ndarray | torch.Tensor
+    clibd_scores: list[float] | None
+
+
+def to_pil(images: torch.Tensor) -> list[Image.Image]:
+    """Pictures (B, 3, H, W) in [0, 1] -> B PIL pictures."""
+    pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return [Image.fromarray(picture) for picture in pixels]
