@@ -4,8 +4,9 @@
         --guidance-scales 1 2 3 --alignment-scales 0 1 3 10 --guidance-below 900 1000 --steps 25
 
 prints, and with `--out FILE.md` writes, for every combination the mean CLIBDScore, how much is left of it
-relative to the true pictures, the share of successes, the pixel distance to the true picture (a picture that
-pleases the judge alone drifts away from it) and seconds a picture. The test split takes no part.
+relative to the true pictures, the share of successes, the root mean square distance to the true picture (one
+that pleases the judge alone drifts away from it), R2 of body length and seconds a picture. The test split
+takes no part.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ import torch
 
 from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.errors import InputError
+from g2pdiff.morphometrics import body_length
 from g2pdiff.pipeline import G2PDiffusionPipeline
 from training.config import DataConfig
 from training.measures import Measures
+from training.metrics import r_squared
 from training.systems import PipelineSystem
 from training.worlds import load_world
 
@@ -36,6 +39,7 @@ def sweep(
     """One row for every combination of the settings' values, by the names that a call gives them; one picture
     for every specimen of the measures' world."""
     world, rows = measures.world, []
+    true_lengths = body_length(world.truth).numpy()
     for combination in itertools.product(*values.values()):
         began = time.monotonic()
         settings = dict(zip(values, combination, strict=True))
@@ -50,6 +54,7 @@ def sweep(
                 "relative": scores.mean() / measures.true_scores.mean(),
                 "success": (scores >= measures.threshold).mean(),
                 "rms_to_truth": (images - world.truth).square().mean().sqrt().item(),
+                "length_r2": r_squared(body_length(images).numpy(), true_lengths),
                 "seconds": seconds,
             }
         )
@@ -61,14 +66,15 @@ def markdown(result: pd.DataFrame, barcodes: int) -> str:
     lines = [
         f"{barcodes} barcodes of the `val` split, one picture each.",
         "",
-        "| steps | guidance | alignment | guided below | CLIBDScore | relative | success | RMS to truth |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| steps | guidance | alignment | guided below | CLIBDScore | relative | success | RMS | length R2 |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in result.itertuples():
         lines.append(
             f"| {row.num_inference_steps} | {row.guidance_scale:g} | {row.alignment_scale:g} "
             f"| {row.guidance_below} "
-            f"| {row.clibd_score:.3f} | {row.relative:.3f} | {row.success:.1%} | {row.rms_to_truth:.4f} |"
+            f"| {row.clibd_score:.3f} | {row.relative:.3f} | {row.success:.1%} | {row.rms_to_truth:.4f} "
+            f"| {row.length_r2:.2f} |"
         )
     return "\n".join(lines) + "\n"
 
