@@ -4,7 +4,13 @@
 named endpoints. The environment variable G2PDIFF_CHECKPOINT names another checkpoint than the built-in one.
 """
 
-from g2pdiff.ui.app import LAUNCH, build, read_flags
+import importlib
+import threading
+
+# While Gradio is imported here: the model then is there by the time that somebody presses Run.
+threading.Thread(target=importlib.import_module, args=["torch"]).start()
+
+from g2pdiff.ui.app import LAUNCH, build, read_flags  # noqa: E402
 
 demo = build()
 
