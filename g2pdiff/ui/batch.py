@@ -15,7 +15,7 @@ from g2pdiff.request import Denoising, check_denoising, text_of
 from g2pdiff.ui import link
 from g2pdiff.ui.downloads import data_link, settings_link
 from g2pdiff.ui.examples import examples
-from g2pdiff.ui.experiment import ExperimentTab
+from g2pdiff.ui.experiment import Asked, ExperimentTab
 from g2pdiff.ui.form import QUIET
 from g2pdiff.ui.line import Place
 from g2pdiff.ui.messages import html, note, notes, plural
@@ -56,7 +56,7 @@ TAKE_FILE = """({text, wrong}, before) =>
 
 
 @dataclass
-class Work:
+class Work(Asked):
     """A batch as asked for, and what has been drawn of it."""
 
     records: list[Record]
@@ -72,11 +72,6 @@ class Work:
     def wanted(self) -> int:
         """Pictures asked for: records that cannot be read have none."""
         return sum(record.barcode is not None for record in self.records)
-
-    @property
-    def drawn(self) -> int:
-        """Pictures finished."""
-        return len(self.rows)
 
     @property
     def settings(self) -> dict:

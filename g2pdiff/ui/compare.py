@@ -15,7 +15,7 @@ from g2pdiff.errors import InputError
 from g2pdiff.ui import messages
 from g2pdiff.ui.downloads import picture_link, settings_link, table_link
 from g2pdiff.ui.examples import examples
-from g2pdiff.ui.experiment import ExperimentTab
+from g2pdiff.ui.experiment import Asked, ExperimentTab
 from g2pdiff.ui.form import QUIET, as_run
 from g2pdiff.ui.line import Place
 from g2pdiff.ui.live_chart import live_chart
@@ -97,7 +97,7 @@ def check_other_longitude(longitude: object) -> float:
 
 
 @dataclass
-class Comparison:
+class Comparison(Asked):
     """A comparison as asked for, and the pairs that have been drawn of it."""
 
     run: Run
@@ -124,12 +124,10 @@ class Comparison:
 
     @property
     def wanted(self) -> int:
-        """Pictures asked for."""
         return 2 * self.pairs
 
     @property
     def drawn(self) -> int:
-        """Pictures finished."""
         return 2 * len(self.rows)
 
     @property

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from g2pdiff.ui import messages
 from g2pdiff.ui.line import Place
@@ -15,13 +15,22 @@ if TYPE_CHECKING:
     from g2pdiff.experiments import Update
 
 
-class Asked(Protocol):
+class Asked(ABC):
     """An experiment as a visitor asked for it, and what has been drawn of it."""
 
-    rows: list
-    wanted: int  # pictures asked for
-    drawn: int  # pictures finished
+    rows: list  # of what is finished
 
+    @property
+    @abstractmethod
+    def wanted(self) -> int:
+        """Pictures asked for."""
+
+    @property
+    def drawn(self) -> int:
+        """Pictures finished."""
+        return len(self.rows)
+
+    @abstractmethod
     def add(self, rows: Sequence) -> None:
         """Keep rows that have just been finished."""
 

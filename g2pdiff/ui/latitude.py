@@ -16,7 +16,7 @@ from g2pdiff.errors import InputError
 from g2pdiff.sheet import contact_sheet
 from g2pdiff.ui import messages
 from g2pdiff.ui.downloads import data_link, gif, picture_link, settings_link, table_link
-from g2pdiff.ui.experiment import ExperimentTab
+from g2pdiff.ui.experiment import Asked, ExperimentTab
 from g2pdiff.ui.form import SHOW_PLACE, as_run
 from g2pdiff.ui.line import Place
 from g2pdiff.ui.live_chart import live_chart
@@ -62,7 +62,7 @@ def check_pictures(pictures: object) -> int:
 
 
 @dataclass
-class Walk:
+class Walk(Asked):
     """A sweep as a visitor asked for it, and how far it has come."""
 
     run: Run
@@ -75,13 +75,7 @@ class Walk:
 
     @property
     def wanted(self) -> int:
-        """Pictures asked for."""
         return len(self.degrees) * self.replicates
-
-    @property
-    def drawn(self) -> int:
-        """Pictures finished."""
-        return len(self.rows)
 
     @property
     def report(self) -> Report:
@@ -101,7 +95,6 @@ class Walk:
         return [degrees, self.run.longitude] if self.along == "latitude" else [self.run.latitude, degrees]
 
     def add(self, rows: Sequence[SweepRow]) -> None:
-        """Keep rows that have just been finished."""
         self.rows += rows
         for row in rows:
             where = compass(self.along, row.degrees)

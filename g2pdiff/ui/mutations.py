@@ -16,7 +16,7 @@ from g2pdiff.mutation import Changes, changes, mutate
 from g2pdiff.request import text_of
 from g2pdiff.ui import link, messages
 from g2pdiff.ui.downloads import picture_link, settings_link, table_link
-from g2pdiff.ui.experiment import ExperimentTab
+from g2pdiff.ui.experiment import Asked, ExperimentTab
 from g2pdiff.ui.form import as_run
 from g2pdiff.ui.line import Place
 from g2pdiff.ui.live_chart import live_chart, mark_threshold
@@ -51,7 +51,7 @@ MEASUREMENTS = {
 
 
 @dataclass
-class Series:
+class Series(Asked):
     """A mutation series as asked for, and what has been drawn of it."""
 
     run: Run
@@ -64,13 +64,7 @@ class Series:
 
     @property
     def wanted(self) -> int:
-        """Pictures asked for."""
         return 1 + (len(self.rates) - 1) * self.replicates
-
-    @property
-    def drawn(self) -> int:
-        """Pictures finished."""
-        return len(self.rows)
 
     @property
     def settings(self) -> dict:
