@@ -6,11 +6,12 @@ With `--mcp` the same endpoints are the tools of an MCP server. What they take i
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import closing, contextmanager
+from contextlib import aclosing, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,11 +32,12 @@ from g2pdiff.arguments import (
     Verb,
 )
 from g2pdiff.errors import InputError
-from g2pdiff.ui.drawing import Drawing
+from g2pdiff.ui.drawing import drawing
 from g2pdiff.ui.line import SCRIPTS, Place
 from g2pdiff.ui.model import Models, threshold
 
 if TYPE_CHECKING:
+    from g2pdiff.pipeline import G2PDiffusionPipeline
     from g2pdiff.report import Report
     from g2pdiff.verbs import BatchReport
 
@@ -52,7 +54,7 @@ def add_endpoints(models: Models) -> None:
         models: the checkpoints that are served.
     """
 
-    def generate(checkpoint: str | None = None, **values) -> Iterator[tuple]:
+    def generate(checkpoint: str | None = None, **values) -> AsyncIterator[tuple]:
         return stream_generate(models.load(checkpoint), **values)
 
     choice = ()
@@ -68,12 +70,12 @@ def add_endpoints(models: Models) -> None:
     _add_experiment(models, BATCH, choice, gr.File(label="archive", visible=False), _archive)
 
 
-def stream_generate(model: Future, **values) -> Iterator[tuple]:
+async def stream_generate(model: Future, **values) -> AsyncIterator[tuple]:
     """Draw one specimen; yields the picture and a report after every step."""
     from g2pdiff.request import Request
 
-    request = Request.check(**values)
-    pipe, start = model.result(), time.monotonic()
+    request = await asyncio.to_thread(Request.check, **values)
+    pipe, start = await _loaded(model), time.monotonic()
 
     def draw(turn: Place) -> Iterator[tuple | None]:
         while not turn.wait():
@@ -92,16 +94,18 @@ def stream_generate(model: Future, **values) -> Iterator[tuple]:
                 }
                 yield step.image, report
 
-    with closing(Drawing(draw, SCRIPTS)) as results:
-        yield from filter(None, results)
+    async with aclosing(drawing(draw, SCRIPTS)) as results:
+        async for result in results:
+            if result:
+                yield result
 
 
-def stream_experiment(model: Future, verb: Verb, pack: Callable, **values) -> Iterator[tuple]:
+async def stream_experiment(model: Future, verb: Verb, pack: Callable, **values) -> AsyncIterator[tuple]:
     """Run an experiment; yields the file that `pack` makes of what is finished, and a report, every step."""
     from g2pdiff.verbs import EXPERIMENTS
 
-    asked = EXPERIMENTS[verb.name](**values)
-    pipe, start = model.result(), time.monotonic()
+    asked = await asyncio.to_thread(EXPERIMENTS[verb.name], **values)
+    pipe, start = await _loaded(model), time.monotonic()
 
     def draw(turn: Place) -> Iterator[tuple]:
         file, rows, found = None, [], {"rows": [], "summary": {}}
@@ -118,8 +122,14 @@ def stream_experiment(model: Future, verb: Verb, pack: Callable, **values) -> It
                 }
                 yield file, progress | found | {"notes": asked.notes, "settings": asked.settings}
 
-    with closing(Drawing(draw, SCRIPTS)) as results:
-        yield from results
+    async with aclosing(drawing(draw, SCRIPTS)) as results:
+        async for result in results:
+            yield result
+
+
+async def _loaded(model: Future) -> G2PDiffusionPipeline:
+    """A checkpoint, once it is loaded; who stops waiting for it does not stop that."""
+    return await asyncio.shield(asyncio.wrap_future(model))
 
 
 def _sheet(report: Report, folder: Path) -> str:
@@ -145,20 +155,22 @@ def _add_experiment(
     output: gr.components.Component,
     pack: Callable,
 ) -> None:
-    def run(checkpoint: str | None = None, **values) -> Iterator[tuple]:
+    def run(checkpoint: str | None = None, **values) -> AsyncIterator[tuple]:
         return stream_experiment(models.load(checkpoint), verb, pack, **values)
 
     _add(_with(verb, choice), run, output, EXPERIMENT_QUEUE)
 
 
 def _add(
-    verb: Verb, run: Callable[..., Iterator[tuple]], output: gr.components.Component, queue: dict
+    verb: Verb, run: Callable[..., AsyncIterator[tuple]], output: gr.components.Component, queue: dict
 ) -> None:
     """Add the endpoint of a verb, with a file and a report for outputs."""
 
-    def endpoint(*values):
-        with _errors_as_sentence(), closing(run(**dict(zip(names, values, strict=True)))) as results:
-            yield from results
+    async def endpoint(*values):
+        with _errors_as_sentence():
+            async with aclosing(run(**dict(zip(names, values, strict=True)))) as results:
+                async for result in results:
+                    yield result
 
     names = [argument.name for argument in verb.arguments]
     _document(endpoint, verb)

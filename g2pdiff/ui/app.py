@@ -22,6 +22,7 @@ from g2pdiff.ui.form import QUIET, Form
 from g2pdiff.ui.latitude import Latitude
 from g2pdiff.ui.learn import lesson
 from g2pdiff.ui.limits import LimitedBodies
+from g2pdiff.ui.line import PLACES
 from g2pdiff.ui.messages import html
 from g2pdiff.ui.model import Models
 from g2pdiff.ui.mutations import Mutations
@@ -40,10 +41,9 @@ PHOTOGRAPHED = (
     "This model learned from photographs. What it draws is a guess all the same: identify no animal by it."
 )
 
-WAITING_RUNS = 16
 CACHE_SECONDS = 3600  # streamed pictures are deleted from the server's cache after this
 
-SESSIONS = 64  # the last visitors, whose state is in memory
+SESSIONS = 64  # the last visitors, whose state is in memory: more than have a place in the line
 
 LAUNCH = {
     "theme": theme(),
@@ -146,7 +146,7 @@ def build() -> gr.Blocks:
     ) as blocks:
         Page(models, blocks)
         add_endpoints(models)
-    return blocks.queue(max_size=WAITING_RUNS)
+    return blocks.queue(max_size=PLACES)
 
 
 def read_flags(argv: Sequence[str] | None = None) -> dict:

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from g2pdiff.errors import InputError
 from g2pdiff.ui.messages import seconds
 
-PLACES = 16  # runs that wait or draw; each holds one of the server's 40 threads
+PLACES = 32  # runs that wait or draw: a class, each of whom presses Run
 REMEMBERED = 20  # turns whose mean length foretells the next ones'
 SCRIPTS = "scripts"  # callers of the endpoints count as one visitor
 
 
 class Line:
-    """Who waits for the model, and whose turn it is.
+    """Who waits for the model, and whose turn it is. Nothing here blocks: who waits asks again.
 
     Args:
         places: how many runs may wait or draw at once.
@@ -33,8 +33,8 @@ class Line:
 
     def __init__(self, places: int):
         self.places = places
-        self._changed = threading.Condition()
         self.taken = 0
+        self._changing = threading.Lock()
         self._waiting: dict[str, deque[Place]] = {}  # by visitor, in the order of their next turns
         self._drawing: Place | None = None
         self._since = 0.0
@@ -47,7 +47,7 @@ class Line:
         Raises:
             InputError: if every place is taken; the sentence says when to come back.
         """
-        with self._changed:
+        with self._changing:
             if self.taken == self.places:
                 raise InputError("line", self._refusal())
             self.taken += 1
@@ -55,7 +55,7 @@ class Line:
         try:
             yield place
         finally:
-            with self._changed:
+            with self._changing:
                 self.taken -= 1
                 self._leave(place)
 
@@ -64,18 +64,18 @@ class Line:
         when = "in a minute" if wait is None else f"in about {seconds(wait)}"
         return f"All {self.places} places in the line for the model are taken: please try again {when}."
 
-    def _is_waiting(self, place: Place) -> bool:
-        with self._changed:
-            return place in self._waiting.get(place.visitor, ())
+    def _has_to_wait(self, place: Place) -> bool:
+        with self._changing:
+            return place in self._waiting.get(place.visitor, ()) and not self._is_next(place)
 
-    def _take(self, place: Place, timeout: float | None) -> bool:
-        with self._changed:
+    def _take(self, place: Place) -> bool:
+        with self._changing:
             if self._drawing is place:
                 return True
             own = self._waiting.setdefault(place.visitor, deque())
             if place not in own:
                 own.append(place)
-            if not self._changed.wait_for(lambda: self._is_next(place), timeout):
+            if not self._is_next(place):
                 return False
             own.popleft()
             del self._waiting[place.visitor]
@@ -85,7 +85,7 @@ class Line:
             return True
 
     def _give_back(self, place: Place) -> None:
-        with self._changed:
+        with self._changing:
             self._lengths.append(time.monotonic() - self._since)
             self._leave(place)
 
@@ -96,13 +96,12 @@ class Line:
             own.remove(place)
             if not own:
                 del self._waiting[place.visitor]
-        self._changed.notify_all()
 
     def _is_next(self, place: Place) -> bool:
         return self._drawing is None and next(iter(self._waiting.values()))[0] is place
 
     def _outlook(self, place: Place) -> tuple[int, float | None]:
-        with self._changed:
+        with self._changing:
             order = sorted(
                 (own.index(other), number, other is place)
                 for number, own in enumerate(self._waiting.values())
@@ -121,21 +120,21 @@ class Line:
 
 
 class Place:
-    """A run's place in a line. As a context manager it is the run's turn: waited for, then given back."""
+    """A run's place in a line. As a context manager it is the run's turn, once that has come."""
 
     def __init__(self, line: Line, visitor: str):
         self.visitor = visitor
         self._line = line
 
-    def wait(self, timeout: float | None = 0.0) -> bool:
-        """Whether the turn has come, within so many seconds; it then has to be given back. Who asks first
-        stands behind those who wait already."""
-        return self._line._take(self, timeout)
+    def wait(self) -> bool:
+        """Whether the turn has come; it then has to be given back. Who asks for the first time stands behind
+        those who wait already."""
+        return self._line._take(self)
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether the turn was asked for and has not come."""
-        return self._line._is_waiting(self)
+    def has_to_wait(self) -> bool:
+        """Whether the turn was asked for, and to ask again would be in vain."""
+        return self._line._has_to_wait(self)
 
     @property
     def outlook(self) -> tuple[int, float | None]:
@@ -143,7 +142,8 @@ class Place:
         return self._line._outlook(self)
 
     def __enter__(self) -> None:
-        self.wait(None)
+        if not self.wait():
+            raise RuntimeError("This is somebody else's turn: ask `wait` first.")
 
     def __exit__(self, *_) -> None:
         self._line._give_back(self)

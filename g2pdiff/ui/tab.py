@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import wait as wait_for
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing
 from functools import partial
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ import gradio as gr
 
 from g2pdiff.errors import InputError
 from g2pdiff.ui import link, messages
-from g2pdiff.ui.drawing import WAIT_SECONDS, Drawing
+from g2pdiff.ui.drawing import WAIT_SECONDS, drawing
 from g2pdiff.ui.form import QUIET, Form
 from g2pdiff.ui.line import Place
 from g2pdiff.ui.messages import html
@@ -203,17 +203,20 @@ class RunTab(ABC):
         form, own = values[: len(link.FORM)], values[len(link.FORM) :]
         return self.check(list(form), **dict(zip(self.fields, own, strict=True)))
 
-    def _stream(self, request: gr.Request, *values) -> Iterator[dict]:
+    async def _stream(self, request: gr.Request, *values) -> AsyncIterator[dict]:
         *values, checkpoint = values
         try:
-            asked, model = self._check(values), self.models.load(checkpoint)
-            said = messages.waiting("The run starts." if model.done() else LOADING)
+            asked = await asyncio.to_thread(self._check, values)
+            loading = self.models.load(checkpoint)
+            said = messages.waiting("The run starts." if loading.done() else LOADING)
             yield {self.kept: None, self.download: ""} | self.controls(said, running=True)
-            while not wait_for([model], WAIT_SECONDS).done:
+            loaded = asyncio.wrap_future(loading)
+            while not (await asyncio.wait([loaded], timeout=WAIT_SECONDS))[0]:
                 yield {self.status: messages.waiting(LOADING)}
-            pipe = model.result()
-            with closing(Drawing(partial(self._draw, asked, pipe), request.session_hash)) as updates:
-                yield from updates
+            draw = partial(self._draw, asked, await loaded)
+            async with aclosing(drawing(draw, request.session_hash)) as updates:
+                async for update in updates:
+                    yield update
         except InputError as error:
             yield self.ended(messages.note(str(error), "error"))
 

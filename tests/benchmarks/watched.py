@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from types import GeneratorType
+from types import AsyncGeneratorType, GeneratorType
 
 import g2pdiff
 from g2pdiff.ui.app import LAUNCH, build
@@ -24,16 +24,25 @@ def resident_mb() -> float:
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
+def live_runs() -> list[str]:
+    """The names of our generators, of either kind, that have not come to their end."""
+    gc.collect()
+    found = []
+    for item in gc.get_objects():
+        if type(item) is GeneratorType:
+            frame, code = item.gi_frame, item.gi_code
+        elif type(item) is AsyncGeneratorType:
+            frame, code = item.ag_frame, item.ag_code
+        else:
+            continue
+        if frame is not None and code.co_filename.startswith(PACKAGE):
+            found.append(code.co_qualname)
+    return found
+
+
 def report() -> dict:
     """What a server that has nothing to do should have given back."""
-    gc.collect()
-    runs = [
-        item.gi_code.co_qualname
-        for item in gc.get_objects()
-        if type(item) is GeneratorType
-        and item.gi_frame is not None  # has not come to its end
-        and item.gi_code.co_filename.startswith(PACKAGE)
-    ]
+    runs = live_runs()
     files = [path for path in Path(tempfile.gettempdir()).rglob("*") if path.is_file()]
     return {
         "rss_mb": resident_mb(),
