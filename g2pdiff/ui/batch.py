@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from g2pdiff.experiments import Update
 
 FILE_LIMIT = 1_000_000  # bytes of a file
+TEXT_LIMIT = 2_000_000  # characters in the box: more than are read, so that a text too long is named
 ERRORS_SHOWN = 3  # unreadable records that the read-out names
 NOTE = """<p class="note">Draws every record of a FASTA text, all from the same noise. Place, seed and
 settings are the form's; a header may name a place of its own, as <code>&gt;moth 1 lat=56.6 lon=11.3</code>
@@ -139,6 +140,7 @@ class Batch(ExperimentTab):
             label="FASTA, up to 100 records",
             lines=5,
             max_lines=10,
+            max_length=TEXT_LIMIT,
             elem_id="batch-fasta",
         )
         with gr.Row(elem_classes="batch-file"):

@@ -21,6 +21,7 @@ from g2pdiff.ui.batch import (
     sample,
     verdict,
 )
+from g2pdiff.ui.limits import MAXIMUM_BYTES
 from tests.tiny import BARCODE
 from tests.ui.test_browser import overflow, wait
 
@@ -158,4 +159,15 @@ def test_bad_input_gives_a_sentence_and_stays(app, visit, typed):
     page.click("#batch-run")
     wait(page, "#batch-status", {"": "is empty", "ACGT": "a header"}.get(typed, "too short (4 letters)"))
     assert page.input_value("#batch-fasta textarea") == typed
+    assert page.is_enabled("#batch-run")
+
+
+def test_a_text_larger_than_any_request_is_named(app, visit):
+    page = visit(app + "?tab=batch")
+    page.fill("#batch-fasta textarea", "")
+    page.focus("#batch-fasta textarea")
+    page.keyboard.insert_text(f">moth\n{'A' * (MAXIMUM_BYTES + 1)}")
+    wait(page, "#batch-note", "The FASTA text has 2,000,000 characters")
+    page.click("#batch-run")
+    wait(page, "#batch-status", "split it into texts of up to 1,000,000")
     assert page.is_enabled("#batch-run")
