@@ -19,7 +19,7 @@ from g2pdiff.ui.downloads import data_link, gif, picture_link, settings_link, ta
 from g2pdiff.ui.experiment import Asked, ExperimentTab
 from g2pdiff.ui.form import SHOW_PLACE, as_run
 from g2pdiff.ui.line import Place
-from g2pdiff.ui.live_chart import live_chart
+from g2pdiff.ui.live_chart import TRUTH, live_chart
 from g2pdiff.ui.messages import compass, html
 from g2pdiff.ui.pictures import pil, thumbnail
 from g2pdiff.ui.run import Run
@@ -35,7 +35,7 @@ LIMITS = {"latitude": 90, "longitude": 180}
 PLACES, FEWEST_PLACES, MOST_PLACES = 17, 5, 33
 MOST_PICTURES = 6  # at one place
 
-SOUTH, TRUTH = "#8b5cf6", "#d97706"  # colours that are seen on light and dark; the others are the page's
+SOUTH = "#8b5cf6"  # seen on light and dark
 BAND = "rgba(20, 150, 136, 0.15)"
 MARGIN = 0.06  # share of the chart left free at both ends
 

@@ -9,6 +9,8 @@ import plotly
 PLOTLY = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").as_posix()
 gr.set_static_paths([PLOTLY])
 
+TRUTH = "#d97706"  # of truth and threshold: seen on light and dark; other colours are the page's
+
 # Text, grid and line have the page's own colours, read at every draw: the chart follows light and dark.
 JS = """
 const colour = name => getComputedStyle(element).getPropertyValue(name).trim();
@@ -103,7 +105,7 @@ def mark_threshold(layout: dict, threshold: float, anchor: str) -> None:
         threshold: CLIBDScore.
         anchor: the end of the label that lies on the line, `top` or `bottom`.
     """
-    line = {"dash": "dash", "width": 1.5, "color": "#d97706"}
+    line = {"dash": "dash", "width": 1.5, "color": TRUTH}
     ends = {"xref": "paper", "x0": 0, "x1": 1, "y0": threshold, "y1": threshold}
     layout["shapes"].append({"type": "line", "line": line} | ends)
     layout["annotations"].append(

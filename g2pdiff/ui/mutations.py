@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from math import isnan
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -19,9 +18,10 @@ from g2pdiff.ui.downloads import picture_link, settings_link, table_link
 from g2pdiff.ui.experiment import Asked, ExperimentTab
 from g2pdiff.ui.form import as_run
 from g2pdiff.ui.line import Place
-from g2pdiff.ui.live_chart import live_chart, mark_threshold
+from g2pdiff.ui.live_chart import live_chart
 from g2pdiff.ui.messages import html, plural
 from g2pdiff.ui.model import threshold
+from g2pdiff.ui.mutation_curves import MEASUREMENTS, curve_chart
 from g2pdiff.ui.pictures import pil, thumbnail
 from g2pdiff.ui.run import Run
 
@@ -38,16 +38,6 @@ noise, so that only the barcode differs. A replicate is one path of chance: its 
 substitutions of the lower ones. <b>Kind of mutation</b> says what may be substituted, and its point edits
 belong to the wild type; the form's own mutation rate does not count here. Click a picture to see what changed
 in its barcode.</p>"""
-
-TRUTH = "#d97706"
-BANDS = {"prediction": "rgba(20, 150, 136, 0.2)", "truth": "rgba(217, 119, 6, 0.2)"}
-
-MEASUREMENTS = {
-    "clibd_score": ("CLIBDScore against the wild type", 1),
-    "body_length": ("body length, % of the picture", 100),
-    "drift": ("appearance drift", 1),
-}
-"""What is measured: the title of its chart, and the factor that makes its values those of the title."""
 
 
 @dataclass
@@ -304,89 +294,6 @@ def details(row: MutationRow, found: Changes) -> str:
         f"<p><b>Bases</b> <code>{' '.join(found.bases) or 'none'}</code></p>"
         f"<p><b>Amino acids</b> <code>{' '.join(found.amino_acids) or 'none'}</code></p>"
     )
-
-
-def curve_chart(
-    name: str,
-    curves: Sequence[dict],
-    rows: Sequence[MutationRow],
-    rates: Sequence[float],
-    threshold: float | None,
-) -> dict:
-    """One measurement against the mutation rate, as a Plotly figure: means, intervals, pictures, truth.
-
-    Args:
-        name: of `MEASUREMENTS`.
-        curves: of `experiments.mutation_curves`.
-        rows: the pictures behind them.
-        rates: of the whole series, which the axis spans.
-        threshold: the success threshold; None without a CLIBD model.
-    """
-    title, factor = MEASUREMENTS[name]
-    highest = 100 * max(rates, default=0.5)
-    figure = {
-        "data": [],
-        "layout": {
-            "margin": {"l": 44, "r": 10, "t": 30, "b": 38},
-            "title": {"text": title, "font": {"size": 13}, "x": 0.02, "y": 0.97, "yanchor": "top"},
-            "xaxis": {
-                "title": {"text": "mutation rate, %"},
-                "range": [-0.04 * highest, 1.04 * highest],
-                "nticks": 7,
-            },
-            "yaxis": {"rangemode": "tozero"},
-            "annotations": [],
-            "shapes": [],
-        },
-    }
-    if curves and f"true_{name}" in curves[0]:
-        line = {"color": TRUTH, "width": 2, "dash": "dash"}
-        marker = {"symbol": "diamond-open", "size": 7}
-        figure["data"] += curve_traces(curves, f"true_{name}", factor, line, marker, BANDS["truth"])
-    values = []
-    if curves and name in curves[0]:
-        values = [factor * getattr(row, name) for row in rows]
-        figure["data"] += curve_traces(curves, name, factor, {"width": 2.5}, {"size": 6}, BANDS["prediction"])
-        figure["data"].append(dots([100 * row.rate for row in rows], values))
-    if name == "clibd_score":
-        figure["layout"]["yaxis"] = {"range": [min([-0.05, *values]), 1], "dtick": 0.25}
-        if threshold is not None:
-            mark_threshold(figure["layout"], threshold, "bottom")
-    return figure
-
-
-def curve_traces(
-    curves: Sequence[dict], name: str, factor: float, line: dict, marker: dict, band: str
-) -> list[dict]:
-    """The band of intervals, which at a single picture is as narrow as its value, and the line of means."""
-    rates = [100 * curve["rate"] for curve in curves]
-    estimates = [curve[name] for curve in curves]
-    lows = [factor * (e.value if isnan(e.low) else e.low) for e in estimates]
-    highs = [factor * (e.value if isnan(e.high) else e.high) for e in estimates]
-    return [
-        {
-            "x": rates + rates[::-1],
-            "y": highs + lows[::-1],
-            "mode": "none",
-            "fill": "toself",
-            "fillcolor": band,
-            "hoverinfo": "skip",
-        },
-        {
-            "x": rates,
-            "y": [factor * e.value for e in estimates],
-            "mode": "lines+markers",
-            "line": line,
-            "marker": marker,
-            "hovertemplate": "%{x:g} %: %{y:.3g}<extra></extra>",
-        },
-    ]
-
-
-def dots(rates: list[float], values: list[float]) -> dict:
-    """A faint dot for every picture."""
-    marker = {"size": 4, "opacity": 0.4}
-    return {"x": rates, "y": values, "mode": "markers", "marker": marker, "hoverinfo": "skip"}
 
 
 def reading(series: Series) -> str:

@@ -18,7 +18,8 @@ from g2pdiff.errors import InputError
 from g2pdiff.genotype import Barcode
 from g2pdiff.mutation import edit
 from g2pdiff.references import Reference, References
-from g2pdiff.ui.bases import Findings, consequence, downloads, lookalikes, next_edit, relatives, strip
+from g2pdiff.ui.bases import Findings, consequence, downloads, lookalikes, next_edit, relatives
+from g2pdiff.ui.codon_strip import strip
 from g2pdiff.ui.pictures import pil
 from g2pdiff.ui.run import Run
 from tests.tiny import BARCODE, tiny_pipeline

@@ -20,7 +20,6 @@ from g2pdiff.ui import link
 from g2pdiff.ui.compare import (
     Compare,
     Comparison,
-    difference_chart,
     difference_picture,
     downloads,
     grid,
@@ -28,6 +27,7 @@ from g2pdiff.ui.compare import (
     verdicts,
 )
 from g2pdiff.ui.form import Form
+from g2pdiff.ui.pair_charts import difference_chart
 from g2pdiff.verbs import Comparison as AsScript
 from tests.tiny import BARCODE, tiny_pipeline
 from tests.ui.test_browser import boxes, number, overflow, wait

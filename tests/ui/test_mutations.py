@@ -21,10 +21,10 @@ from g2pdiff.mutation import changes
 from g2pdiff.statistics import Estimate
 from g2pdiff.ui import link
 from g2pdiff.ui.form import Form
+from g2pdiff.ui.mutation_curves import curve_chart
 from g2pdiff.ui.mutations import (
     Mutations,
     Series,
-    curve_chart,
     downloads,
     drift_verdict,
     grid,
