@@ -40,6 +40,7 @@ from training.measures import Measures, thumbnails
 from training.parts import reconstruct
 from training.results import hardware
 from training.sampling import Samples, sample
+from training.storage import write_whole
 from training.systems import PipelineSystem
 from training.worlds import World, load_world
 
@@ -211,8 +212,8 @@ def evaluate(
         result["mutations"] = trials.mutations(experiments)
         mutation_figure(result["mutations"], out / "mutations.png")
     result["seconds"] = time.monotonic() - began
-    (out / "results.json").write_text(json.dumps(result, indent=2))
-    (out / "table.md").write_text(results_table(result))
+    write_whole(out / "results.json", json.dumps(result, indent=2))
+    write_whole(out / "table.md", results_table(result))
     return result
 
 

@@ -9,6 +9,8 @@ simulator knows them, and whether pictures are copies of training pictures.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import pandas as pd
 import torch
@@ -110,19 +112,23 @@ class Measures:
         """
         if self.memory is None:
             return None
-        memory, side = self.memory, self.memory.shape[1] ** 0.5
-
-        def nearest(images: torch.Tensor) -> torch.Tensor:
-            return torch.cdist(shrink(images), memory).amin(1) / side
-
-        drawn = nearest(pictures.flatten(0, 1))
-        between = torch.cdist(memory, memory).fill_diagonal_(torch.inf).amin().item() / side
+        drawn = self.distance_to_memory(pictures.flatten(0, 1))
         return {
-            "copies": (drawn < between).float().mean().item(),
-            "closest_real_pair": between,
+            "copies": (drawn < self.closest_real_pair).float().mean().item(),
+            "closest_real_pair": self.closest_real_pair,
             "nearest": drawn.median().item(),
-            "nearest_true": nearest(self.world.truth).median().item(),
+            "nearest_true": self.distance_to_memory(self.world.truth).median().item(),
         }
+
+    def distance_to_memory(self, images: torch.Tensor) -> torch.Tensor:
+        """RMS differences (N,) of pictures (N, 3, H, W) to the nearest of `memory`, at thumbnail size."""
+        return torch.cdist(shrink(images), self.memory).amin(1) / self.memory.shape[1] ** 0.5
+
+    @cached_property
+    def closest_real_pair(self) -> float:
+        """The RMS difference of the two pictures in `memory` that are most alike."""
+        apart = torch.cdist(self.memory, self.memory).fill_diagonal_(torch.inf)
+        return apart.amin().item() / self.memory.shape[1] ** 0.5
 
     def system(self, samples: Samples) -> dict:
         """Everything of one system, as results.json has it."""

@@ -39,7 +39,7 @@ from training.measures import Measures, lead, thumbnails
 from training.parts import load_unet
 from training.results import hardware, read_results
 from training.sampling import Samples, sample
-from training.storage import whole_folder
+from training.storage import whole_folder, write_whole
 from training.systems import PipelineSystem, System
 from training.worlds import World, load_world
 
@@ -192,7 +192,7 @@ def compare(
         "seconds": sum(found.seconds for found in (*drawn.values(), *changed.values())),
     }
     if PartialState().is_main_process:
-        (folder / "results.json").write_text(json.dumps(result, indent=2))
+        write_whole(folder / "results.json", json.dumps(result, indent=2))
         tables.write_tables(result, folder)
         figures(measures, drawn, folder)
     return result
@@ -254,7 +254,7 @@ def reproduce(config: Config) -> dict[str, dict]:
         folder = Path(config.run) / "comparison"
         world = load_world(config.data, next(iter(results)), 1, folder / "data")
         mutation_latitude_figure(pipeline, world, folder / "mutation_latitude.png")
-        (folder / "README.md").write_text(tables.report(results, not config.data.photographed))
+        write_whole(folder / "README.md", tables.report(results, not config.data.photographed))
         print("\n".join(tables.markdown(result) for result in results.values()))
     return results
 

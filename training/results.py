@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from training.storage import write_whole
+
 FILE = "results.json"
 
 
@@ -31,7 +33,5 @@ def record_result(run: Path, stage: str, result: dict) -> None:
         return
     result = result | {"hardware": hardware()}
     results = read_results(run) | {stage: result}
-    partial = run / f"{FILE}.partial"
-    partial.write_text(json.dumps(results, indent=2))
-    os.replace(partial, run / FILE)
+    write_whole(run / FILE, json.dumps(results, indent=2))
     print(json.dumps({stage: result}))

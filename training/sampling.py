@@ -21,6 +21,7 @@ import torch
 from accelerate import PartialState
 from tqdm.auto import tqdm
 
+from training.storage import write_whole
 from training.systems import System
 from training.worlds import World
 
@@ -45,7 +46,7 @@ def _claim(folder: Path, order: dict) -> None:
         return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    marker.write_text(text)
+    write_whole(marker, text)
 
 
 def _digest(system: System, world: World, judge) -> str:

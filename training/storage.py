@@ -33,6 +33,13 @@ def new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
     return array
 
 
+def write_whole(file: Path, text: str) -> None:
+    """Write a text file that is there whole or not at all, in place of an older one."""
+    partial = file.with_name(f"partial-{file.name}")
+    partial.write_text(text)
+    os.replace(partial, file)
+
+
 def discard(folder: Path) -> None:
     """Delete a folder in one step as far as its name goes: no half of it is ever found under it."""
     doomed = folder.with_name(f"partial-{folder.name}")

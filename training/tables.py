@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
+
+from training.storage import write_whole
 
 TITLES = {
     "df_gan": "DF-GAN",
@@ -247,10 +250,11 @@ def report(results: dict[str, dict], simulated: bool) -> str:
 
 def write_tables(result: dict, folder: Path) -> None:
     """Write `table.md`, `table.tex` and `table.csv` of a world."""
-    (folder / "table.md").write_text(markdown(result))
-    (folder / "table.tex").write_text(latex(result))
+    write_whole(folder / "table.md", markdown(result))
+    write_whole(folder / "table.tex", latex(result))
     lines = tidy(result)
-    with (folder / "table.csv").open("w", newline="") as out:
-        writer = csv.DictWriter(out, lines[0])
-        writer.writeheader()
-        writer.writerows(lines)
+    out = StringIO()
+    writer = csv.DictWriter(out, lines[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    write_whole(folder / "table.csv", out.getvalue())

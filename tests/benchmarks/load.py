@@ -31,6 +31,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 import httpx
@@ -115,7 +116,9 @@ class Log:
 
     ends: Counter = field(default_factory=Counter)  # by what was asked for and how it ended
     lost: list[str] = field(default_factory=list)  # what is known of the lost ones
-    seconds: list[float] = field(default_factory=list)  # to the ends of requests with a result
+    seconds: dict[str, list[float]] = field(  # to the ends of requests with a result, by who asked
+        default_factory=lambda: {"script": [], "page": []}
+    )
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, asked: str, end: str, seconds: float, detail: str = "") -> None:
@@ -124,7 +127,7 @@ class Log:
             if end == "lost":
                 self.lost.append(f"{asked}: {detail}")
             if end == "result":
-                self.seconds.append(seconds)
+                self.seconds["script" if asked.startswith("/") else "page"].append(seconds)
 
 
 def is_sentence(text: str) -> bool:
@@ -310,7 +313,6 @@ def measure(seconds: float, visitors: int, checkpoint: str | None = None, seed: 
     ends = Counter()
     for (_, end), count in log.ends.items():
         ends[end] += count
-    times = sorted(log.seconds)
     return {
         "visitors": visitors,
         "seconds": seconds,
@@ -318,8 +320,8 @@ def measure(seconds: float, visitors: int, checkpoint: str | None = None, seed: 
         "ends": dict(ends),
         "by_request": {f"{asked}: {end}": count for (asked, end), count in sorted(log.ends.items())},
         "lost": log.lost,
-        "median_seconds": times[len(times) // 2] if times else None,
-        "longest_seconds": times[-1] if times else None,
+        "median_seconds": {who: median(times) for who, times in log.seconds.items() if times},
+        "longest_seconds": {who: max(times) for who, times in log.seconds.items() if times},
         "live_generators": after["generators"],
         "threads": after["threads"],
         "rss_mb": after["rss_mb"],
@@ -344,9 +346,9 @@ def main() -> None:
         print(f"{name:<24} {result['ends'].get(name, 0):6}")
     for said in result["lost"][:10]:
         print(f"  {said}")
-    if result["median_seconds"]:
-        print(f"to a result, median      {result['median_seconds']:6.1f} s")
-        print(f"to a result, longest     {result['longest_seconds']:6.1f} s")
+    for who, seconds in result["median_seconds"].items():
+        print(f"{f'{who} to result, median':<24} {seconds:6.1f} s")
+        print(f"{f'{who} to result, longest':<24} {result['longest_seconds'][who]:6.1f} s")
     print(f"generators left          {len(result['live_generators']):6}")
     print(f"threads                  {result['threads']:6}")
     print(f"memory                   {result['rss_mb']:6.0f} MB")

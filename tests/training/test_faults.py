@@ -180,7 +180,7 @@ def test_results_are_whole_whenever_the_writer_is_killed(tmp_path, wait):
         f"for count in range(10**9): record_result(Path({str(tmp_path)!r}), 'stage', "
         "{'count': count, 'filling': ['x' * 1000] * 3000})"
     )
-    results, partial = tmp_path / "results.json", tmp_path / "results.json.partial"
+    results, partial = tmp_path / "results.json", tmp_path / "partial-results.json"
     # Written once, and being written again.
     kill_while(lambda: results.exists() and partial.exists(), program, wait)
     assert len(read_results(tmp_path)["stage"]["filling"]) == 3000
