@@ -31,8 +31,18 @@ from g2pdiff.ui.theme import STYLESHEET, theme
 
 TITLE = """
 <h1>G2PDiffusion</h1>
-<p>From a DNA barcode and a place on Earth to a picture of the animal, drawn step by step.</p>
+<p>From a DNA barcode and a place on Earth to a picture of the animal, drawn step by step.
+<a href="?tab=learn">New here? Start with five short activities.</a></p>
 <p class="simulated">{origin}</p>
+"""
+# The link works by itself, on a phone for one, where the tab may be in a menu; else what was typed stays.
+TO_LEARN = """
+element.addEventListener('click', event => {
+  const tab = document.getElementById('learn-tab-button');
+  if (!event.target.closest('a') || !tab) return;
+  event.preventDefault();
+  tab.click();
+});
 """
 SIMULATED = (
     "This model learned from simulated specimens: colours and patterns are invented, not the real animal's."
@@ -69,7 +79,7 @@ class Page:
 
     def __init__(self, models: Models, blocks: gr.Blocks):
         self.models = models
-        self.title = html(TITLE.format(origin=SIMULATED), elem_id="title")
+        self.title = html(TITLE.format(origin=SIMULATED), elem_id="title", js_on_load=TO_LEARN)
         self.notice = html(elem_id="notice")
         with gr.Row(elem_id="page"):
             with gr.Column(min_width=320, scale=5, elem_id="form"):

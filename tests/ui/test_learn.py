@@ -142,3 +142,15 @@ def test_the_tab_opens_by_its_link_and_its_links_open_views(app, visit):
     wait(opened, "#mutation-note", "1 of 658 known bases and 0 amino acids changed")
     opened.wait_for_selector("#mutations-run")
     assert opened.locator("#notice .note").count() == 0
+
+
+def test_who_is_new_is_led_to_the_tab_and_keeps_what_was_typed(app, visit):
+    page = visit(app)
+    page.fill("#barcode textarea", BUTTERFLY.sequence[:300])
+    page.click("#title a")
+    page.wait_for_selector("#learn .activity", state="visible")
+    assert page.input_value("#barcode textarea") == BUTTERFLY.sequence[:300]
+    phone = visit(app, width=390, height=844, has_touch=True, is_mobile=True)
+    phone.click("#title a")
+    phone.wait_for_selector("#learn .activity", state="visible")
+    assert overflow(phone) <= 0
