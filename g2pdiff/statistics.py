@@ -34,20 +34,27 @@ def mean_interval(values: Sequence[float]) -> Estimate:
     return _with_interval(values.mean(), values.std(ddof=1) / np.sqrt(len(values)), len(values) - 1)
 
 
-def relative_slope(values: np.ndarray, tens: np.ndarray) -> Estimate:
+def relative_slope(values: np.ndarray, tens: np.ndarray, groups: Sequence[int] | None = None) -> Estimate:
     """Growth in per cent of the value at the origin of `tens`, for every unit of `tens`.
 
-    Ordinary least squares; the interval is the slope's, divided by the intercept.
+    Ordinary least squares with one slope and a level of its own for every group (analysis of covariance); the
+    interval is the slope's, divided by the value at the origin.
 
     Args:
-        values: measurements (N,), at least three.
+        values: measurements (N,), two more than there are groups at least.
         tens: such as (|latitude| - 30) / 10, (N,).
+        groups: which group each belongs to (N,), where groups differ in level; by default one group.
     """
-    deviations = tens - tens.mean()
+    _, members = np.unique(np.zeros(len(values)) if groups is None else groups, return_inverse=True)
+
+    def within(numbers: np.ndarray) -> np.ndarray:
+        return numbers - (np.bincount(members, numbers) / np.bincount(members))[members]
+
+    deviations = within(tens)
     spread = np.square(deviations).sum()
     slope = (deviations * values).sum() / spread
-    intercept = values.mean() - slope * tens.mean()
-    residuals = values - intercept - slope * tens
-    error = np.sqrt(np.square(residuals).sum() / (len(values) - 2) / spread)
-    percent = 100 / intercept
-    return _with_interval(percent * slope, abs(percent) * error, len(values) - 2)
+    residuals = within(values) - slope * deviations
+    freedom = len(values) - len(set(members)) - 1
+    error = np.sqrt(np.square(residuals).sum() / freedom / spread)
+    percent = 100 / (values.mean() - slope * tens.mean())
+    return _with_interval(percent * slope, abs(percent) * error, freedom)

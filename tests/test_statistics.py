@@ -39,6 +39,31 @@ def test_a_slopes_interval_covers_as_often_as_it_says():
     assert 0.91 <= covered / 400 <= 0.99
 
 
+@pytest.mark.parametrize(("places", "replicates"), [(17, 2), (5, 10), (3, 3)])
+def test_the_interval_covers_as_often_where_each_replicate_is_relative_to_its_own_mean(places, replicates):
+    rng = np.random.default_rng(0)
+    tens = np.tile(np.linspace(-3, 5, places), replicates)
+    groups = np.repeat(np.arange(replicates), places)
+    covered = 0
+    for _ in range(1000):
+        sizes = rng.uniform(0.5, 2, replicates)[groups]
+        lengths = sizes * (1 + 0.03 * rng.normal(size=len(tens)))
+        means = np.bincount(groups, lengths) / places
+        slope = relative_slope(lengths / means[groups], tens, groups)
+        covered += slope.low <= 0 <= slope.high
+    assert 0.93 <= covered / 1000 <= 0.97
+
+
+def test_a_group_that_lacks_places_does_not_tilt_the_slope():
+    tens = np.array([0, 1, 2, 3, 0, 1.0])
+    groups = [0, 0, 0, 0, 1, 1]
+    lengths = 1 + 0.1 * tens
+    means = np.array([lengths[:4].mean()] * 4 + [lengths[4:].mean()] * 2)
+    apart = relative_slope(lengths + np.array([0, 0, 0, 0, 0.7, 0.7]), tens, groups)
+    assert apart.high - apart.low == pytest.approx(0, abs=1e-6)
+    assert relative_slope(lengths / means, tens, groups).value == pytest.approx(10, rel=0.15)
+
+
 def test_a_slope_is_ordinary_least_squares():
     rng, tens = np.random.default_rng(0), np.linspace(-3, 5, 17)
     values = 1 + 0.05 * tens + 0.05 * rng.normal(size=17)
