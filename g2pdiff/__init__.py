@@ -1,0 +1,22 @@
+"""G2PDiffusion: from a DNA barcode and a place on Earth to a picture of the animal.
+
+The names below are imported when they are first used: PyTorch takes its time, and who reads a barcode needs
+none of it.
+"""
+
+from importlib import import_module
+
+_HOME = {
+    "Barcode": "g2pdiff.genotype",
+    "G2PDiffusionPipeline": "g2pdiff.pipeline",
+    "InputError": "g2pdiff.errors",
+    "load_pipeline": "g2pdiff.checkpoint",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
