@@ -159,7 +159,7 @@ def experiment(arguments: argparse.Namespace) -> dict:
             raise
     report = asked.report(pipeline, rows)
     result = report.summary | {
-        "pictures": len(rows),
+        "pictures": asked.pictures_a_row * len(rows),
         "seconds": round(time.perf_counter() - started, 2),
         "checkpoint": str(pipeline.name_or_path),
         "out": str(arguments.out),

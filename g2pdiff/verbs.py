@@ -27,10 +27,12 @@ from g2pdiff.experiments import (
     Update,
     check_count,
     check_rates,
+    check_series,
     compare,
     mutations,
     sweep,
 )
+from g2pdiff.genotype import Barcode
 from g2pdiff.pipeline import G2PDiffusionPipeline
 from g2pdiff.report import Report, comparison_report, mutation_report, sweep_report
 from g2pdiff.request import Request, as_list, check_denoising, text_of
@@ -90,11 +92,14 @@ class MutationSeries:
     """`mutations`: ever more mutated barcodes from the same noise."""
 
     verb = MUTATIONS
+    pictures_a_row = 1
 
     def __init__(self, rates: object = None, replicates: object = 4, **values):
         self.request = Request.check(**values)
         self.rates = check_rates(as_list("rates", rates) or RATES)
         self.replicates = check_count("replicates", replicates)
+        request = self.request
+        check_series(request.edited, self.rates, self.replicates, request.model, request.seed)
         own = {"rates": list(self.rates), "replicates": self.replicates}
         self.settings = _settings(self.verb, self.request.settings | own)
         self.notes = self.request.notes
@@ -110,6 +115,7 @@ class Sweep:
     """`latitude`: one barcode along a meridian, or along a parallel as the null control."""
 
     verb = LATITUDE_SWEEP
+    pictures_a_row = 1
 
     def __init__(
         self,
@@ -146,6 +152,7 @@ class Comparison:
     """`compare`: a barcode at a place, and the same with something changed, from the same noises."""
 
     verb = COMPARE
+    pictures_a_row = 2
 
     def __init__(
         self,
@@ -171,7 +178,7 @@ class Comparison:
         }
         changed = {}
         if text_of(other_barcode).strip():
-            changed["barcode"] = other_barcode
+            changed["barcode"] = _other_barcode(other_barcode)
         for name, value, limits in (("latitude", other_latitude, 90), ("longitude", other_longitude, 180)):
             if value is not None:
                 changed[name] = check_number(f"other_{name}", value, -limits, limits, "degrees")
@@ -203,6 +210,16 @@ class Comparison:
         return comparison_report(rows)
 
 
+def _other_barcode(text: object) -> str:
+    """The second side's barcode as given. Raises `InputError("other_barcode")` if it cannot be read."""
+    text = text_of(text)
+    try:
+        Barcode.parse(text)
+    except InputError as error:
+        raise InputError("other_barcode", f"Of the other barcode: {error}") from None
+    return text
+
+
 @dataclass(frozen=True)
 class BatchReport:
     """A batch as far as it has come.
@@ -227,6 +244,7 @@ class Batch:
     """`batch`: every record of a FASTA text, from the same noise."""
 
     verb = BATCH
+    pictures_a_row = 1
 
     def __init__(
         self,

@@ -122,6 +122,7 @@ def test_compare_prints_differences(folder, checkpoint, capfd):
     options = ["--latitude=0", "--longitude=11.3", "--other-latitude=-60", "--pairs=1", "--steps=1"]
     assert main(["compare", f"--barcode={CARDUI}", *options, f"--checkpoint={checkpoint}"]) == 0
     printed, saved, rows = read_results(capfd, "compare")
+    assert printed["pictures"] == 2 * len(rows)
     assert set(printed["differences"]) == {"body_length", "clibd_score"}
     assert rows[0]["first"] == "seed0_first.png"
     assert (saved["settings"]["latitude"], saved["settings"]["other_latitude"]) == (0, -60)

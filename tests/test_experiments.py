@@ -1,5 +1,6 @@
 """Experiments on a tiny real pipeline: what is drawn, what stays fixed, what the rows say."""
 
+import time
 from contextlib import closing
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from g2pdiff.experiments import (
     PairRow,
     SweepRow,
     Variant,
+    check_series,
     cline,
     compare,
     differences,
@@ -179,10 +181,35 @@ def test_curves_leave_out_what_nobody_knows(pipeline):
     assert set(mutation_curves(drawn)[0]) == {"rate", "pictures", "clibd_score", "body_length", "drift"}
 
 
-def test_an_impossible_kind_of_mutation_is_refused_before_the_first_step(pipeline):
+@pytest.mark.parametrize(
+    ("name", "rates", "replicates"),
+    [("rates", [0, 0.1, 0.5], 2), ("replicates", [0, 0.1], 400)],
+)
+def test_an_impossible_series_is_refused_before_it_starts(name, rates, replicates):
     with pytest.raises(InputError) as refused:
-        mutations(pipeline, WILD_TYPE, 0, 0, rates=[0.5], model=MutationModel(kind="synonymous"))
-    assert refused.value.field == "mutation_rate"
+        check_series(WILD_TYPE, rates, replicates, MutationModel(kind="synonymous"), 0)
+    assert refused.value.field == name
+
+
+def test_too_long_a_series_is_refused_at_once(pipeline):
+    began = time.monotonic()
+    with pytest.raises(InputError, match="That makes 399,601 pictures"):
+        mutations(pipeline, WILD_TYPE, 0, 0, rates=np.linspace(0, 0.5, 1000), replicates=400)
+    assert time.monotonic() - began < 1
+
+
+def test_a_series_of_several_batches_counts_its_steps_through(pipeline):
+    updates = list(mutations(pipeline, WILD_TYPE, 0, 0, rates=[0.1, 0.2], replicates=5, denoising=QUICK))
+    assert {update.total for update in updates} == {11 * QUICK.steps}
+    told = [update.done for update in updates]
+    assert told == sorted(told) and told[-1] == 11 * QUICK.steps
+    drawn = [row for update in updates for row in update.rows]
+    assert [(row.rate, row.replicate) for row in drawn] == [
+        (0, 0), *((rate, replicate) for rate in (0.1, 0.2) for replicate in range(5))
+    ]  # fmt: skip
+    assert all(
+        len(WILD_TYPE.differences(row.barcode)) == round(row.rate * WILD_TYPE.coverage) for row in drawn
+    )
 
 
 @pytest.mark.parametrize(

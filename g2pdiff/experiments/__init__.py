@@ -30,7 +30,14 @@ from g2pdiff.experiments.drawing import (
     check_count,
     draw,
 )
-from g2pdiff.experiments.mutation_series import RATES, MutationRow, check_rates, mutation_curves, mutations
+from g2pdiff.experiments.mutation_series import (
+    RATES,
+    MutationRow,
+    check_rates,
+    check_series,
+    mutation_curves,
+    mutations,
+)
 from g2pdiff.experiments.pairs import PairRow, compare, differences
 from g2pdiff.experiments.truth import true_pictures
 from g2pdiff.request import Denoising, Variant
@@ -53,6 +60,7 @@ __all__ = [
     "Variant",
     "check_count",
     "check_rates",
+    "check_series",
     "cline",
     "compare",
     "differences",

@@ -10,7 +10,9 @@ from itertools import groupby
 import torch
 
 from g2pdiff.checks import check_locality, check_rate, check_seed
+from g2pdiff.errors import InputError
 from g2pdiff.experiments.drawing import (
+    BATCH,
     DEFAULT,
     Specimen,
     Turn,
@@ -85,50 +87,77 @@ def mutations(
         `Update`s whose rows are `MutationRow`s, lower rates first.
 
     Raises:
-        InputError: a value is not usable, or the kind of mutation cannot reach a rate on this barcode.
+        InputError: a value is not usable; while iterating, if the kind of mutation cannot reach a rate on
+            this barcode, which `check_series` tells beforehand.
     """
     rates, replicates, seed = check_rates(rates), check_count("replicates", replicates), check_seed(seed)
-    latitude, longitude = check_locality(latitude, longitude)
-    series = [(0.0, 0, barcode)] + [
-        (rate, replicate, mutate(barcode, rate, check_seed(seed + replicate), model))
-        for rate in rates[1:]
-        for replicate in range(replicates)
-    ]
-    check_total("replicates", len(series))
-    return _mutations(pipe, series, latitude, longitude, seed, denoising, turn)
+    check_total("replicates", 1 + (len(rates) - 1) * replicates)
+    place = check_locality(latitude, longitude)
+    entries = [(0.0, 0), *((rate, replicate) for rate in rates[1:] for replicate in range(replicates))]
+    return _mutations(pipe, barcode, entries, place, model, seed, denoising, turn)
 
 
-def _mutations(pipe, series, latitude, longitude, seed, denoising, turn) -> Iterator[Update]:
-    specimens = [Specimen(mutant, latitude, longitude, seed) for _, _, mutant in series]
+def check_series(
+    barcode: Barcode, rates: Sequence[float], replicates: int, model: MutationModel, seed: int
+) -> None:
+    """Raise `InputError` if a series has too many pictures, or a path cannot reach the highest rate.
+
+    Args:
+        barcode: the wild type.
+        rates: of `check_rates`.
+        replicates: paths of mutation.
+        model: the kind of mutation.
+        seed: of the first path.
+    """
+    check_total("replicates", 1 + (len(rates) - 1) * replicates)
+    for replicate in range(replicates):
+        path = check_seed(seed + replicate)
+        try:
+            mutate(barcode, rates[-1], path, model)
+        except InputError as error:
+            raise InputError("rates" if error.field == "mutation_rate" else error.field, str(error)) from None
+
+
+def _mutations(pipe, barcode, entries, place, model, seed, denoising, turn) -> Iterator[Update]:
     wild_type = true_wild_type = None  # their pictures (1, 3, H, W), the first ones to be finished
-    finished = 0
-    with closing(draw(pipe, specimens, denoising, turn)) as updates:
-        for update in updates:
-            if update.rows:
-                entries = series[finished : finished + len(update.rows)]
-                images = torch.stack([picture.image for picture in update.rows])
-                truth = true_pictures(pipe, [picture.specimen for picture in update.rows])
-                if finished == 0:
-                    wild_type = images[:1]
-                    true_wild_type = None if truth is None else truth[:1]
-                finished += len(update.rows)
-                scores = score_against(pipe, images, series[0][2])
-                known = truth is not None
-                columns = zip(
-                    entries,
-                    update.rows,
-                    scores,
-                    appearance_drift(images, wild_type).tolist(),
-                    truth if known else [None] * len(entries),
-                    body_length(truth).tolist() if known else [None] * len(entries),
-                    appearance_drift(truth, true_wild_type).tolist() if known else [None] * len(entries),
-                    strict=True,
-                )
-                update.rows = [
-                    MutationRow(*entry, picture.image, score, picture.body_length, drift, *true)
-                    for entry, picture, score, drift, *true in columns
-                ]
-            yield update
+    for start in range(0, len(entries), BATCH):
+        # Mutants are made as they are needed: all those of a long series take seconds.
+        part = entries[start : start + BATCH]
+        mutants = [mutate(barcode, rate, seed + replicate, model) for rate, replicate in part]
+        specimens = [Specimen(mutant, *place, seed) for mutant in mutants]
+        with closing(draw(pipe, specimens, denoising, turn)) as updates:
+            for update in updates:
+                each = update.total // len(part)  # steps of a picture
+                update.done, update.total = update.done + each * start, each * len(entries)
+                if update.rows:
+                    images = torch.stack([picture.image for picture in update.rows])
+                    truth = true_pictures(pipe, specimens)
+                    known = truth is not None
+                    if start == 0:
+                        wild_type, true_wild_type = images[:1], truth[:1] if known else None
+                    columns = zip(
+                        part,
+                        update.rows,
+                        score_against(pipe, images, barcode),
+                        appearance_drift(images, wild_type).tolist(),
+                        truth if known else [None] * len(part),
+                        body_length(truth).tolist() if known else [None] * len(part),
+                        appearance_drift(truth, true_wild_type).tolist() if known else [None] * len(part),
+                        strict=True,
+                    )
+                    update.rows = [
+                        MutationRow(
+                            *entry,
+                            picture.specimen.barcode,
+                            picture.image,
+                            score,
+                            picture.body_length,
+                            drift,
+                            *true,
+                        )
+                        for entry, picture, score, drift, *true in columns
+                    ]
+                yield update
 
 
 def mutation_curves(rows: Sequence[MutationRow]) -> list[dict]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from g2pdiff.checks import check_number, check_seed
+from g2pdiff.checks import check_number
 from g2pdiff.errors import InputError, quoted
-from g2pdiff.mutation import Changes, changes, mutate
+from g2pdiff.mutation import Changes, changes
 from g2pdiff.request import text_of
 from g2pdiff.ui import link, messages
 from g2pdiff.ui.downloads import picture_link, settings_link, table_link
@@ -163,9 +163,11 @@ class Mutations(ExperimentTab):
         return [self.grid, self.reading, self.findings, self.key, *self.charts.values()]
 
     def check(self, form: list, rates: str, replicates: float) -> Series:
+        from g2pdiff.experiments import check_series
+
         run = as_run((dict(zip(link.FORM, form, strict=True)) | {"mutation_rate": 0}).values())
         series = Series(run, parse_rates(rates), check_replicates(replicates))
-        check_reach(series)
+        check_series(run.edited, series.rates, series.replicates, run.model, run.seed)
         return series
 
     def begin(self, series: Series, pipe) -> dict:
@@ -194,17 +196,6 @@ class Mutations(ExperimentTab):
 
     def conclude(self, series: Series) -> dict:
         return {self.reading: reading(series), self.download: downloads(series)}
-
-
-def check_reach(series: Series) -> None:
-    """Raise `InputError` if the kind of mutation cannot reach the highest rate on some path."""
-    run = series.run
-    for replicate in range(series.replicates):
-        seed = check_seed(run.seed + replicate)
-        try:
-            mutate(run.edited, series.rates[-1], seed, run.model)
-        except InputError as error:
-            raise InputError("rates" if error.field == "mutation_rate" else error.field, str(error)) from None
 
 
 def place(series: Series, rate: float, row: int) -> str:

@@ -173,7 +173,7 @@ def test_batch_gives_a_row_for_each_record_and_a_zip(client):
         ("compare", {}, "Both sides are the same"),
         ("compare", {"other_latitude": 91}, "Other latitude must be"),
         ("compare", {"other_guidance_scale": "x"}, "Other guidance scale must be"),
-        ("compare", {"other_barcode": "ACGT"}, "too short"),
+        ("compare", {"other_barcode": "ACGT"}, "Of the other barcode: The barcode is too short"),
         ("compare", {"mutation_rate": 0.1, "pairs": 1.5}, "Pairs must be"),
     ],
 )
