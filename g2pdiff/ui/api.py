@@ -33,18 +33,14 @@ from g2pdiff.arguments import (
 )
 from g2pdiff.errors import InputError
 from g2pdiff.ui.drawing import drawing
-from g2pdiff.ui.line import SCRIPTS, Place
+from g2pdiff.ui.line import Place
 from g2pdiff.ui.model import Models, threshold
 
 if TYPE_CHECKING:
     from g2pdiff.pipeline import G2PDiffusionPipeline
     from g2pdiff.report import Report
+    from g2pdiff.request import Request
     from g2pdiff.verbs import BatchReport
-
-
-# Callers stand in Gradio's own queue, which tells their clients rank and time; two at most reach the line.
-MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
-EXPERIMENT_QUEUE = {"concurrency_id": "experiment", "concurrency_limit": 1}
 
 
 def add_endpoints(models: Models) -> None:
@@ -54,15 +50,13 @@ def add_endpoints(models: Models) -> None:
         models: the checkpoints that are served.
     """
 
-    def generate(checkpoint: str | None = None, **values) -> AsyncIterator[tuple]:
-        return stream_generate(models.load(checkpoint), **values)
+    def generate(caller: str, checkpoint: str | None = None, **values) -> AsyncIterator[tuple]:
+        return stream_generate(models.load(checkpoint), caller, **values)
 
     choice = ()
     if len(models.names) > 1:
         choice = (Argument("checkpoint", Literal[models.names], "which checkpoint draws", models.names[0]),)
-    _add(
-        _with(GENERATE, choice), generate, gr.Image(label="picture", format="png", visible=False), MODEL_QUEUE
-    )
+    _add(_with(GENERATE, choice), generate, gr.Image(label="picture", format="png", visible=False))
     for verb in (MUTATIONS, LATITUDE_SWEEP, COMPARE):
         _add_experiment(
             models, verb, choice, gr.Image(label="contact sheet", format="png", visible=False), _sheet
@@ -70,16 +64,15 @@ def add_endpoints(models: Models) -> None:
     _add_experiment(models, BATCH, choice, gr.File(label="archive", visible=False), _archive)
 
 
-async def stream_generate(model: Future, **values) -> AsyncIterator[tuple]:
-    """Draw one specimen; yields the picture and a report after every step."""
-    from g2pdiff.request import Request
-
-    request = await asyncio.to_thread(Request.check, **values)
+async def stream_generate(model: Future, caller: str, **values) -> AsyncIterator[tuple]:
+    """Draw one specimen; yields the picture and a report after every step, and while it waits for its turn
+    no picture and what is known of that."""
+    request = await asyncio.to_thread(_request, values)
     pipe, start = await _loaded(model), time.monotonic()
 
-    def draw(turn: Place) -> Iterator[tuple | None]:
+    def draw(turn: Place) -> Iterator[tuple]:
         while not turn.wait():
-            yield None
+            yield None, _outlook(turn)
         with turn, closing(pipe.stream(**request.arguments)) as steps:
             for step in steps:
                 report = {
@@ -94,17 +87,16 @@ async def stream_generate(model: Future, **values) -> AsyncIterator[tuple]:
                 }
                 yield step.image, report
 
-    async with aclosing(drawing(draw, SCRIPTS)) as results:
+    async with aclosing(drawing(draw, caller)) as results:
         async for result in results:
-            if result:
-                yield result
+            yield result
 
 
-async def stream_experiment(model: Future, verb: Verb, pack: Callable, **values) -> AsyncIterator[tuple]:
+async def stream_experiment(
+    model: Future, verb: Verb, pack: Callable, caller: str, **values
+) -> AsyncIterator[tuple]:
     """Run an experiment; yields the file that `pack` makes of what is finished, and a report, every step."""
-    from g2pdiff.verbs import EXPERIMENTS
-
-    asked = await asyncio.to_thread(EXPERIMENTS[verb.name], **values)
+    asked = await asyncio.to_thread(_experiment, verb, values)
     pipe, start = await _loaded(model), time.monotonic()
 
     def draw(turn: Place) -> Iterator[tuple]:
@@ -120,11 +112,32 @@ async def stream_experiment(model: Future, verb: Verb, pack: Callable, **values)
                     "total": update.total,
                     "seconds": round(time.monotonic() - start, 3),
                 }
-                yield file, progress | found | {"notes": asked.notes, "settings": asked.settings}
+                waiting = _outlook(turn) if turn.has_to_wait else {}
+                yield file, progress | waiting | found | {"notes": asked.notes, "settings": asked.settings}
 
-    async with aclosing(drawing(draw, SCRIPTS)) as results:
+    async with aclosing(drawing(draw, caller)) as results:
         async for result in results:
             yield result
+
+
+def _request(values: dict) -> Request:
+    from g2pdiff.request import Request
+
+    return Request.check(**values)
+
+
+def _experiment(verb: Verb, values: dict):
+    from g2pdiff.verbs import (
+        EXPERIMENTS,  # with PyTorch, which takes its time where nobody has imported it yet
+    )
+
+    return EXPERIMENTS[verb.name](**values)
+
+
+def _outlook(turn: Place) -> dict:
+    """What a caller is told who waits for a turn."""
+    number, seconds = turn.outlook
+    return {"number_in_line": number, "seconds_to_turn": seconds}
 
 
 async def _loaded(model: Future) -> G2PDiffusionPipeline:
@@ -155,20 +168,19 @@ def _add_experiment(
     output: gr.components.Component,
     pack: Callable,
 ) -> None:
-    def run(checkpoint: str | None = None, **values) -> AsyncIterator[tuple]:
-        return stream_experiment(models.load(checkpoint), verb, pack, **values)
+    def run(caller: str, checkpoint: str | None = None, **values) -> AsyncIterator[tuple]:
+        return stream_experiment(models.load(checkpoint), verb, pack, caller, **values)
 
-    _add(_with(verb, choice), run, output, EXPERIMENT_QUEUE)
+    _add(_with(verb, choice), run, output)
 
 
-def _add(
-    verb: Verb, run: Callable[..., AsyncIterator[tuple]], output: gr.components.Component, queue: dict
-) -> None:
+def _add(verb: Verb, run: Callable[..., AsyncIterator[tuple]], output: gr.components.Component) -> None:
     """Add the endpoint of a verb, with a file and a report for outputs."""
 
-    async def endpoint(*values):
+    async def endpoint(request: gr.Request, *values):
+        given = dict(zip(names, values, strict=True))
         with _errors_as_sentence():
-            async with aclosing(run(**dict(zip(names, values, strict=True)))) as results:
+            async with aclosing(run(request.session_hash, **given)) as results:
                 async for result in results:
                     yield result
 
@@ -189,23 +201,27 @@ def _add(
         [output, gr.JSON(label="report", visible=False)],
         api_name=verb.name,
         show_progress="hidden",
-        **queue,
+        concurrency_limit=None,  # callers stand in the line with everybody else
     )
 
 
 def _document(endpoint: Callable, verb: Verb) -> None:
     """Give a function the name, the signature and the docstring that Gradio reads off it."""
     endpoint.__name__ = verb.name
-    endpoint.__annotations__ = {argument.name: argument.kind for argument in verb.arguments}
+    kinds = {"request": gr.Request} | {argument.name: argument.kind for argument in verb.arguments}
+    defaults = {argument.name: argument.default for argument in verb.arguments}
+    endpoint.__annotations__ = kinds
     endpoint.__signature__ = inspect.Signature(
         [
             inspect.Parameter(
-                argument.name,
+                name,
                 inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=inspect.Parameter.empty if argument.default is Required else argument.default,
-                annotation=argument.kind,
+                default=inspect.Parameter.empty
+                if defaults.get(name, Required) is Required
+                else defaults[name],
+                annotation=kind,
             )
-            for argument in verb.arguments
+            for name, kind in kinds.items()
         ]
     )
     lines = [f"{argument.name}: {argument.about}." for argument in verb.arguments]

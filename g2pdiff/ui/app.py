@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib.util
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -22,7 +24,6 @@ from g2pdiff.ui.form import QUIET, Form
 from g2pdiff.ui.latitude import Latitude
 from g2pdiff.ui.learn import lesson
 from g2pdiff.ui.limits import LimitedBodies
-from g2pdiff.ui.line import PLACES
 from g2pdiff.ui.messages import html
 from g2pdiff.ui.model import Models
 from g2pdiff.ui.mutations import Mutations
@@ -102,10 +103,12 @@ class Page:
             None,
             [self.tabs, form.checkpoint, form.picker, *form.fields, form.place, *own, self.notice],
             **QUIET,
-        ).then(self.greet, [form.checkpoint, *settings], told, **QUIET)
-        form.checkpoint.input(self.announce, form.checkpoint, self.notice, **QUIET).then(
-            self.choose, form.checkpoint, told, **QUIET
+        ).then(self.wait, form.checkpoint, None, **QUIET).then(
+            self.greet, [form.checkpoint, *settings], told, **QUIET
         )
+        form.checkpoint.input(self.announce, form.checkpoint, self.notice, **QUIET).then(
+            self.wait, form.checkpoint, None, **QUIET
+        ).then(self.choose, form.checkpoint, told, **QUIET)
 
     def restore(self, request: gr.Request) -> dict:
         """Fill the form and choose the tab from the link the page was opened with."""
@@ -125,6 +128,11 @@ class Page:
         """The notice while a checkpoint that was chosen is loading."""
         loaded = self.models.load(checkpoint).done()
         return "" if loaded else messages.note(f"{checkpoint} is loading.")
+
+    async def wait(self, checkpoint: str) -> None:
+        """Wait until the checkpoint is loaded, or cannot be; what is typed meanwhile is read afterwards."""
+        with suppress(InputError):  # which the greeting says
+            await asyncio.shield(asyncio.wrap_future(self.models.load(checkpoint)))
 
     def choose(self, checkpoint: str) -> dict:
         """Go over to another checkpoint, and to its defaults."""
@@ -156,7 +164,7 @@ def build() -> gr.Blocks:
     ) as blocks:
         Page(models, blocks)
         add_endpoints(models)
-    return blocks.queue(max_size=PLACES)
+    return blocks
 
 
 def read_flags(argv: Sequence[str] | None = None) -> dict:

@@ -67,12 +67,13 @@ class ExperimentTab(RunTab):
         return ""
 
     def stream(self, asked: Asked, pipe, turn: Place) -> Iterator[dict]:
-        clock, begun = Clock(), self.begin(asked, pipe)
+        clock, begun, before = Clock(), self.begin(asked, pipe), 0
         with closing(self.start(asked, pipe, turn)) as updates:
             yield {self.kept: asked} | begun
             for update in updates:
                 asked.add(update.rows)
-                if not (update.rows or clock.due()):
+                waits, before = update.done == before, update.done  # waits for its turn
+                if not (update.rows or waits or clock.due()):
                     continue
                 share, left = update.done / update.total, clock.left(update.done, update.total)
                 said = messages.drawing(asked.drawn, asked.wanted, share, left)

@@ -172,7 +172,7 @@ class Form:
             self.latitude: place[0],
             self.longitude: place[1],
             self.place: place,
-            self.mutation: 100 * values.get("mutation_rate", 0),
+            self.mutation: round(100 * values.get("mutation_rate", 0), 6),
             self.kind: values.get("kind", "uniform"),
             self.ratio: values.get("transition_transversion_ratio"),
             self.no_new_stops: values.get("no_new_stops", False),

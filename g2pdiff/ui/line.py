@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,7 +18,6 @@ from g2pdiff.ui.messages import seconds
 
 PLACES = 32  # runs that wait or draw: a class, each of whom presses Run
 REMEMBERED = 20  # turns whose mean length foretells the next ones'
-SCRIPTS = "scripts"  # callers of the endpoints count as one visitor
 
 
 class Line:
@@ -26,37 +25,46 @@ class Line:
 
     Args:
         places: how many runs may wait or draw at once.
-
-    Attributes:
-        taken: how many do.
     """
 
     def __init__(self, places: int):
         self.places = places
-        self.taken = 0
         self._changing = threading.Lock()
+        self._held: Counter[str] = Counter()  # places by visitor
         self._waiting: dict[str, deque[Place]] = {}  # by visitor, in the order of their next turns
         self._drawing: Place | None = None
         self._since = 0.0
         self._lengths: deque[float] = deque(maxlen=REMEMBERED)  # of the last turns, in seconds
 
+    @property
+    def taken(self) -> int:
+        """How many runs wait or draw."""
+        return self._held.total()
+
     @contextmanager
     def join(self, visitor: str) -> Iterator[Place]:
-        """A place in the line, until the context is left.
+        """A place in the line, until the context is left. A visitor has half of all places at most.
 
         Raises:
-            InputError: if every place is taken; the sentence says when to come back.
+            InputError: if every place is taken, or every one that the visitor may have; the sentence says
+                when to come back.
         """
         with self._changing:
             if self.taken == self.places:
                 raise InputError("line", self._refusal())
-            self.taken += 1
+            if self._held[visitor] >= self.places / 2:
+                raise InputError(
+                    "line",
+                    f"{self._held[visitor]} of your runs have places in the line for the model: please let "
+                    "one of them end first.",
+                )
+            self._held[visitor] += 1
         place = Place(self, visitor)
         try:
             yield place
         finally:
             with self._changing:
-                self.taken -= 1
+                self._held -= Counter({visitor: 1})  # which forgets who holds none
                 self._leave(place)
 
     def _refusal(self) -> str:

@@ -6,7 +6,9 @@ They draw on a GPU where there is one. In a Space with ZeroGPU that is in anothe
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from g2pdiff.references import References
 
 MAX_THREADS = 2
+RETRY_SECONDS = 10.0  # after a checkpoint could not be loaded: the network may be back
 
 
 class Models:
@@ -48,6 +51,7 @@ class Models:
     def __init__(self, names: tuple[str, ...]):
         self.names = names
         self._loading: dict[str, Future[G2PDiffusionPipeline]] = {}
+        self._retry_at: dict[str, float] = {}
         self._changing = threading.Lock()
 
     def check(self, name: str | None) -> str:
@@ -61,14 +65,20 @@ class Models:
 
     def load(self, name: str | None = None) -> Future[G2PDiffusionPipeline]:
         """A checkpoint, loading or loaded; `.result()` waits for it, or raises the `InputError` that says
-        what is wrong with it."""
+        what is wrong with it. One that could not be loaded is tried again, but not at once."""
         name = self.check(name)
         with self._changing:
-            if name not in self._loading:
+            if name not in self._loading or time.monotonic() > self._retry_at.get(name, math.inf):
+                self._retry_at.pop(name, None)
                 executor = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
                 self._loading[name] = executor.submit(_load, name)
                 executor.shutdown(wait=False)
+                self._loading[name].add_done_callback(partial(self._note, name))
             return self._loading[name]
+
+    def _note(self, name: str, loading: Future) -> None:
+        if loading.exception():
+            self._retry_at[name] = time.monotonic() + RETRY_SECONDS
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -42,9 +43,11 @@ STOPPING = """() => [
   '<div class="progress busy"><i></i></div><p class="status">Stopping after this step.</p>',
   {interactive: false, __type__: 'update'}]"""
 
+BROKE_OFF = "The run broke off: please try again."
+
 # What stands when the server cannot even say how a run ended.
 RELEASE = """() => [
-  '<div class="progress"></div><p class="status">The run broke off: please try again.</p>',
+  '<div class="progress"></div><p class="status">BROKE_OFF</p>',
   {interactive: true, __type__: 'update'}, {interactive: false, __type__: 'update'}]"""
 
 COPY_LINK = """async (...values) => {
@@ -176,7 +179,7 @@ class RunTab(ABC):
         # order messages come in, no other event can leave Run disabled, or free it while a run goes on.
         self.stop.click(None, None, [self.status, self.stop], js=STOPPING, cancels=running)
         ended = running.failure(self._stopped, self.kept, outputs, **QUIET)  # so Gradio counts a stop too
-        ended.failure(None, None, controls, js=RELEASE)
+        ended.failure(None, None, controls, js=RELEASE.replace("BROKE_OFF", BROKE_OFF))
         self.copy.click(None, inputs, None, js=COPY_LINK.replace("WRITE_LINK", write))
 
     def also_starts(self) -> list:
@@ -219,6 +222,9 @@ class RunTab(ABC):
                     yield update
         except InputError as error:
             yield self.ended(messages.note(str(error), "error"))
+        except Exception:
+            logging.getLogger(__name__).exception("A run of %s broke off", self.name)
+            yield self.ended(messages.note(BROKE_OFF, "error"))
 
     def _draw(self, asked, pipe, turn: Place) -> Iterator[dict]:
         yield from self.wait(turn)

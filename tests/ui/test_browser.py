@@ -5,6 +5,7 @@ import re
 import pytest
 from PIL import Image
 
+from g2pdiff.ui.explore import Explore
 from tests.tiny import BARCODE, tiny_pipeline
 
 LONG = "?steps=1000"  # with the tiny checkpoint, long enough to be stopped
@@ -210,6 +211,18 @@ def test_a_bad_checkpoint_is_said_on_the_page(serve, visit, tmp_path):
     page.click("#explore-run")
     wait(page, "#explore-status", "model_index.json")
     assert page.is_enabled("#explore-run")
+
+
+def test_a_run_that_breaks_off_is_not_taken_for_stopped(app, visit, monkeypatch, caplog):
+    def run_out(*_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Explore, "stream", run_out)
+    page = visit(app)
+    page.click("#explore-run")
+    wait(page, "#explore-status", "The run broke off: please try again.")
+    assert page.is_enabled("#explore-run") and page.is_disabled("#explore-stop")
+    assert "out of memory" in caplog.text
 
 
 def test_visitors_wait_for_each_other_and_can_leave(app, visit):

@@ -87,6 +87,19 @@ def test_a_full_line_says_when_to_come_back():
         pass
 
 
+def test_one_visitor_alone_does_not_fill_the_line():
+    line = Line(4)
+    with ExitStack() as held:
+        for _ in range(2):
+            held.enter_context(line.join("eager"))
+        with pytest.raises(InputError, match="2 of your runs have places in the line"), line.join("eager"):
+            pass
+        with line.join("another"):
+            assert line.taken == 3
+    with line.join("eager"):
+        assert line.taken == 1
+
+
 def steps(place, seen, ended=None):
     """A run of endless steps, which notes the threads that it is made on, and its end."""
     try:
@@ -207,6 +220,25 @@ def test_run_and_stop_in_quick_succession_leave_no_button_stuck(app, visit):
     assert page.is_enabled("#explore-run") and page.is_disabled("#explore-stop")
     assert "Stopped" in page.inner_text("#explore-status")
     assert LINE.taken == 0
+
+
+def test_a_script_is_told_its_place_in_the_line(app):
+    client = Client(app, verbose=False)
+    with LINE.join("somebody else") as turn, turn:
+        jobs = [
+            client.submit(**SPECIMEN, steps=2, api_name="/generate"),
+            client.submit(**SPECIMEN, steps=2, degrees=[0, 10], replicates=1, api_name="/latitude"),
+        ]
+        deadline = time.monotonic() + 20
+        while not all(job.outputs() for job in jobs):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    told = [job.outputs()[0] for job in jobs]
+    assert {report["number_in_line"] for _, report in told} <= {1, 2}
+    assert all("seconds_to_turn" in report and not picture for picture, report in told)
+    reports = [job.result(timeout=60)[1] for job in jobs]
+    assert reports[0]["step"] == 2 and reports[1]["done"] == 4
+    assert not any("number_in_line" in report for report in reports)
 
 
 def test_a_script_that_stops_its_run_while_it_waits_leaves_nothing_behind(app):

@@ -21,6 +21,7 @@ from g2pdiff.mutation import changes
 from g2pdiff.statistics import Estimate
 from g2pdiff.ui import link
 from g2pdiff.ui.form import Form
+from g2pdiff.ui.line import Line
 from g2pdiff.ui.mutation_curves import curve_chart
 from g2pdiff.ui.mutations import (
     Mutations,
@@ -32,6 +33,7 @@ from g2pdiff.ui.mutations import (
     reading,
     score_verdict,
 )
+from g2pdiff.ui.tab import Clock
 from tests.tiny import BARCODE, tiny_pipeline
 from tests.ui.test_browser import boxes, overflow, wait
 
@@ -68,6 +70,23 @@ def drawn(tab):
     for update in updates:
         series.add(update.rows)
     return series
+
+
+def test_a_series_that_waits_for_its_next_turn_keeps_nobody_from_the_model(tab, monkeypatch):
+    monkeypatch.setattr(Clock, "due", lambda clock: False)  # nothing is shown but what has to be
+    line = Line(2)
+    with line.join("series") as place, line.join("other") as other:
+        updates = tab.stream(ask(tab, rates="10 20 50", replicates=3), tiny_pipeline(), place)
+        next(updates)  # the empty grid
+        assert place.wait() and not other.wait()
+        next(updates)  # the first eight pictures, after which the turn is the other's
+        said = next(updates)  # comes back at once, so that the other's steps have the thread
+        assert tab.status in said and other.wait()
+        with other:
+            next(updates)
+            assert place.has_to_wait
+        rest = list(updates)
+    assert "<b>Done:</b> 10 pictures" in rest[-1][tab.status]
 
 
 @given(

@@ -1,8 +1,11 @@
 """Several checkpoints in one app: the selector, and what follows the one that is chosen."""
 
 import os
+import shutil
 import subprocess
 import sys
+import threading
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -12,6 +15,7 @@ from gradio_client.exceptions import AppError
 from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.errors import InputError
 from g2pdiff.named import DEFAULT_CHECKPOINT, named_checkpoints
+from g2pdiff.ui import model
 from g2pdiff.ui.model import Models
 from tests.tiny import BARCODE, tiny_pipeline
 
@@ -33,6 +37,7 @@ DRAW = """
 import sys
 import spaces
 from g2pdiff.genotype import Barcode
+from g2pdiff.ui import model
 from g2pdiff.ui.model import Models
 assert spaces.decorated == ["_stream"]
 pipe = Models((sys.argv[1],)).load().result()
@@ -80,6 +85,20 @@ def test_a_checkpoint_is_loaded_once_when_asked_for_and_no_other_is(checkpoint, 
         models.load("/etc")
 
 
+def test_a_checkpoint_that_could_not_be_loaded_is_tried_again(checkpoint, tmp_path, monkeypatch):
+    folder = tmp_path / "late"
+    monkeypatch.setattr("g2pdiff.ui.model.RETRY_SECONDS", 0.5)
+    models = Models((str(folder),))
+    failed = models.load()
+    with pytest.raises(InputError):
+        failed.result()
+    assert models.load() is failed  # not at every click
+    shutil.copytree(checkpoint, folder)
+    time.sleep(0.6)
+    assert models.load().result().config.image_size == 32
+    assert models.load() is not failed
+
+
 def test_endpoints_take_the_name_of_a_checkpoint(both, checkpoint, photographed):
     client = Client(both, verbose=False)
     asked = {"barcode": BARCODE, "latitude": 1, "longitude": 2, "api_name": "/generate"}
@@ -107,6 +126,23 @@ def test_the_page_follows_the_chosen_checkpoint(both, visit, photographed):
     again = visit(page.url)
     wait(again, "#title", "learned from photographs")
     assert again.input_value("#checkpoint input") == str(photographed)
+
+
+def test_what_is_typed_while_the_checkpoint_loads_stays(checkpoint, tmp_path, serve, visit, monkeypatch):
+    typed, load = threading.Event(), model._load
+
+    def load_late(name):
+        assert typed.wait(30)
+        return load(name)
+
+    monkeypatch.setattr(model, "_load", load_late)
+    page = visit(serve(shutil.copytree(checkpoint, tmp_path / "late")))
+    page.click("#advanced button")
+    page.fill("#steps input", "9")
+    page.press("#steps input", "Tab")
+    typed.set()
+    page.wait_for_function("document.querySelector('#guidance input').value === '2'")
+    assert page.input_value("#steps input") == "9"
 
 
 def test_a_link_to_what_is_not_served_is_ignored_and_one_checkpoint_needs_no_selector(app, visit):
