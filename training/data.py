@@ -26,7 +26,7 @@ from g2pdiff.simulation.barcodes import simulate_barcodes
 from training import bioscan
 from training.config import DataConfig
 from training.pictures import Photographs
-from training.splits import assign_splits
+from training.splits import assign_splits, unlearned
 from training.storage import new_array
 
 COLUMNS = ("processid", "order", "family", "genus", "species", "dna_barcode", "coord-lat", "coord-lon")
@@ -81,6 +81,7 @@ class SpecimenSet:
 
     table: pd.DataFrame  # framed `dna_barcode`, `coord-lat`, `coord-lon`, taxonomy; `seed` of the picture
     pictures: np.ndarray | Photographs  # (N, 3, H, W) uint8, memory-mapped or decoded when asked for
+    name: str = "specimens"  # other specimens in the same run have another: what is kept of them bears it
 
     def __len__(self) -> int:
         return len(self.table)
@@ -96,8 +97,11 @@ def draw_specimens(table: pd.DataFrame, split: str, config: DataConfig, per_spec
     Some training barcodes are mutated and some training localities moved, so that the model hears of more
     genotypes and latitudes than were ever collected; the simulator draws what they look like. Held-out
     specimens stay as they were found. So do photographed ones: nobody knows what else they would look like.
+    Held-out rows whose barcode is a training row's too are left out, see `training.splits.unlearned`.
     """
     rows = table[table["split"] == split].sample(frac=1, random_state=config.seed)
+    if split != "train":
+        rows = unlearned(rows, table, split)
     rows = rows.groupby("species").head(per_species).reset_index(drop=True)
     digest = hashlib.sha256(f"{split}:{config.seed}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
@@ -181,8 +185,10 @@ def _load_or_make(config: DataConfig, stem: Path, split: str) -> SpecimenSet:
 def picture_specimens(rows: pd.DataFrame, config: DataConfig, stem: Path) -> SpecimenSet:
     """Chosen rows with their pictures, which are kept beside `stem` where they take long to make."""
     if config.photographed:
-        return SpecimenSet(rows, bioscan.photographs(config, rows, stem.with_suffix(".zip")))
-    return SpecimenSet(rows, render_specimens(rows, config.image_size, stem.with_suffix(".npy")))
+        pictures = bioscan.photographs(config, rows, stem.with_suffix(".zip"))
+    else:
+        pictures = render_specimens(rows, config.image_size, stem.with_suffix(".npy"))
+    return SpecimenSet(rows, pictures, stem.name)
 
 
 def species_batches(rows: pd.DataFrame) -> list[np.ndarray]:

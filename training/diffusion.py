@@ -50,7 +50,8 @@ def cache_latents(
 ) -> np.ndarray:
     """Encode every picture once, each process its share.
 
-    The file is kept until the encoder or the specimens change, which shows in their first latent.
+    The file is named after the specimens, so that others in the same run have their own. It is kept until the
+    encoder changes, which shows in the first latent.
 
     Returns:
         Latents (N, C, h, w) float16, memory-mapped.
@@ -61,7 +62,7 @@ def cache_latents(
     def encode(rows: list[int]) -> np.ndarray:
         return to_latents(vae, specimens.images(rows).to(state.device) * 2 - 1).half().cpu().numpy()
 
-    path = folder / "latents.npy"
+    path = folder / f"latents-{specimens.name}.npy"
     first = encode([0])[0]
     stale = not path.exists() or not (
         (saved := np.load(path, mmap_mode="r")).shape == (len(specimens), *first.shape)

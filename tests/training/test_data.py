@@ -81,6 +81,34 @@ def test_training_specimens_are_mutated_and_moved_and_others_are_not(table):
     assert test["coord-lat"].isin(table["coord-lat"]).all()
 
 
+def test_no_held_out_specimen_has_a_barcode_of_the_training_split(table):
+    by_split = {name: rows for name, rows in table.groupby("split")}
+    learned, tuned = (by_split[name]["dna_barcode"].iloc[-1] for name in ("train", "val"))
+    # Species of the open world, each with a shared barcode in one row, and one with it in all.
+    species = by_split["test_unseen"].groupby("species").groups.values()
+    one_learned, one_tuned, all_learned = (list(rows) for rows in list(species)[:3])
+    shared = table.copy()
+    shared.loc[one_learned[:1] + all_learned, "dna_barcode"] = learned
+    shared.loc[one_tuned[:1], "dna_barcode"] = tuned
+    # A table's own splits may share barcodes in the closed world too.
+    closed = {name: by_split[name].index[0] for name in ("val", "test")}
+    shared.loc[list(closed.values()), "dna_barcode"] = learned
+
+    config = DataConfig(mutated_share=0, roaming_share=0)
+    train, val, test, unseen = (
+        draw_specimens(shared, name, config, 99) for name in ("train", "val", "test", "test_unseen")
+    )
+    assert len(train) == len(by_split["train"]) and learned in set(train["dna_barcode"])
+    assert len(val) == len(by_split["val"]) - 1 and len(test) == len(by_split["test"]) - 1
+    assert len(unseen) == len(by_split["test_unseen"]) - 2 - len(all_learned)
+    for held_out in (val, test, unseen):
+        assert not set(held_out["dna_barcode"]) & set(train["dna_barcode"])
+    assert not set(unseen["dna_barcode"]) & set(val["dna_barcode"])
+    # A species is left out only where it has no other barcode.
+    left_out = set(by_split["test_unseen"]["species"]) - set(unseen["species"])
+    assert left_out == {table["species"][all_learned[0]]}
+
+
 def test_specimens_are_drawn_once_and_the_same_again(tmp_path):
     config = DataConfig(simulated_species=20, simulated_per_species=4, per_species=1, image_size=32)
     first = load_specimens(config, tmp_path)

@@ -13,7 +13,8 @@ from tests.tiny import tiny_components
 from training.aligner import AlignerLoss, reference_rows
 from training.autoencoder import detail_weight
 from training.clibd import augment
-from training.data import SpecimenSet
+from training.config import DataConfig
+from training.data import SpecimenSet, load_specimens
 from training.diffusion import DiffusionLoss, cache_latents
 from training.losses import centre, info_nce
 
@@ -52,12 +53,33 @@ def test_latents_are_cached_until_the_encoder_changes(tmp_path):
     latents = cache_latents(vae, data, tmp_path)
     expected = vae.encode(data.images(np.arange(6)) * 2 - 1)
     assert_close(torch.from_numpy(np.array(latents)).float(), expected, atol=5e-3, rtol=1e-2)
-    stamp = (tmp_path / "latents.npy").stat().st_mtime_ns
+    (path,) = tmp_path.iterdir()
+    stamp = path.stat().st_mtime_ns
     cache_latents(vae, data, tmp_path)
-    assert (tmp_path / "latents.npy").stat().st_mtime_ns == stamp
+    assert path.stat().st_mtime_ns == stamp
     other = cache_latents(fitted_autoencoder(seed=1), data, tmp_path)
-    assert (tmp_path / "latents.npy").stat().st_mtime_ns != stamp
+    assert path.stat().st_mtime_ns != stamp
     assert not np.allclose(other, np.array(latents), atol=1e-2)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_latents_follow_the_specimens_though_the_first_stays_the_same(tmp_path):
+    vae, first_pictures = fitted_autoencoder(), []
+    for rate in (0.5, 0.2, 0.5):
+        config = DataConfig(
+            simulated_species=8,
+            simulated_per_species=4,
+            image_size=16,
+            mutated_share=0.5,
+            max_mutation_rate=rate,
+        )
+        data = load_specimens(config, tmp_path)
+        images = data.images(np.arange(len(data)))
+        latents = torch.from_numpy(np.array(cache_latents(vae, data, tmp_path / "data"))).float()
+        assert_close(latents, vae.encode(images * 2 - 1), atol=5e-3, rtol=1e-2)
+        first_pictures.append(images[0])
+    assert all(torch.equal(image, first_pictures[0]) for image in first_pictures)
+    assert len(list((tmp_path / "data").glob("latents-*.npy"))) == 2
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
