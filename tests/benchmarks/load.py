@@ -6,7 +6,7 @@ they let a run end, stop it, give bad input, or hang up in its middle. Every req
 
     result    what was asked for
     message   the sentence that is due to bad input
-    refused   the sentence that all places are taken
+    refused   the sentence that all places are taken, and when to come back
     stopped   the end of a run that was stopped
     closed    none: the visitor hung up
     lost      anything else, which must not happen
@@ -37,7 +37,6 @@ from tempfile import TemporaryDirectory
 import httpx
 from gradio_client import Client
 from gradio_client.exceptions import AppError
-from gradio_client.utils import QueueError
 
 from g2pdiff.ui.app import SESSIONS
 from tests.tiny import BARCODE
@@ -161,8 +160,6 @@ class Script:
             return asked, "lost" if manner == "bad" else "result", "no complaint"
         except CancelledError:
             return asked, "stopped", ""
-        except QueueError as error:
-            return asked, "refused", str(error)
         except AppError as error:
             said = str(error)
             if "places in the line" in said:
@@ -214,8 +211,6 @@ class Browser:
             json={"data": data, "fn_index": event, "session_hash": session},
             headers={"x-gradio-user": "app"},
         )
-        if reply.status_code == 503:
-            return "refused", reply.text
         run = reply.raise_for_status().json() | {"session_hash": session, "fn_index": event}
         return self._follow(run, manner)
 
