@@ -26,6 +26,7 @@ from huggingface_hub.utils import validate_repo_id
 from g2pdiff.checkpoint import check_checkpoint, resolve_checkpoint
 from g2pdiff.errors import InputError
 from g2pdiff.references import FOLDER as REFERENCES
+from training.storage import whole_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD, FIGURES, INDEX = "README.md", "figures", "model_index.json"
@@ -33,10 +34,12 @@ SECTIONS = ("Do not use it for", "Training data", "Figures")  # which training.m
 SPACE_FILES = ("app.py", "requirements.txt", "LICENSE", "g2pdiff", "assets/examples.csv", "assets/style.css")
 SPACE_APP_FILE = "space.py"
 SPACE_BYTES = 1e9  # of files that the Hub takes for a Space
+LIBRARY = "g2pdiffusion"
 
-USAGE = """
-## How to use it
-
+USAGE_TITLE = "\n## How to use it\n"
+USAGE = (
+    USAGE_TITLE
+    + """
 In a clone of the G2PDiffusion repository:
 
 ```python
@@ -48,14 +51,19 @@ picture = pipeline(open("barcode.fasta").read(), latitude=56.6, longitude=11.3, 
 
 `G2PDIFF_CHECKPOINT={source} python app.py` serves it in the browser.
 """
+)
 
 SPACE_TEXT = """# {title}
 
 From a DNA barcode and a place on Earth to a picture of the animal, drawn step by step. The model, what it
 learned from and what it cannot do: {card}.
 
-The variable `G2PDIFF_CHECKPOINT` of this Space names other checkpoints: hub ids with commas between them.
+{variable}: hub ids with commas between them.
 """
+SPACE_VARIABLE = "The variable `G2PDIFF_CHECKPOINT` of this Space names other checkpoints"
+
+# What tells a folder that was published from one that holds something else: a file, and words of its card.
+PUBLISHED = {"model": (INDEX, f"library_name: {LIBRARY}"), "space": ("app.py", SPACE_VARIABLE)}
 
 SPACE_APP = '''"""Serves {repo}, unless the Space's variable G2PDIFF_CHECKPOINT names another checkpoint."""
 
@@ -93,12 +101,41 @@ def read_card(checkpoint: Path, licence: str | None) -> ModelCard:
     return card
 
 
+def check_target(folder: Path, kind: str, checkpoint: Path) -> None:
+    """Refuse to write to a folder in which something would be lost that publishing did not write.
+
+    Args:
+        folder: to write; there need be none yet.
+        kind: `model` or `space`.
+        checkpoint: that is to be published.
+
+    Raises:
+        InputError: field `out`.
+    """
+    for what, needed in (("The checkpoint that is to be published", checkpoint), ("This program", ROOT)):
+        if needed.resolve().is_relative_to(folder.resolve()):
+            raise InputError(
+                "out", f"{what} lies in {folder}, which would be replaced; choose another folder with --out."
+            )
+    if not folder.exists() or folder.is_dir() and not any(folder.iterdir()):
+        return
+    file, words = PUBLISHED[kind]
+    card = folder / CARD
+    known = (folder / file).is_file() and card.is_file() and words in card.read_text(errors="replace")
+    if not known:
+        raise InputError(
+            "out",
+            f"{folder} holds something else than a {kind} that was published before, and would be replaced; "
+            "choose another folder with --out, or empty it.",
+        )
+
+
 def write_model(checkpoint: Path, folder: Path, repo: str | None, licence: str | None) -> ModelCard:
     """Write a checkpoint as the Hub has it: its parts, its figures, its references and its card.
 
     Args:
         checkpoint: a complete checkpoint.
-        folder: to write; what it held is replaced.
+        folder: to write; what it held is replaced, see `check_target`.
         repo: hub id that the card is to name.
         licence: identifier of the licence, in place of the card's.
 
@@ -107,17 +144,17 @@ def write_model(checkpoint: Path, folder: Path, repo: str | None, licence: str |
     """
     check_checkpoint(checkpoint)
     card = read_card(checkpoint, licence)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    index = json.loads((checkpoint / INDEX).read_text())
-    shutil.copy(checkpoint / INDEX, folder)
-    for name in (*index, FIGURES, REFERENCES):
-        if (checkpoint / name).is_dir():
-            shutil.copytree(checkpoint / name, folder / name)
     # Of a diffusers model the Hub shows how diffusers alone loads it, and it cannot: classes are ours.
-    card.data.library_name = "g2pdiffusion"
-    card.text = card.text.rstrip() + "\n" + USAGE.format(source=repo or folder)
-    card.save(folder / CARD)
+    card.data.library_name = LIBRARY
+    about = card.text.partition(USAGE_TITLE)[0]  # of a published card the usage is written anew
+    card.text = about.rstrip() + "\n" + USAGE.format(source=repo or folder)
+    index = json.loads((checkpoint / INDEX).read_text())
+    with whole_folder(folder) as partial:
+        shutil.copy(checkpoint / INDEX, partial)
+        for name in (*index, FIGURES, REFERENCES):
+            if (checkpoint / name).is_dir():
+                shutil.copytree(checkpoint / name, partial / name)
+        card.save(partial / CARD)
     return card
 
 
@@ -126,7 +163,7 @@ def write_space(model: Path, folder: Path, repo: str | None, licence: str) -> No
 
     Args:
         model: folder of the published checkpoint.
-        folder: to write; what it held is replaced.
+        folder: to write; what it held is replaced, see `check_target`.
         repo: hub id to fetch the checkpoint from; without one the Space carries it.
         licence: identifier of the licence.
 
@@ -138,26 +175,26 @@ def write_space(model: Path, folder: Path, repo: str | None, licence: str) -> No
         raise InputError(
             "repo", f"{model} has {size / 1e9:.1f} GB, too much for a Space's own files; give --repo too."
         )
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "assets").mkdir(parents=True)
-    for name in SPACE_FILES:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / name)
     card = SpaceCard.load(ROOT / CARD)  # this repository is laid out as a Space itself
     card.data.license = licence
-    about = "[its model card](assets/checkpoint/README.md)"
-    if repo:
-        (folder / SPACE_APP_FILE).write_text(SPACE_APP.format(repo=repo))
-        card.data.app_file = SPACE_APP_FILE
-        card.data.models = card.data.preload_from_hub = [repo]
-        about = f"[{repo}](https://huggingface.co/{repo})"
-    else:
-        shutil.copytree(model, folder / "assets" / "checkpoint")
-    card.text = SPACE_TEXT.format(title=card.data.title, card=about)
-    card.save(folder / CARD)
+    with whole_folder(folder) as partial:
+        (partial / "assets").mkdir()
+        for name in SPACE_FILES:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, partial / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, partial / name)
+        if repo:
+            (partial / SPACE_APP_FILE).write_text(SPACE_APP.format(repo=repo))
+            card.data.app_file = SPACE_APP_FILE
+            card.data.models = card.data.preload_from_hub = [repo]
+            about = f"[{repo}](https://huggingface.co/{repo})"
+        else:
+            shutil.copytree(model, partial / "assets" / "checkpoint")
+            about = "[its model card](assets/checkpoint/README.md)"
+        card.text = SPACE_TEXT.format(title=card.data.title, card=about, variable=SPACE_VARIABLE)
+        card.save(partial / CARD)
 
 
 def push(folder: Path, repo: str, kind: str, private: bool) -> str:
@@ -219,10 +256,11 @@ def publish(
         raise InputError(
             "push", "Nothing says where to push to: give --repo owner/name, --space owner/name or both."
         )
-    written = {"model": out / "model"}
+    written = {kind: out / kind for kind in ("model", "space") if kind == "model" or space}
+    for kind, folder in written.items():
+        check_target(folder, kind, checkpoint)
     card = write_model(checkpoint, written["model"], repo, licence)
     if space:
-        written["space"] = out / "space"
         write_space(written["model"], written["space"], repo, card.data.license)
     said = {kind: str(folder) for kind, folder in written.items()}
     if upload:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 from huggingface_hub import ModelCard, SpaceCard
 
 from g2pdiff.checkpoint import load_pipeline
+from g2pdiff.errors import InputError
 from tests.tiny import BARCODE, tiny_pipeline
 from training import publish
 
@@ -106,6 +108,78 @@ def test_a_space_of_a_model_on_the_hub_names_it(checkpoint, tmp_path):
     assert run_in(space, "import runpy; runpy.run_path('space.py', run_name='__main__')") == (
         "__main__ owner/name\n"
     )
+
+
+def test_what_was_published_before_is_replaced(checkpoint, tmp_path):
+    for repo in (None, "owner/name"):
+        folders = publish.publish(checkpoint, tmp_path, repo=repo, space="owner/demo")
+        for name in ("model", "space"):
+            assert folders[name] == str(tmp_path / name)
+            (tmp_path / name / "stale.txt").touch()
+    publish.publish(checkpoint, tmp_path, space="owner/demo")
+    assert not list(tmp_path.glob("*/stale.txt")) and not (tmp_path / "space" / "space.py").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "space"}
+
+
+def test_a_published_model_is_published_again_elsewhere_with_one_usage(checkpoint, tmp_path):
+    publish.publish(checkpoint, tmp_path / "one", repo="owner/one")
+    publish.publish(tmp_path / "one" / "model", tmp_path / "two", repo="owner/two")
+    card = (tmp_path / "two" / "model" / "README.md").read_text()
+    assert card.count("## How to use it") == 1 and "owner/two" in card and "owner/one" not in card
+
+
+def everything(folder) -> dict:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_checkpoint_is_not_published_onto_itself(checkpoint, tmp_path, capsys):
+    publish.publish(checkpoint, tmp_path, space="owner/demo")
+    (tmp_path / "link").symlink_to(tmp_path)
+    model, carried = tmp_path / "model", tmp_path / "space" / "assets" / "checkpoint"
+    before = everything(tmp_path)
+    for source, out in ((model, tmp_path), (tmp_path / "link" / "model", tmp_path), (carried, tmp_path)):
+        said = refusal(capsys, "--checkpoint", source, "--out", out, "--space", "owner/demo")
+        assert "checkpoint that is to be published lies in" in said
+        assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize("kind", ["model", "space"])
+@pytest.mark.parametrize(
+    "files", [{"thesis.tex": ""}, {"README.md": "# Mine"}, {"model_index.json": "{}", "app.py": ""}]
+)
+def test_a_folder_that_publishing_did_not_write_is_left_alone(checkpoint, tmp_path, capsys, kind, files):
+    (tmp_path / kind).mkdir()
+    for name, text in files.items():
+        (tmp_path / kind / name).write_text(text)
+    before = everything(tmp_path)
+    said = refusal(capsys, "--checkpoint", checkpoint, "--out", tmp_path, "--space", "owner/demo")
+    assert f"{tmp_path / kind} holds something else" in said
+    assert everything(tmp_path) == before
+
+
+def test_no_folder_takes_the_place_of_a_file_or_of_this_program(checkpoint, tmp_path, monkeypatch):
+    (tmp_path / "model").write_text("a file")
+    with pytest.raises(InputError, match="holds something else") as refused:
+        publish.publish(checkpoint, tmp_path)
+    assert refused.value.field == "out" and (tmp_path / "model").read_text() == "a file"
+    program = tmp_path / "clone" / "space"  # laid out as a Space itself
+    program.mkdir(parents=True)
+    monkeypatch.setattr(publish, "ROOT", program)
+    with pytest.raises(InputError, match="This program lies in"):
+        publish.publish(checkpoint, tmp_path / "clone", space="owner/demo")
+
+
+def test_what_was_published_stays_until_the_next_is_whole(checkpoint, tmp_path):
+    publish.publish(checkpoint, tmp_path / "out")
+    before = everything(tmp_path)
+    half = tmp_path / "half"
+    shutil.copytree(checkpoint, half)
+    (half / "unet" / "lost.safetensors").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OSError):
+        publish.publish(half, tmp_path / "out")
+    assert everything(tmp_path / "out" / "model").items() <= before.items()
+    publish.publish(checkpoint, tmp_path / "out")
+    assert everything(tmp_path / "out") == before
 
 
 def test_what_cannot_be_published_is_said_in_a_sentence(checkpoint, tmp_path, capsys, monkeypatch):
