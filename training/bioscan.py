@@ -79,7 +79,7 @@ TEXT = (
     "split",
     "chunk",
 )
-NUMBERS = ("coord-lat", "coord-lon", "image_measurement_value", "area_fraction", "scale_factor")
+NUMBERS = ("coord-lat", "coord-lon")
 TYPES = {name: pa.string() for name in TEXT} | {name: pa.float64() for name in NUMBERS}
 """The columns that are read, of 23. `chunk` is text: as numbers, 07 and 7e1 would lose their names."""
 
@@ -285,53 +285,3 @@ def photographs(config: DataConfig, rows: pd.DataFrame, archive: Path) -> Photog
             "Say where the pictures lie with data.pictures=FOLDER: it holds bioscan5m/images or zips.",
         )
     return Photographs(rows["place"].tolist(), files, config.image_size)
-
-
-def check_lengths(package: str | None) -> None:
-    """Refuse to compare body lengths in pictures of a model that learned from rescaled photographs.
-
-    `cropped_256` and `cropped` are cut to the animal and then fill the picture, so a midge in them is as long
-    as a moth, and so it is in pictures made by whoever learned from them. A photograph itself can be measured
-    all the same, see `original_lengths`; a generated picture has no scale to undo.
-
-    Args:
-        package: what the model learned from; None stands for simulated specimens, all drawn to one scale.
-
-    Raises:
-        InputError: field `package`.
-    """
-    if package is not None and package not in WHOLE_FRAMES:
-        raise InputError(
-            "package",
-            f"Body lengths cannot be compared in pictures learned from {package}, where every animal fills "
-            "the picture: train with data.package=original_256 to measure size.",
-        )
-
-
-def original_lengths(
-    fractions: np.ndarray, sides: np.ndarray, package: str, scale_factor: np.ndarray | None = None
-) -> np.ndarray:
-    """Lengths measured on square photographs, in pixels that are as long in one photograph as in another.
-
-    Args:
-        fractions: lengths as shares of the square's side (N,), as `g2pdiff.morphometrics.body_length` gives.
-        sides: width and height of the files the squares were made of (N, 2), see `Photographs.sides`.
-        package: the photographs' package.
-        scale_factor: the metadata's column (N,): sides of a crop over those of its `cropped_256` picture.
-
-    Returns:
-        (N,) pixels of `original_256` for that package, of `original_full` for all others.
-
-    Raises:
-        InputError: field `scale_factor`, if `cropped_256` comes without it.
-    """
-    lengths = np.asarray(fractions) * np.asarray(sides).max(axis=1)
-    if package != "cropped_256":
-        return lengths
-    if scale_factor is None or not np.isfinite(scale_factor).all():
-        raise InputError(
-            "scale_factor",
-            "Lengths in cropped_256 cannot be compared without scale_factor, the metadata's column that says "
-            "how much each picture was shrunk: measure rows that have it, or use original_256.",
-        )
-    return lengths * np.asarray(scale_factor)

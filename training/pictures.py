@@ -20,7 +20,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from g2pdiff.errors import InputError
 
@@ -232,22 +232,11 @@ class Photographs:
         with ThreadPoolExecutor(THREADS) as pool:
             return np.stack(list(pool.map(self._picture, self.places[rows])))
 
-    def sides(self, rows: Sequence[int]) -> np.ndarray:
-        """Width and height in pixels of B rows' files, before they are made square: (B, 2)."""
-        return np.array([self._open(place).size for place in self.places[rows]])
-
-    def _open(self, place: str) -> Image.Image:
-        try:
-            return Image.open(BytesIO(self.files.read(place)))
-        except UnidentifiedImageError as error:
-            raise self._undecodable(place) from error
-
     def _picture(self, place: str) -> np.ndarray:
-        picture = self._open(place)
+        content = self.files.read(place)
         try:
-            return square(picture, self.shape[-1])
-        except OSError as error:  # a JPEG that ends too early
-            raise self._undecodable(place) from error
-
-    def _undecodable(self, place: str) -> InputError:
-        return InputError("pictures", f"The picture {place} cannot be decoded: download it again.")
+            return square(Image.open(BytesIO(content)), self.shape[-1])
+        except OSError as error:  # no picture, or a JPEG that ends too early
+            raise InputError(
+                "pictures", f"The picture {place} cannot be decoded: download it again."
+            ) from error
