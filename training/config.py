@@ -142,6 +142,7 @@ class Config:
     """A whole training run."""
 
     run: str = "runs/default"  # folder of everything the run writes
+    arguments: list[str] = field(default_factory=list)  # which `load` and `parse_arguments` were given
     threads: int | None = None  # of a process on CPU; None leaves PyTorch's choice
     data: DataConfig = field(default_factory=DataConfig)
     autoencoder: StageConfig = field(default_factory=StageConfig)
@@ -162,7 +163,7 @@ def _read(path: Path) -> DictConfig:
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML file and `key=value` overrides into a `Config`.
+    """Read a YAML file and `key=value` overrides into a `Config`, which keeps them as its `arguments`.
 
     Raises:
         InputError: the file is missing, or a key or value does not fit.
@@ -173,10 +174,14 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         merged = OmegaConf.merge(
             OmegaConf.structured(Config), _read(Path(path)), OmegaConf.from_dotlist(list(overrides))
         )
-        return OmegaConf.to_object(merged)
+        config = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise InputError("config", f"The configuration {path} does not fit: {reason}") from error
+    if config.arguments:
+        raise InputError("config", f"The configuration {path} does not fit: arguments is no key to set.")
+    config.arguments = ["--config", str(path), *overrides]
+    return config
 
 
 def parse_arguments(description: str, arguments: Sequence[str] | None = None) -> Config:
@@ -198,10 +203,19 @@ def parse_arguments(description: str, arguments: Sequence[str] | None = None) ->
     overrides += [f"run={given.run}"] if given.run else []
     config = load(given.config, overrides)
     if given.max_steps is not None:
+        config.arguments[2:2] = ["--max-steps", str(given.max_steps)]
         for stage in vars(config).values():
             if isinstance(stage, StageConfig):
                 stage.training.steps = min(stage.training.steps, given.max_steps)
     return config
+
+
+def join_processes() -> PartialState:
+    """Join the other processes of `accelerate launch`; every later `PartialState()` is the same one.
+
+    It does not read from the environment itself that the launcher asks for the CPU.
+    """
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
 
 
 def command(
@@ -216,8 +230,7 @@ def command(
         config = parse_arguments(description.splitlines()[0], arguments)
         if config.threads:
             torch.set_num_threads(config.threads)
-        # Join the other processes; later uses find the same state. It does not read the environment itself.
-        PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+        join_processes()
         with writing_to(Path(config.run)):
             action(config)
     except InputError as error:

@@ -32,8 +32,7 @@ from g2pdiff.genotype import Barcode
 from g2pdiff.pipeline import G2PDiffusionPipeline
 from g2pdiff.simulation.traits import PLANTED_SLOPE
 from g2pdiff.statistics import Estimate, mean_interval
-from training.bioscan import check_lengths
-from training.config import DataConfig, load
+from training.config import DataConfig, join_processes, load
 from training.data import load_specimens
 from training.figures import comparison_grid, density_figure, mutation_figure, sweep_figure
 from training.measures import Measures, thumbnails
@@ -46,6 +45,10 @@ from training.worlds import World, load_world
 
 NOTHING = Estimate(float("nan"), float("nan"), float("nan"))  # of pictures without a specimen
 PAIRED_SAMPLES = 4  # of every barcode, with and without alignment
+NO_LENGTHS = (
+    "The experiments are left out: this checkpoint learned from crops in which every animal fills the "
+    "picture, so body lengths say nothing."
+)
 
 
 class Trials:
@@ -63,7 +66,7 @@ class Trials:
         self.denoising = experiments.Denoising(settings.get("num_inference_steps"), **scales)
 
     def rows(self, kind, count: int, **arguments) -> list[list]:
-        """Rows of an experiment of `g2pdiff.experiments` on each of the first `count` specimens."""
+        """Rows of an experiment of `g2pdiff.experiments` on each of the first `count` specimens there are."""
         rows = []
         for _, row in tqdm(list(self.world.specimens.iloc[:count].iterrows()), desc=kind.__name__):
             place = row["coord-lat"], row["coord-lon"]
@@ -92,7 +95,7 @@ class Trials:
             "planted_percent_per_10_degrees": planted if simulated else None,
             "slopes": [one.value for one in slopes],
             "degrees": degrees,
-            "relative_length": relative.reshape(count, len(degrees), replicates).mean((0, 2)).tolist(),
+            "relative_length": relative.reshape(len(swept), len(degrees), replicates).mean((0, 2)).tolist(),
         }
 
     def mutations(self, count: int) -> dict:
@@ -140,30 +143,34 @@ def evaluate(
     out: Path,
     experiments: int = 6,
     run: Path | None = None,
+    seed: int | None = None,
     **settings,
 ) -> dict:
     """Measure a checkpoint and write everything to `out`; return what results.json holds.
 
     Args:
         pipeline: the checkpoint.
-        data: where specimens come from; its seed chooses the barcodes.
+        data: where specimens come from; as the run had it, where one is given.
         split: `val`, `test` or `test_unseen`.
         barcodes: held-out barcodes, each of another species.
         samples: pictures of each.
         out: folder for results.json, table.md and the figures.
-        experiments: barcodes in the latitude, longitude and, where there is a truth to compare with, mutation
-            experiments; 0 for none.
+        experiments: barcodes at most in the latitude, longitude and, where there is a truth to compare with,
+            mutation experiments; 0 for none. A checkpoint that learned from crops gets none either: its
+            pictures do not keep an animal's size.
         run: folder of the run that made the checkpoint, whose training pictures copies are looked for in.
+        seed: chooses the held-out barcodes; by default the data's.
         settings: of the pipeline's call, such as `alignment_scale`.
-
-    Raises:
-        InputError: body lengths are asked for, of photographs that do not keep them.
     """
-    if experiments and data.photographed:
-        check_lengths(data.package)
-    began = time.monotonic()
+    began, state = time.monotonic(), PartialState()
+    if experiments and not pipeline.config.whole_frames:
+        if state.is_main_process:
+            print(NO_LENGTHS, file=sys.stderr)
+        experiments = 0
     data = replace(data, image_size=pipeline.config.image_size)
-    world = load_world(data, split, barcodes, out / "data")
+    seed = data.seed if seed is None else seed
+    world = load_world(data, split, barcodes, out / "data", seed)
+    experiments = min(experiments, len(world.specimens))
     measures = Measures(world, pipeline.clibd, thumbnails(load_specimens(data, run)) if run else None)
 
     drawn, unaligned = (
@@ -185,10 +192,11 @@ def evaluate(
         "random": measures.random(),
         "systems": {"g2pdiffusion": measures.system(drawn)},
         "alignment": alignment(measures, drawn, unaligned),
-        "settings": {"seed": data.seed, **settings},
+        "settings": {"seed": seed, **settings},
         "hardware": hardware(),
+        "processes": state.num_processes,
     }
-    if not PartialState().is_main_process:
+    if not state.is_main_process:
         return result
     density_figure(
         measures.true_scores,
@@ -197,13 +205,7 @@ def evaluate(
         measures.threshold,
         out / "density.png",
     )
-    shown = slice(0, 24)
-    comparison_grid(
-        world.truth[shown],
-        drawn.pictures[shown, 0],
-        world.specimens.iloc[shown],
-        out / "truth_and_prediction.png",
-    )
+    comparison_grid(world, drawn.pictures[:24, 0], out / "truth_and_prediction.png")
     if experiments:
         trials = Trials(pipeline, world, settings)
         result |= {along: trials.sweep(along, experiments) for along in ("latitude", "longitude")}
@@ -298,9 +300,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--split", default="test", choices=["val", "test", "test_unseen"])
     parser.add_argument("--barcodes", type=int, default=64)
     parser.add_argument("--samples", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, help="of the choice of barcodes; by default the data's")
     parser.add_argument(
-        "--experiments", type=int, default=6, help="barcodes in the sweeps and mutation series"
+        "--experiments", type=int, default=6, help="barcodes at most in the sweeps and mutation series"
     )
     parser.add_argument("--out", type=Path, required=True)
     for name, kind in (("steps", int), ("guidance-scale", float), ("alignment-scale", float)):
@@ -314,14 +316,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         data = load(given.config).data if given.config else DataConfig()
         result = evaluate(
-            load_pipeline(given.checkpoint),
-            replace(data, table=given.table or data.table, seed=given.seed),
+            load_pipeline(given.checkpoint).to(join_processes().device),
+            replace(data, table=given.table or data.table),
             given.split,
             given.barcodes,
             given.samples,
             given.out,
             given.experiments,
             given.run,
+            given.seed,
             **{name: value for name, value in settings.items() if value is not None},
         )
     except InputError as error:

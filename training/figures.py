@@ -10,12 +10,12 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import torch
 from scipy.stats import gaussian_kde
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from g2pdiff.experiments import tens_of_degrees
+from training.worlds import World
 
 TRUTH, MODEL, RANDOM = "#4c7a5a", "#2f6fde", "#999999"
 
@@ -47,21 +47,20 @@ def picture_grid(
     _save(figure, path)
 
 
-def comparison_grid(
-    truth: torch.Tensor, images: torch.Tensor, specimens: pd.DataFrame, path: Path, columns: int = 6
-) -> None:
-    """Pairs of true and predicted pictures (N, 3, H, W), named."""
-    rows = -(-len(truth) // columns)
+def comparison_grid(world: World, images: torch.Tensor, path: Path, columns: int = 6) -> None:
+    """Pairs of true and predicted pictures (N, 3, H, W) of a world's first N specimens, named."""
+    rows = -(-len(images) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(3.0 * columns, 1.9 * rows), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, true, predicted, row in zip(
-        axes.flat, truth, images, specimens.itertuples(index=False), strict=False
+        axes.flat, world.truth, images, world.specimens.itertuples(index=False), strict=False
     ):
         pair = torch.cat([true, predicted], dim=2).permute(1, 2, 0).numpy()
         axis.imshow(pair)
         axis.set_title(f"{row.species} ({row.family})", fontsize=7, pad=2)
-    figure.suptitle("left: simulated truth; right: prediction from the barcode", fontsize=10, y=1.0)
+    truth = "photograph" if world.others is None else "simulated truth"
+    figure.suptitle(f"left: {truth}; right: prediction from the barcode", fontsize=10, y=1.0)
     figure.tight_layout(pad=0.4)
     _save(figure, path)
 

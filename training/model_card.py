@@ -9,6 +9,7 @@ It is written from what the run recorded, and again after evaluations whose resu
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -21,6 +22,27 @@ from training.config import Config, command
 from training.data import load_specimens
 from training.figures import training_figure
 from training.results import read_results
+
+ROOT = Path(__file__).resolve().parent.parent
+ELSEWHERE = {"data.table", "data.cache", "run", "assemble.checkpoint", "assemble.note"}
+"""Overrides that the command on the card leaves out: they say where something lies, or what to say of it."""
+PLACES = {"data.metadata": "FILE", "data.pictures": "FOLDER"}
+
+OPTIONS = {
+    "seed": "--seed",
+    "num_inference_steps": "--steps",
+    "guidance_scale": "--guidance-scale",
+    "alignment_scale": "--alignment-scale",
+}
+"""The options of `training.evaluate` that give the settings which its results.json records."""
+
+FIGURES = {
+    "truth_and_prediction.png": ("truth and prediction", "systems"),
+    "density.png": ("score densities", "systems"),
+    "mutations.png": ("mutations", "mutations"),
+    "sweeps.png": ("sweeps", "latitude"),
+}
+"""An evaluation's figures: what they are called, and what results.json has of them."""
 
 CARD = Template("""\
 ---
@@ -61,7 +83,7 @@ $training
 
 $note
 
-Hardware: $hardware. `python -m training.run --config $config --table TABLE` repeats it.
+Hardware: $hardware. `$command` repeats it.
 
 ## Figures
 
@@ -85,9 +107,9 @@ analysis on data whose truth is known (body length grows 5 % for every 10 degree
     "score": "A high CLIBDScore says that picture and barcode agree *within the simulation*.",
     "splits": """\
 Splits are decided by a hash (`training/splits.py`): a tenth of the species is held out whole, a tenth of
-the other barcodes is the test split, and no barcode lies on two sides. $mutated of the training specimens
-carry a barcode mutated at up to $rate, $roaming were set down at a random place on Earth; the simulator
-drew them accordingly.""",
+the other barcodes is the test split, and held-out specimens whose barcode is also a training one are left
+out. $mutated of the training specimens carry a barcode mutated at up to $rate, $roaming were set down at a
+random place on Earth; the simulator drew them accordingly.""",
 }
 PHOTOGRAPHED = {
     "tag": "bioscan-5m",
@@ -137,22 +159,66 @@ def _data_line(config: Config, rows: pd.DataFrame) -> str:
     )
 
 
-def _evaluation(folder: Path) -> str:
-    """The command of an evaluation and its table."""
-    settings = json.loads((folder / "results.json").read_text())
-    command = (
-        f"python -m training.evaluate --split {settings['split']} --barcodes {settings['barcodes']} "
-        f"--samples {settings['samples']} --experiments {settings['experiments']}"
-    )
-    if steps := settings["settings"].get("num_inference_steps"):
-        command += f" --steps {steps}"
-    return f"`{command}`\n\n" + (folder / "table.md").read_text()
+def _options(config: Config) -> tuple[list[str], list[str]]:
+    """The file and the table of a run as options, and what else it was given.
+
+    A word in capitals stands for a path that is another one everywhere.
+    """
+    option, file, *rest = config.arguments
+    path = Path(file).resolve()
+    known = [option, str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else file)]
+    known += ["--table", "TABLE"] if config.data.table else []
+    others = []
+    for argument in rest:
+        name = argument.partition("=")[0]
+        if name not in ELSEWHERE:
+            others.append(f"{name}={PLACES[name]}" if name in PLACES else argument)
+    return known, others
 
 
-def write_model_card(
-    config: Config, folder: Path, config_path: str = "training/configs/embedded.yaml"
-) -> None:
-    """Write `folder/README.md`, and put the evaluation's figures beside it where there are some."""
+def repeat(config: Config) -> str:
+    """The command that trains the same again."""
+    known, others = _options(config)
+    return shlex.join(["python", "-m", "training.run", *known, *others])
+
+
+def _evaluation(folder: Path, config: Config) -> str:
+    """The command of an evaluation and its table; `config` is the run's."""
+    results = json.loads((folder / "results.json").read_text())
+    known, others = _options(config)
+    if any(argument.startswith("data.") for argument in others):
+        known[1] = "CONFIG"  # which has them in it: an evaluation takes no `key=value`
+    command = ["python", "-m", "training.evaluate", "--checkpoint", "CHECKPOINT", *known]
+    if results["systems"]["g2pdiffusion"].get("memorisation"):
+        command += ["--run", "RUN"]
+    for name in ("split", "barcodes", "samples", "experiments"):
+        command += [f"--{name}", str(results[name])]
+    settings = results["settings"]
+    for name, option in OPTIONS.items():
+        command += [option, str(settings[name])] if name in settings else []
+    said = f"`{shlex.join([*command, '--out', 'OUT'])}`"
+    if beside := [f"{name}={value}" for name, value in settings.items() if name not in OPTIONS]:
+        said += f", in Python with `{', '.join(beside)}`"
+    return f"{said}\n\n" + (folder / "table.md").read_text()
+
+
+def _figures(evaluation: Path, folder: Path) -> str:
+    """Copy the figures that an evaluation made to `folder`, and link them."""
+    results, links = json.loads((evaluation / "results.json").read_text()), []
+    for name, (title, key) in FIGURES.items():
+        if key in results and (evaluation / name).is_file():
+            shutil.copy(evaluation / name, folder / name)
+            links.append(f"![{title}](figures/{name})")
+    return "\n\n".join(links)
+
+
+def write_model_card(config: Config, folder: Path) -> None:
+    """Write `folder/README.md`, and put the evaluation's figures beside it where there are some.
+
+    Args:
+        config: of the run, from `training.config.load`.
+        folder: of the checkpoint.
+    """
     run = Path(config.run)
     rows = load_specimens(config.data, run).table
     evaluation = run / "evaluation"
@@ -162,15 +228,12 @@ def write_model_card(
     if (evaluation / "table.md").is_file():
         figures = (
             "Barcodes the model never saw, of species it knows:\n\n"
-            + _evaluation(evaluation)
-            + "\n![truth and prediction](figures/truth_and_prediction.png)\n\n"
-            "![score densities](figures/density.png) ![mutations](figures/mutations.png)\n\n"
-            "![sweeps](figures/sweeps.png)"
+            + _evaluation(evaluation, config)
+            + "\n"
+            + _figures(evaluation, folder / "figures")
         )
-        for figure in evaluation.glob("*.png"):
-            shutil.copy(figure, folder / "figures" / figure.name)
     if (run / "evaluation_unseen" / "table.md").is_file():
-        figures += "\n\n### Species it never saw\n\n" + _evaluation(run / "evaluation_unseen")
+        figures += "\n\n### Species it never saw\n\n" + _evaluation(run / "evaluation_unseen", config)
     if sweeps := sorted(evaluation.glob("sweep*.md")):
         figures += (
             "\n\n### How the sampling defaults were chosen\n\n"
@@ -197,7 +260,7 @@ def write_model_card(
             data=_data_line(config, rows),
             training=_training_lines(read_results(run)),
             hardware=read_results(run)["diffusion"]["hardware"],
-            config=config_path,
+            command=repeat(config),
             note=config.assemble.note,
             figures=figures,
         )

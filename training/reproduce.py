@@ -22,7 +22,6 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from omegaconf import OmegaConf
 
 from g2pdiff.conditioner import BarcodeConditioner
 from g2pdiff.controlnet import BarcodeControlNet
@@ -32,7 +31,7 @@ from g2pdiff.pipeline import G2PDiffusionPipeline
 from training import diffusion, run, tables
 from training.assemble import build_pipeline
 from training.baselines import controlnet, df_gan
-from training.config import Config, command
+from training.config import Config, command, parse_arguments
 from training.data import load_specimens
 from training.figures import density_figure, picture_grid
 from training.measures import Measures, lead, thumbnails
@@ -51,9 +50,11 @@ GRID_RATES, GRID_LATITUDES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5), (60, 30, 0, -30, -
 
 
 def variant_config(config: Config, name: str) -> Config:
-    """The configuration of an ablation that needs training: overrides, and a folder within the run's."""
-    overrides = OmegaConf.from_dotlist(config.comparison.variants[name])
-    varied = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(config), overrides))
+    """The configuration of an ablation that needs training: overrides, and a folder within the run's.
+
+    It is read anew, lest a variant's own number of steps escape `--max-steps`.
+    """
+    varied = parse_arguments(name, [*config.arguments, *config.comparison.variants[name]])
     varied.run = str(Path(config.run) / "variants" / name.replace(" ", "_"))
     return varied
 

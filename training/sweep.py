@@ -26,7 +26,7 @@ from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.errors import InputError
 from g2pdiff.morphometrics import body_length
 from g2pdiff.pipeline import G2PDiffusionPipeline
-from training.config import DataConfig
+from training.config import DataConfig, join_processes
 from training.measures import Measures
 from training.metrics import r_squared
 from training.systems import PipelineSystem
@@ -44,7 +44,7 @@ def sweep(
         began = time.monotonic()
         settings = dict(zip(values, combination, strict=True))
         system = PipelineSystem(pipeline, settings)
-        images = torch.cat([system.draw(specimen, [0]) for _, specimen in world.specimens.iterrows()])
+        images = torch.cat([system.draw(specimen, [0]).cpu() for _, specimen in world.specimens.iterrows()])
         seconds = (time.monotonic() - began) / len(images)
         scores = (measures.embed(images) * measures.barcodes).sum(-1).numpy()
         rows.append(
@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="Markdown file to write the table to")
     given = parser.parse_args(arguments)
     try:
-        pipeline = load_pipeline(given.checkpoint)
+        pipeline = load_pipeline(given.checkpoint).to(join_processes().device)
         data = DataConfig(table=given.table, image_size=pipeline.config.image_size)
         with tempfile.TemporaryDirectory() as folder:
             world = load_world(data, "val", given.barcodes, Path(folder))

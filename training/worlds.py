@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock
 
 from training.config import DataConfig
 from training.data import SpecimenSet, draw_specimens, load_table, picture_specimens
@@ -39,20 +40,27 @@ def _stem(rows: pd.DataFrame, config: DataConfig, folder: Path) -> Path:
 
 
 def _pictured(rows: pd.DataFrame, config: DataConfig, folder: Path) -> SpecimenSet:
-    return picture_specimens(rows, config, _stem(rows, config, folder))
+    stem = _stem(rows, config, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Of processes that start together the first makes the files; the others wait and find them.
+    with FileLock(stem.with_suffix(".lock")):
+        return picture_specimens(rows, config, stem)
 
 
-def load_world(config: DataConfig, split: str, barcodes: int, folder: Path) -> World:
+def load_world(config: DataConfig, split: str, barcodes: int, folder: Path, seed: int | None = None) -> World:
     """The world of a split.
 
     Args:
-        config: where specimens come from; its seed decides which.
+        config: where specimens come from.
         split: `val`, `test` or `test_unseen`.
         barcodes: held-out specimens at most.
         folder: for pictures that are drawn or made square once.
+        seed: decides which specimens of the table; by default the configuration's, which decides the table
+            itself where barcodes evolve along a tree.
     """
     table = load_table(config)
-    natural = replace(config, mutated_share=0.0, roaming_share=0.0)
+    seed = config.seed if seed is None else seed
+    natural = replace(config, mutated_share=0.0, roaming_share=0.0, seed=seed)
     chosen = draw_specimens(table, split, natural, per_species=1).iloc[:barcodes].reset_index(drop=True)
     trained = draw_specimens(table, "train", natural, per_species=1)
     everyone = np.arange(len(chosen))

@@ -22,6 +22,15 @@ def test_overrides_and_shorthands():
     assert (config.data.table, config.run, config.clibd.training.steps) == ("t.parquet", "r", 7)
 
 
+def test_a_configuration_keeps_the_arguments_that_gave_it():
+    config = parse_arguments("x", ["--config", CONFIGS[1], "--run", "r", "--max-steps", "2", "threads=1"])
+    assert config.arguments == ["--config", CONFIGS[1], "--max-steps", "2", "threads=1", "run=r"]
+    again = parse_arguments("x", config.arguments)
+    assert again == config and again.clibd.training.steps == 2
+    with pytest.raises(InputError, match="does not fit: arguments is no key"):
+        load(CONFIGS[1], ["arguments=[--config]"])
+
+
 @pytest.mark.parametrize(
     "override", ["diffusion.training.stepz=3", "diffusion.training.steps=many", "data.seed=[1]"]
 )

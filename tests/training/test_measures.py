@@ -1,5 +1,7 @@
 """What is measured on a system's pictures, against cases whose answer is known beforehand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from torch.testing import assert_close
 
 from tests.tiny import BARCODE, tiny_components
 from training.data import SpecimenSet
+from training.figures import comparison_grid
 from training.measures import THUMBNAIL, Measures, lead, thumbnails
 from training.sampling import Samples
 from training.worlds import World
@@ -109,3 +112,11 @@ def test_a_lead_is_the_paired_difference_of_best_of_k():
     for row in ahead.values():
         assert row["difference"] == pytest.approx(0.25)
         assert row["interval"] == pytest.approx([0.25, 0.25])
+
+
+def test_pairs_of_pictures_say_where_the_true_one_comes_from(measures, tmp_path):
+    for others, words in ((measures.world.others, "left: simulated truth"), (None, "left: photograph")):
+        comparison_grid(replace(measures.world, others=others), striped(3, seed=5), tmp_path / "pairs.png")
+        drawn = (tmp_path / "pairs.svg").read_text()
+        assert f"{words}; right: prediction from the barcode" in drawn
+        assert "c (Sphingidae)" in drawn and "d (Sphingidae)" not in drawn  # as many as there are pictures

@@ -5,18 +5,22 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
 import torch
 
 from g2pdiff.checkpoint import load_pipeline
+from g2pdiff.simulation import Simulator
 from tests.tiny import BARCODE
 from training import reproduce, tables
 from training.assemble import build_pipeline
-from training.config import load
-from training.data import load_specimens
+from training.config import DataConfig, load, parse_arguments
+from training.data import load_specimens, load_table
 from training.measures import thumbnails
 from training.sampling import sample
 from training.systems import PipelineSystem
@@ -144,16 +148,54 @@ def test_samples_under_other_settings_are_drawn_anew(config, results, tmp_path):
     assert not torch.allclose(draw(3), two, atol=1e-4)
 
 
+def test_variants_train_no_longer_than_they_may():
+    arguments = ["--config", "training/configs/embedded_baselines.yaml", "--run", "here"]
+    name = "400 training steps, token context"
+    whole = reproduce.variant_config(parse_arguments("Whole.", arguments), name)
+    assert whole.diffusion.training.steps == 400
+    assert whole.diffusion.conditioner["context"] == "tokens"
+    assert Path(whole.run) == Path("here/variants/400_training_steps,_token_context")
+    tried = reproduce.variant_config(parse_arguments("Tried.", [*arguments, "--max-steps", "2"]), name)
+    assert tried.diffusion.training.steps == 2
+    assert replace(tried.diffusion, training=whole.diffusion.training) == whole.diffusion
+
+
+def test_worlds_that_are_made_at_once_are_the_same(tmp_path):
+    config = DataConfig(simulated_species=24, simulated_per_species=6, image_size=32)
+    Simulator.default()  # which takes its time only once
+    together = Barrier(2)
+
+    def make(_):
+        together.wait()
+        return load_world(config, "test", 8, tmp_path / "data")
+
+    with ThreadPoolExecutor(2) as threads:
+        one, two = threads.map(make, range(2))
+    assert len(one.truth) and torch.equal(one.truth, two.truth) and torch.equal(one.others, two.others)
+    every = np.arange(len(one.references))
+    assert torch.equal(one.references.images(every), two.references.images(every))
+
+
+def test_a_seed_chooses_others_of_the_same_table(tmp_path):
+    config = DataConfig(simulated_species=24, simulated_per_species=10, image_size=32)
+    first, second = (load_world(config, "test", 8, tmp_path, seed).specimens for seed in (None, 1))
+    known = set(load_table(config)["dna_barcode"])
+    assert set(first["dna_barcode"]) != set(second["dna_barcode"])
+    assert set(first["dna_barcode"]) | set(second["dna_barcode"]) <= known
+
+
 def test_two_processes_draw_what_one_does(config, results, tmp_path):
     command = ["-m", "training.evaluate", "--checkpoint", config.assemble.checkpoint, "--split", "test"]
     command += ["--config", "training/configs/test.yaml", "--barcodes", "3", "--samples", "3", "--steps", "2"]
     command += ["--experiments", "0", "--out"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]
+    launch += ["--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0"]
     one, two = tmp_path / "one", tmp_path / "two"
     subprocess.run([sys.executable, *command, str(one)], check=True, env=environment)
     subprocess.run([*launch, *command, str(two)], check=True, env=environment)
     first, second = (json.loads((folder / "results.json").read_text()) for folder in (one, two))
+    assert (first["processes"], second["processes"]) == (1, 2)
     assert first["systems"]["g2pdiffusion"]["top"] == second["systems"]["g2pdiffusion"]["top"]
     for file in (one / "samples" / "aligned").glob("*.npz"):
         same = np.load(two / "samples" / "aligned" / file.name)

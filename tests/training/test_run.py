@@ -1,7 +1,11 @@
 """Everything from made barcodes to a served checkpoint, in miniature."""
 
 import json
+import re
+import shlex
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,10 +13,11 @@ from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.errors import InputError
 from g2pdiff.references import References
 from tests.tiny import BARCODE
-from training import assemble, evaluate, run, sweep
-from training.config import command, load
+from training import assemble, evaluate, model_card, run, sweep
+from training.config import command, load, parse_arguments
 from training.results import read_results
 
+SEED = 3
 QUICK = [f"{stage}.training.steps=6" for stage in ("autoencoder", "clibd", "diffusion", "aligner")]
 
 
@@ -24,6 +29,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def config(folder):
     overrides = [f"run={folder}", f"assemble.checkpoint={folder / 'checkpoint'}", "threads=null"]
+    overrides += [f"data.seed={SEED}"]
     return load("training/configs/test.yaml", overrides + QUICK)
 
 
@@ -72,18 +78,105 @@ def test_the_model_card_says_what_it_must(checkpoint):
         assert words in card
     assert "$" not in card
     assert (checkpoint / "figures" / "training.png").stat().st_size > 5_000
+    assert "whose barcode is also a training one are left\nout" in card
+
+
+def test_the_model_card_gives_the_command_that_repeats_the_run(config, checkpoint, folder):
+    command = re.search("`python -m training.run (.*)` repeats it", (checkpoint / "README.md").read_text())
+    again = parse_arguments("x", shlex.split(command[1]))
+    elsewhere = {"run": config.run, "assemble": config.assemble, "arguments": config.arguments}
+    assert replace(again, **elsewhere) == config
+    assert str(folder) not in command[1] and "TABLE" not in command[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--table", "/mine/t.csv", "--max-steps", "2"], "--table TABLE --max-steps 2"),
+        (["data.metadata=/mine/m.csv", "data.pictures=/mine"], "data.metadata=FILE data.pictures=FOLDER"),
+        (["data.hub=owner/name", "assemble.note=It's done."], "data.hub=owner/name"),
+    ],
+)
+def test_paths_of_the_run_are_placeholders_on_the_card(given, said, monkeypatch, tmp_path):
+    root = Path.cwd()
+    monkeypatch.chdir(tmp_path)
+    file = root / "training" / "configs" / "paper.yaml"
+    config = parse_arguments("x", ["--config", str(file), *given])
+    assert model_card.repeat(config) == f"python -m training.run --config training/configs/paper.yaml {said}"
+
+
+@pytest.mark.parametrize("experiments", [1, 0])
+def test_the_model_card_links_what_an_evaluation_made_and_says_how(config, checkpoint, tmp_path, experiments):
+    def evaluated(out, *arguments) -> str:
+        assert evaluate.main([*map(str, arguments), "--out", str(out)]) == 0
+        return (out / "table.md").read_text()
+
+    run = tmp_path / "run"
+    shutil.copytree(config.run, run, ignore=shutil.ignore_patterns("checkpoint"))
+    (tmp_path / "card").mkdir()
+    (run / "evaluation").mkdir()
+    for figure in ("mutations.png", "sweeps.png"):  # of an evaluation before this one
+        (run / "evaluation" / figure).touch()
+    file = tmp_path / "data.yaml"
+    file.write_text(f"extends: {Path('training/configs/test.yaml').resolve()}\ndata: {{seed: {SEED}}}\n")
+    paths = {"CHECKPOINT": checkpoint, "CONFIG": file, "RUN": run}
+    given = ["--checkpoint", checkpoint, "--config", file, "--run", run, "--barcodes", 3, "--samples", 1]
+    given += ["--steps", 2, "--guidance-scale", 1.5, "--alignment-scale", 0.5, "--experiments", experiments]
+    first = evaluated(run / "evaluation", *given)
+    model_card.write_model_card(replace(config, run=str(run)), tmp_path / "card")
+
+    card = (tmp_path / "card" / "README.md").read_text()
+    links = set(re.findall(r"\]\((figures/.*?)\)", card))
+    made = {"training", "truth_and_prediction", "density"}
+    made |= {"mutations", "sweeps"} if experiments else set()
+    assert links == {f"figures/{name}.png" for name in made}
+    assert all((tmp_path / "card" / link).stat().st_size > 1_000 for link in links)
+
+    if not experiments:
+        command = re.search("`python -m training.evaluate (.*) --out OUT`", card)
+        again = evaluated(tmp_path / "again", *(paths.get(word, word) for word in shlex.split(command[1])))
+        assert again == first
 
 
 def test_evaluation_writes_its_table_and_figures(checkpoint, tmp_path, capsys):
-    arguments = ["--checkpoint", str(checkpoint), "--split", "test", "--barcodes", "6", "--samples", "2"]
-    arguments += ["--experiments", "1", "--steps", "2", "--out", str(tmp_path)]
+    arguments = ["--checkpoint", str(checkpoint), "--split", "test", "--barcodes", "2", "--samples", "2"]
+    arguments += ["--experiments", "3", "--steps", "2", "--out", str(tmp_path)]
     assert evaluate.main(arguments) == 0
     results = json.loads((tmp_path / "results.json").read_text())
-    assert results["barcodes"] == 6
+    assert results["barcodes"] == results["experiments"] == 2  # there are no more barcodes to experiment on
+    assert len(results["latitude"]["relative_length"]) == len(results["latitude"]["degrees"])
     assert set(results["systems"]["g2pdiffusion"]["top"]) == {"1"}
     assert {"ground_truth", "random", "threshold", "overlap", "latitude", "mutations"} <= set(results)
     assert (tmp_path / "truth_and_prediction.png").stat().st_size > 10_000
     assert "CLIBDScore" in capsys.readouterr().out
+
+
+def test_pictures_without_a_scale_are_evaluated_but_for_their_lengths(checkpoint, tmp_path, capsys):
+    cropped = shutil.copytree(checkpoint, tmp_path / "cropped")
+    index = json.loads((cropped / "model_index.json").read_text())
+    index |= {"whole_frames": False, "truth": None}
+    (cropped / "model_index.json").write_text(json.dumps(index))
+    arguments = ["--checkpoint", str(cropped), "--barcodes", "3", "--samples", "1", "--steps", "1"]
+    assert evaluate.main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["experiments"] == 0 and not {"latitude", "longitude", "mutations"} & set(results)
+    assert results["systems"]["g2pdiffusion"]["top"]
+    assert "every animal fills the picture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+def test_copies_are_looked_for_in_what_the_run_learned_from(checkpoint, folder, tmp_path, seed):
+    file = tmp_path / "data.yaml"
+    file.write_text(f"extends: {Path('training/configs/test.yaml').resolve()}\ndata: {{seed: {SEED}}}\n")
+    arguments = ["--checkpoint", str(checkpoint), "--config", str(file), "--run", str(folder)]
+    arguments += ["--barcodes", "3", "--samples", "1", "--steps", "1", "--experiments", "0"]
+    arguments += [] if seed is None else ["--seed", str(seed)]
+    before = sorted((folder / "data").iterdir())
+    assert evaluate.main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    assert sorted((folder / "data").iterdir()) == before  # nothing is drawn
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["systems"]["g2pdiffusion"]["memorisation"]["closest_real_pair"] > 0
+    assert results["settings"]["seed"] == (SEED if seed is None else seed)
 
 
 def test_evaluation_refuses_a_missing_checkpoint(tmp_path, capsys):
