@@ -142,7 +142,7 @@ class Config:
     """A whole training run."""
 
     run: str = "runs/default"  # folder of everything the run writes
-    arguments: list[str] = field(default_factory=list)  # which `load` and `parse_arguments` were given
+    arguments: list[str] = field(default_factory=list, compare=False)  # it was read from
     threads: int | None = None  # of a process on CPU; None leaves PyTorch's choice
     data: DataConfig = field(default_factory=DataConfig)
     autoencoder: StageConfig = field(default_factory=StageConfig)
