@@ -13,7 +13,6 @@ that was interrupted goes on where it stopped, and under `accelerate launch` eve
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from dataclasses import replace
@@ -39,7 +38,7 @@ from training.measures import Measures, thumbnails
 from training.parts import reconstruct
 from training.results import hardware
 from training.sampling import Samples, sample
-from training.storage import write_whole
+from training.storage import write_json, write_whole, writing_to
 from training.systems import PipelineSystem
 from training.worlds import World, load_world
 
@@ -214,7 +213,7 @@ def evaluate(
         result["mutations"] = trials.mutations(experiments)
         mutation_figure(result["mutations"], out / "mutations.png")
     result["seconds"] = time.monotonic() - began
-    write_whole(out / "results.json", json.dumps(result, indent=2))
+    write_json(out / "results.json", result)
     write_whole(out / "table.md", results_table(result))
     return result
 
@@ -315,18 +314,20 @@ def main(arguments: list[str] | None = None) -> int:
     }
     try:
         data = load(given.config).data if given.config else DataConfig()
-        result = evaluate(
-            load_pipeline(given.checkpoint).to(join_processes().device),
-            replace(data, table=given.table or data.table),
-            given.split,
-            given.barcodes,
-            given.samples,
-            given.out,
-            given.experiments,
-            given.run,
-            given.seed,
-            **{name: value for name, value in settings.items() if value is not None},
-        )
+        pipeline = load_pipeline(given.checkpoint).to(join_processes().device)
+        with writing_to(given.out, "out"):
+            result = evaluate(
+                pipeline,
+                replace(data, table=given.table or data.table),
+                given.split,
+                given.barcodes,
+                given.samples,
+                given.out,
+                given.experiments,
+                given.run,
+                given.seed,
+                **{name: value for name, value in settings.items() if value is not None},
+            )
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

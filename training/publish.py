@@ -26,7 +26,7 @@ from huggingface_hub.utils import validate_repo_id
 from g2pdiff.checkpoint import check_checkpoint, resolve_checkpoint
 from g2pdiff.errors import InputError
 from g2pdiff.references import FOLDER as REFERENCES
-from training.storage import whole_folder
+from training.storage import whole_folder, writing_to
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD, FIGURES, INDEX = "README.md", "figures", "model_index.json"
@@ -286,15 +286,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     try:
-        said = publish(
-            resolve_checkpoint(given.checkpoint),
-            given.out,
-            given.repo,
-            given.space,
-            given.license,
-            given.push,
-            given.private,
-        )
+        checkpoint = resolve_checkpoint(given.checkpoint)
+        with writing_to(given.out, "out"):
+            said = publish(
+                checkpoint,
+                given.out,
+                given.repo,
+                given.space,
+                given.license,
+                given.push,
+                given.private,
+            )
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

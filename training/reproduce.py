@@ -15,7 +15,6 @@ samples are the same.
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -38,7 +37,7 @@ from training.measures import Measures, lead, thumbnails
 from training.parts import load_unet
 from training.results import hardware, read_results
 from training.sampling import Samples, sample
-from training.storage import whole_folder, write_whole
+from training.storage import whole_folder, write_json, write_whole
 from training.systems import PipelineSystem, System
 from training.worlds import World, load_world
 
@@ -193,7 +192,7 @@ def compare(
         "seconds": sum(found.seconds for found in (*drawn.values(), *changed.values())),
     }
     if PartialState().is_main_process:
-        write_whole(folder / "results.json", json.dumps(result, indent=2))
+        write_json(folder / "results.json", result)
         tables.write_tables(result, folder)
         figures(measures, drawn, folder)
     return result

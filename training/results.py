@@ -8,8 +8,9 @@ import platform
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 
-from training.storage import write_whole
+from training.storage import write_json
 
 FILE = "results.json"
 
@@ -22,7 +23,7 @@ def read_results(run: Path) -> dict:
 
 def hardware() -> str:
     """What this process trains on, in words."""
-    if torch.cuda.is_available():
+    if PartialState().device.type == "cuda":
         return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
     return f"{os.cpu_count()} CPU cores ({platform.machine()})"
 
@@ -33,5 +34,5 @@ def record_result(run: Path, stage: str, result: dict) -> None:
         return
     result = result | {"hardware": hardware()}
     results = read_results(run) | {stage: result}
-    write_whole(run / FILE, json.dumps(results, indent=2))
+    write_json(run / FILE, results)
     print(json.dumps({stage: result}))

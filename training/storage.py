@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import math
 import os
 import re
 import shutil
@@ -69,32 +71,49 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def write_json(file: Path, value: dict) -> None:
+    """Write a JSON file whole; what is not a number becomes null, which every reader knows."""
+
+    def plain(part):
+        if isinstance(part, dict):
+            return {name: plain(one) for name, one in part.items()}
+        if isinstance(part, (list, tuple)):
+            return [plain(one) for one in part]
+        return None if isinstance(part, float) and not math.isfinite(part) else part
+
+    write_whole(file, json.dumps(plain(value), indent=2, allow_nan=False))
+
+
 @contextmanager
-def writing_to(folder: Path) -> Iterator[None]:
-    """Make a run's folder, and turn a failure to write inside the block into an `InputError`, field `run`.
+def writing_to(folder: Path, option: str = "run") -> Iterator[None]:
+    """Make a folder, and turn a failure to write inside the block into an `InputError`.
 
     PyTorch and safetensors tell of a failure in words alone, so their words are read too.
+
+    Args:
+        folder: to write to.
+        option: of the command line that chose the folder; the error's field.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise InputError(
-            "run",
-            f"The run's folder {folder} cannot be written ({error.strerror}): choose another with --run.",
+            option,
+            f"The folder {folder} cannot be written ({error.strerror}): choose another with --{option}.",
         ) from error
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
         if reason := _reason(error):
             raise InputError(
-                "run",
-                f"A file of the run {folder} cannot be written ({reason}): make room or choose another "
-                "folder with --run; a run goes on from its last checkpoint.",
+                option,
+                f"A file in {folder} cannot be written ({reason}): make room or choose another folder with "
+                f"--{option}; what is finished is not done again.",
             ) from error
         if isinstance(error, SafetensorError) or "Unable to load weights" in str(error):  # diffusers
             raise InputError(
-                "run", f"A model in {folder} is damaged: delete its folder and run its stage again."
+                option, f"A model in {folder} is damaged: delete its folder and run its stage again."
             ) from error
         raise
 

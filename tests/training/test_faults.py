@@ -4,6 +4,7 @@ What is killed is a process of its own, ended by SIGKILL at a chosen point.
 """
 
 import itertools
+import json
 import multiprocessing
 import os
 import re
@@ -21,13 +22,14 @@ from diffusers import ConfigMixin
 from safetensors.numpy import load_file
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from training import aligner, autoencoder, clibd, diffusion, loop
+from tests.tiny import tiny_pipeline
+from training import aligner, autoencoder, clibd, diffusion, evaluate, loop, publish
 from training.baselines import controlnet, df_gan
 from training.config import command
 from training.figures import loss_curve
 from training.loop import checkpoints
 from training.results import read_results
-from training.storage import whole_folder
+from training.storage import whole_folder, write_json
 
 ROOT = Path(__file__).parents[2]
 STAGES = {
@@ -238,8 +240,8 @@ def test_a_full_disk_is_named(whole, run, file_limit, capsys, has_pictures):
         (run / "data").unlink()
     file_limit(max(file.stat().st_size for file in written) // 2)
     error = refusal(run, capsys)
-    assert error.startswith(f"A file of the run {run} cannot be written")
-    assert error.endswith("last checkpoint.")
+    assert error.startswith(f"A file in {run} cannot be written")
+    assert error.endswith("is not done again.")
     assert not list(run.glob("autoencoder/checkpoint-*"))
     assert has_pictures or not list(run.glob("data/*.npy"))
 
@@ -249,7 +251,26 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys, place):
     (tmp_path / "file").touch()
     run = Path(place.format(tmp_path))
     error = refusal(run, capsys)
-    assert error.startswith(f"The run's folder {run} cannot be written") and error.endswith("with --run.")
+    assert error.startswith(f"The folder {run} cannot be written") and error.endswith("with --run.")
+
+
+@pytest.mark.parametrize("command", [evaluate.main, publish.main])
+def test_what_is_made_of_a_checkpoint_cannot_be_written_everywhere(command, tmp_path, capsys):
+    tiny_pipeline().save_pretrained(tmp_path / "checkpoint")
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out"
+    assert command(["--checkpoint", str(tmp_path / "checkpoint"), "--out", str(out)]) == 2
+    assert capsys.readouterr().err == (
+        f"The folder {out} cannot be written (Not a directory): choose another with --out.\n"
+    )
+
+
+def test_figures_that_are_not_numbers_are_null(tmp_path):
+    write_json(tmp_path / "figures.json", {"slope": float("nan"), "ends": [{"low": float("-inf")}, 1.5]})
+    assert json.loads((tmp_path / "figures.json").read_text()) == {
+        "slope": None,
+        "ends": [{"low": None}, 1.5],
+    }
 
 
 def cut(source: Path, target: Path) -> None:
