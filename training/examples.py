@@ -18,8 +18,8 @@ from g2pdiff.framing import BASES, decode, encode, frame
 
 SPECIES = (
     # butterflies and moths
-    "Vanessa cardui",
     "Papilio machaon",
+    "Vanessa cardui",
     "Aglais io",
     "Pieris rapae",
     "Polyommatus icarus",

@@ -168,7 +168,7 @@ def test_a_link_reproduces_the_view(app, visit):
     assert number(again, "latitude") == -12.5 and pin(again)[0] == -12.5
     again.click("#advanced button")
     assert [number(again, name) for name in ("seed", "steps")] == [7, 3]
-    assert again.input_value("#picker input").startswith("Vanessa cardui")
+    assert again.input_value("#picker input").startswith("Papilio machaon")
 
 
 def test_a_link_with_nonsense_says_so(app, visit):
