@@ -161,9 +161,9 @@ def cline(rows: Sequence[SweepRow], planted: bool) -> Cline | None:
     lengths = relative_lengths(rows)
     if len(set(tens)) < 3 or not lengths.any():
         return None
-    # Rounded, lest the last bits of equal lengths be read as growth.
     # A replicate's lengths are relative to their own mean, which takes a degree of freedom each.
     found = relative_slope(lengths, tens, [row.replicate for row in rows])
+    # Rounded, lest the last bits of equal lengths be read as growth.
     slope = Estimate(*(round(end, 6) + 0.0 for end in found))
     truth = (100 * PLANTED_SLOPE if along == "latitude" else 0.0) if planted else None
     return Cline(along, slope, truth, _verdict(along, slope))

@@ -127,9 +127,8 @@ def _request(values: dict) -> Request:
 
 
 def _experiment(verb: Verb, values: dict):
-    from g2pdiff.verbs import (
-        EXPERIMENTS,  # with PyTorch, which takes its time where nobody has imported it yet
-    )
+    # With PyTorch, which takes its time where nobody has imported it yet.
+    from g2pdiff.verbs import EXPERIMENTS
 
     return EXPERIMENTS[verb.name](**values)
 
@@ -225,7 +224,8 @@ def _document(endpoint: Callable, verb: Verb) -> None:
         ]
     )
     lines = [f"{argument.name}: {argument.about}." for argument in verb.arguments]
-    endpoint.__doc__ = "\n".join([verb.about, "", "Args:", *lines, "", "Returns:", f"{verb.returns}."])
+    returns = f"{verb.returns}; while the run waits for its turn, number_in_line and seconds_to_turn."
+    endpoint.__doc__ = "\n".join([verb.about, "", "Args:", *lines, "", "Returns:", returns])
 
 
 @contextmanager
