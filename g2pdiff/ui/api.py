@@ -207,22 +207,18 @@ def _add(verb: Verb, run: Callable[..., AsyncIterator[tuple]], output: gr.compon
 def _document(endpoint: Callable, verb: Verb) -> None:
     """Give a function the name, the signature and the docstring that Gradio reads off it."""
     endpoint.__name__ = verb.name
-    kinds = {"request": gr.Request} | {argument.name: argument.kind for argument in verb.arguments}
-    defaults = {argument.name: argument.default for argument in verb.arguments}
-    endpoint.__annotations__ = kinds
-    endpoint.__signature__ = inspect.Signature(
-        [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=inspect.Parameter.empty
-                if defaults.get(name, Required) is Required
-                else defaults[name],
-                annotation=kind,
-            )
-            for name, kind in kinds.items()
-        ]
-    )
+
+    def parameter(name: str, kind: type, default=inspect.Parameter.empty) -> inspect.Parameter:
+        return inspect.Parameter(
+            name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind
+        )
+
+    parameters = [parameter("request", gr.Request)]  # which Gradio fills in
+    for argument in verb.arguments:
+        default = inspect.Parameter.empty if argument.default is Required else argument.default
+        parameters.append(parameter(argument.name, argument.kind, default))
+    endpoint.__annotations__ = {one.name: one.annotation for one in parameters}
+    endpoint.__signature__ = inspect.Signature(parameters)
     lines = [f"{argument.name}: {argument.about}." for argument in verb.arguments]
     returns = f"{verb.returns}; while the run waits for its turn, number_in_line and seconds_to_turn."
     endpoint.__doc__ = "\n".join([verb.about, "", "Args:", *lines, "", "Returns:", returns])
