@@ -355,7 +355,8 @@ def test_zipped_pictures_are_the_same_in_workers(config, root, rows, tmp_path):
         st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1), st.binary(max_size=200)
     ),
     deflated=st.booleans(),
-    comment=st.binary(max_size=50),
+    # zipfile itself takes a comment that holds the end record's signature for that record.
+    comment=st.binary(max_size=50).filter(lambda comment: b"PK\5\6" not in comment),
 )
 def test_the_zip_directory_is_read_as_zipfile_reads_it(tmp_path_factory, contents, deflated, comment):
     path = tmp_path_factory.getbasetemp() / "any.zip"
