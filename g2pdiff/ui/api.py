@@ -34,10 +34,9 @@ from g2pdiff.arguments import (
 from g2pdiff.errors import InputError
 from g2pdiff.ui.drawing import drawing
 from g2pdiff.ui.line import Place
-from g2pdiff.ui.model import Models, threshold
+from g2pdiff.ui.model import Models, loaded, threshold
 
 if TYPE_CHECKING:
-    from g2pdiff.pipeline import G2PDiffusionPipeline
     from g2pdiff.report import Report
     from g2pdiff.request import Request
     from g2pdiff.verbs import BatchReport
@@ -68,7 +67,7 @@ async def stream_generate(model: Future, caller: str, **values) -> AsyncIterator
     """Draw one specimen; yields the picture and a report after every step, and while it waits for its turn
     no picture and what is known of that."""
     request = await asyncio.to_thread(_request, values)
-    pipe, start = await _loaded(model), time.monotonic()
+    pipe, start = await loaded(model), time.monotonic()
 
     def draw(turn: Place) -> Iterator[tuple]:
         while not turn.wait():
@@ -97,7 +96,7 @@ async def stream_experiment(
 ) -> AsyncIterator[tuple]:
     """Run an experiment; yields the file that `pack` makes of what is finished, and a report, every step."""
     asked = await asyncio.to_thread(_experiment, verb, values)
-    pipe, start = await _loaded(model), time.monotonic()
+    pipe, start = await loaded(model), time.monotonic()
 
     def draw(turn: Place) -> Iterator[tuple]:
         file, rows, found = None, [], {"rows": [], "summary": {}}
@@ -137,11 +136,6 @@ def _outlook(turn: Place) -> dict:
     """What a caller is told who waits for a turn."""
     number, seconds = turn.outlook
     return {"number_in_line": number, "seconds_to_turn": seconds}
-
-
-async def _loaded(model: Future) -> G2PDiffusionPipeline:
-    """A checkpoint, once it is loaded; who stops waiting for it does not stop that."""
-    return await asyncio.shield(asyncio.wrap_future(model))
 
 
 def _sheet(report: Report, folder: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import importlib.util
 import sys
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from g2pdiff.ui.latitude import Latitude
 from g2pdiff.ui.learn import lesson
 from g2pdiff.ui.limits import LimitedBodies
 from g2pdiff.ui.messages import html
-from g2pdiff.ui.model import Models
+from g2pdiff.ui.model import Models, loaded
 from g2pdiff.ui.mutations import Mutations
 from g2pdiff.ui.tab import RunTab
 from g2pdiff.ui.theme import STYLESHEET, theme
@@ -132,7 +131,7 @@ class Page:
     async def wait(self, checkpoint: str) -> None:
         """Wait until the checkpoint is loaded, or cannot be; what is typed meanwhile is read afterwards."""
         with suppress(InputError):  # which the greeting says
-            await asyncio.shield(asyncio.wrap_future(self.models.load(checkpoint)))
+            await loaded(self.models.load(checkpoint))
 
     def choose(self, checkpoint: str) -> dict:
         """Go over to another checkpoint, and to its defaults."""

@@ -6,6 +6,7 @@ They draw on a GPU where there is one. In a Space with ZeroGPU that is in anothe
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 import time
@@ -79,6 +80,11 @@ class Models:
     def _note(self, name: str, loading: Future) -> None:
         if loading.exception():
             self._retry_at[name] = time.monotonic() + RETRY_SECONDS
+
+
+async def loaded(loading: Future) -> G2PDiffusionPipeline:
+    """A checkpoint of `Models.load` once it is loaded; who stops waiting for it does not stop that."""
+    return await asyncio.shield(asyncio.wrap_future(loading))
 
 
 @cache
