@@ -7,7 +7,7 @@ none of it.
 from importlib import import_module
 
 _HOME = {
-    "Barcode": "g2pdiff.genotype",
+    "Barcode": "g2pdiff.dna.barcode",
     "G2PDiffusionPipeline": "g2pdiff.pipeline",
     "InputError": "g2pdiff.errors",
     "load_pipeline": "g2pdiff.checkpoint",

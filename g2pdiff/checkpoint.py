@@ -15,7 +15,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from safetensors import SafetensorError, safe_open
 
 from g2pdiff.errors import InputError
-from g2pdiff.named import named_checkpoints
+from g2pdiff.models.checkpoint_names import named_checkpoints
 from g2pdiff.pipeline import G2PDiffusionPipeline
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

@@ -17,8 +17,17 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import get_args
 
-from g2pdiff.arguments import BATCH, COMPARE, GENERATE, LATITUDE_SWEEP, MUTATIONS, Argument, Required, Verb
 from g2pdiff.errors import InputError
+from g2pdiff.experiments.arguments import (
+    BATCH,
+    COMPARE,
+    GENERATE,
+    LATITUDE_SWEEP,
+    MUTATIONS,
+    Argument,
+    Required,
+    Verb,
+)
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 SEQUENCES = {"barcode": "barcode", "other_barcode": "barcode", "fasta": "FASTA"}  # may name a file
@@ -34,7 +43,7 @@ def read_sequence(field: str, value: str) -> str:
     Raises:
         InputError: `field`, if the file cannot be read as text.
     """
-    from g2pdiff.genotype import MAXIMUM_TEXT
+    from g2pdiff.dna.barcode import MAXIMUM_TEXT
 
     is_fasta = value.startswith(">") or "\n" in value
     is_file = os.path.exists(value) or os.sep in value or _FILE_NAME.fullmatch(value)
@@ -102,7 +111,7 @@ def values_of(arguments: argparse.Namespace) -> dict:
 
 def generate(arguments: argparse.Namespace) -> dict:
     """Write the picture of one barcode at one place to `arguments.out`; returns what is printed."""
-    from g2pdiff.request import Request
+    from g2pdiff.experiments.request import Request
 
     request = Request.check(**values_of(arguments))
     check_out(arguments.out)
@@ -137,7 +146,7 @@ def experiment(arguments: argparse.Namespace) -> dict:
 
     Interrupted, it writes and returns what was finished.
     """
-    from g2pdiff.verbs import EXPERIMENTS
+    from g2pdiff.experiments.verbs import EXPERIMENTS
 
     asked = EXPERIMENTS[arguments.verb.name](**values_of(arguments))
 

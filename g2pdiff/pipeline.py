@@ -20,9 +20,19 @@ from diffusers import (
 )
 from diffusers.utils.torch_utils import randn_tensor
 
-from g2pdiff.aligner import LatentAligner
-from g2pdiff.autoencoder import PatchAutoencoder
-from g2pdiff.checks import (
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.dna.tokenizer import KmerTokenizer
+from g2pdiff.errors import InputError
+from g2pdiff.guidance import RULES, alignment_guidance, classifier_free_guidance, to_clean, to_noise
+from g2pdiff.models.aligner import LatentAligner
+from g2pdiff.models.autoencoder import PatchAutoencoder
+from g2pdiff.models.clibd import CLIBD
+from g2pdiff.models.clibd_official import OfficialCLIBD
+from g2pdiff.models.conditioner import BarcodeConditioner, Condition
+from g2pdiff.models.controlnet import BarcodeControlNet
+from g2pdiff.models.locality import geodesic
+from g2pdiff.outputs import DenoisingStep, G2PDiffusionOutput, to_pil
+from g2pdiff.validation import (
     MAXIMUM_SEED,
     check_choice,
     check_locality,
@@ -31,20 +41,21 @@ from g2pdiff.checks import (
     check_seed,
     check_steps,
 )
-from g2pdiff.clibd import CLIBD
-from g2pdiff.clibd_official import OfficialCLIBD
-from g2pdiff.conditioner import BarcodeConditioner, Condition
-from g2pdiff.controlnet import BarcodeControlNet
-from g2pdiff.environment import geodesic
-from g2pdiff.errors import InputError
-from g2pdiff.genotype import Barcode
-from g2pdiff.guidance import RULES, alignment_guidance, classifier_free_guidance, to_clean, to_noise
-from g2pdiff.outputs import DenoisingStep, G2PDiffusionOutput, to_pil
-from g2pdiff.tokenizer import KmerTokenizer
 
 SCHEDULERS = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "dpm++": DPMSolverMultistepScheduler}
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 MAXIMUM_IMAGES = 1000  # of one barcode in one call
+
+# The modules that `model_index.json` names in older checkpoints, and where they are now.
+MOVED_MODULES = {
+    "g2pdiff.aligner": "g2pdiff.models.aligner",
+    "g2pdiff.autoencoder": "g2pdiff.models.autoencoder",
+    "g2pdiff.clibd": "g2pdiff.models.clibd",
+    "g2pdiff.clibd_official": "g2pdiff.models.clibd_official",
+    "g2pdiff.conditioner": "g2pdiff.models.conditioner",
+    "g2pdiff.controlnet": "g2pdiff.models.controlnet",
+    "g2pdiff.tokenizer": "g2pdiff.dna.tokenizer",
+}
 
 
 def _dtype(part: torch.nn.Module) -> torch.dtype:
@@ -127,6 +138,16 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             truth=truth,
             whole_frames=whole_frames,
         )
+
+    @classmethod
+    def load_config(cls, *args, **kwargs):
+        """Read `model_index.json` as diffusers does, with today's name for each of `MOVED_MODULES`."""
+        loaded = super().load_config(*args, **kwargs)
+        config = loaded[0] if isinstance(loaded, tuple) else loaded
+        for part in config.values():
+            if isinstance(part, list):  # the module and the class of a part
+                part[0] = MOVED_MODULES.get(part[0], part[0])
+        return loaded
 
     @classmethod
     def from_pretrained(cls, *args, **kwargs) -> G2PDiffusionPipeline:

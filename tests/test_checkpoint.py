@@ -2,6 +2,7 @@
 
 import json
 import os
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -9,7 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from g2pdiff.checkpoint import load_pipeline, resolve_checkpoint
 from g2pdiff.errors import InputError
-from tests.tiny import BARCODE, tiny_pipeline
+from g2pdiff.models.controlnet import BarcodeControlNet
+from g2pdiff.pipeline import MOVED_MODULES
+from tests.tiny import BARCODE, tiny_components, tiny_pipeline
 
 
 @pytest.fixture
@@ -32,6 +35,31 @@ def test_loads_what_was_saved_in_shards(folder):
     loaded, saved = load_pipeline(folder), tiny_pipeline()
     images = [p(BARCODE, 0, 0, output_type="pt").images for p in (loaded, saved)]
     assert torch.allclose(*images, atol=1e-4)
+
+
+def test_loads_what_was_saved_when_modules_had_other_names(tmp_path):
+    unet = tiny_components()["unet"]
+    controlnet = BarcodeControlNet.from_unet(unet, 16, hint_size=4, embedding_widths=(8, 8, 8, 8)).eval()
+    saved = tiny_pipeline(controlnet=controlnet)
+    saved.save_pretrained(tmp_path)
+    old = {
+        "aligner": ["g2pdiff.aligner", "LatentAligner"],
+        "clibd": ["g2pdiff.clibd", "CLIBD"],
+        "conditioner": ["g2pdiff.conditioner", "BarcodeConditioner"],
+        "controlnet": ["g2pdiff.controlnet", "BarcodeControlNet"],
+        "tokenizer": ["g2pdiff.tokenizer", "KmerTokenizer"],
+        "vae": ["g2pdiff.autoencoder", "PatchAutoencoder"],
+    }
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    assert all(index[part][1] == name and index[part][0] != module for part, (module, name) in old.items())
+    change(tmp_path / "model_index.json", **old)
+    images = [p(BARCODE, 0, 0, output_type="pt").images for p in (load_pipeline(tmp_path), saved)]
+    assert torch.allclose(*images, atol=1e-4)
+
+
+@pytest.mark.parametrize(("old", "now"), MOVED_MODULES.items())
+def test_no_moved_module_is_left_under_its_old_name(old, now):
+    assert find_spec(old) is None and find_spec(now) is not None
 
 
 def test_half_precision_weights_are_served_in_single_precision(tmp_path):

@@ -11,7 +11,7 @@ import tqdm
 from PIL import Image
 
 from g2pdiff.cli import main
-from g2pdiff.genotype import Barcode
+from g2pdiff.dna.barcode import Barcode
 from tests.tiny import tiny_pipeline
 
 ROOT = Path(__file__).parents[1]

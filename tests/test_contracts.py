@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from g2pdiff.controlnet import BarcodeControlNet
+from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
-from g2pdiff.genotype import Barcode
+from g2pdiff.models.controlnet import BarcodeControlNet
 from g2pdiff.pipeline import G2PDiffusionPipeline
 from tests.tiny import BARCODE, tiny_components, tiny_pipeline
 

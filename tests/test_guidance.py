@@ -8,8 +8,8 @@ from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2pdiff.aligner import LatentAligner
 from g2pdiff.guidance import add_noise, alignment_guidance, classifier_free_guidance, to_clean, to_noise
+from g2pdiff.models.aligner import LatentAligner
 
 # Two modes of a 1-D density, at -1 and +1. The noise prediction and the log-probability of a mode given a
 # noisy sample are both known in closed form, so the guided sampler can be compared with the exact answer.

@@ -18,16 +18,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g2pdiff.batch import BatchRow, archive, read_records
-from g2pdiff.checks import check_locality
+from g2pdiff.dna.barcode import LONGEST_NAME, Barcode
 from g2pdiff.errors import InputError, printable, quoted
-from g2pdiff.genotype import LONGEST_NAME, Barcode
-from g2pdiff.request import LONGEST_LIST, as_list
+from g2pdiff.experiments.batch import BatchRow, archive, read_records
+from g2pdiff.experiments.request import LONGEST_LIST, as_list
+from g2pdiff.experiments.verbs import EXPERIMENTS
 from g2pdiff.ui import link, messages
 from g2pdiff.ui.app import TABS
-from g2pdiff.ui.batch import card, check_fasta, fasta, read_out
 from g2pdiff.ui.form import understand
-from g2pdiff.verbs import EXPERIMENTS
+from g2pdiff.ui.tabs.batch import card, check_fasta, fasta, read_out
+from g2pdiff.validation import check_locality
 from tests.tiny import BARCODE
 
 CASES = 200  # of each of five ways in

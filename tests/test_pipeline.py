@@ -6,8 +6,8 @@ import torch
 from diffusers import AutoencoderKL
 from torch.testing import assert_close
 
+from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
-from g2pdiff.genotype import Barcode
 from g2pdiff.pipeline import SCHEDULERS, G2PDiffusionPipeline
 from tests.tiny import BARCODE, tiny_components, tiny_pipeline
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
 
-from g2pdiff.aligner import LatentAligner
-from g2pdiff.autoencoder import PatchAutoencoder
-from g2pdiff.clibd import CLIBD
-from g2pdiff.conditioner import BarcodeConditioner
+from g2pdiff.dna.tokenizer import KmerTokenizer
+from g2pdiff.models.aligner import LatentAligner
+from g2pdiff.models.autoencoder import PatchAutoencoder
+from g2pdiff.models.clibd import CLIBD
+from g2pdiff.models.conditioner import BarcodeConditioner
 from g2pdiff.pipeline import G2PDiffusionPipeline
-from g2pdiff.tokenizer import KmerTokenizer
 
 # The start of a real insect's COI, by codons: T L Y F I F G M W A G ...
 BARCODE = (

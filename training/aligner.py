@@ -23,20 +23,20 @@ from diffusers import AutoencoderKL, DPMSolverMultistepScheduler
 from torch import nn
 from tqdm.auto import tqdm
 
-from g2pdiff.aligner import LatentAligner
-from g2pdiff.autoencoder import PatchAutoencoder
-from g2pdiff.conditioner import BarcodeConditioner
-from g2pdiff.environment import geodesic
+from g2pdiff.dna.tokenizer import KmerTokenizer
 from g2pdiff.guidance import add_noise
-from g2pdiff.tokenizer import KmerTokenizer
-from training.config import Config, command
-from training.data import SpecimenSet, draw_rows, load_specimens, species_batches
+from g2pdiff.models.aligner import LatentAligner
+from g2pdiff.models.autoencoder import PatchAutoencoder
+from g2pdiff.models.conditioner import BarcodeConditioner
+from g2pdiff.models.locality import geodesic
+from training.configs.schema import Config, command
+from training.data.specimens import SpecimenSet, draw_rows, load_specimens, species_batches
+from training.data.storage import whole_folder
 from training.diffusion import cache_latents
-from training.loop import fit, step_generator
-from training.losses import centre, gather, info_nce
-from training.parts import load_autoencoder
-from training.results import record_result
-from training.storage import whole_folder
+from training.evaluation.results import record_result
+from training.stages.loop import fit, step_generator
+from training.stages.losses import centre, gather, info_nce
+from training.stages.parts import load_autoencoder
 
 
 @torch.no_grad()

@@ -16,17 +16,17 @@ from pathlib import Path
 import torch
 from diffusers import DPMSolverMultistepScheduler
 
-from g2pdiff.aligner import LatentAligner
-from g2pdiff.conditioner import BarcodeConditioner
+from g2pdiff.dna.tokenizer import KmerTokenizer
 from g2pdiff.errors import InputError
+from g2pdiff.models.aligner import LatentAligner
+from g2pdiff.models.conditioner import BarcodeConditioner
 from g2pdiff.pipeline import G2PDiffusionPipeline
-from g2pdiff.tokenizer import KmerTokenizer
-from training.bioscan import WHOLE_FRAMES
-from training.config import Config, command
-from training.model_card import write_model_card
-from training.parts import load_autoencoder, load_clibd, load_unet
-from training.references import write_references
-from training.storage import whole_folder
+from training.configs.schema import Config, command
+from training.data.bioscan import WHOLE_FRAMES
+from training.data.storage import whole_folder
+from training.release.model_card import write_model_card
+from training.release.references import write_references
+from training.stages.parts import load_autoencoder, load_clibd, load_unet
 
 
 def build_pipeline(config: Config) -> G2PDiffusionPipeline:

@@ -2,8 +2,8 @@
 
     python -m training.autoencoder --config training/configs/embedded.yaml
 
-The encoder is closed form: principal components of patches (`g2pdiff.autoencoder`). What is trained is the
-decoder's refinement. Thin legs, antennae and veins are a small share of the pixels and most of what one
+The encoder is closed form: principal components of patches (`g2pdiff.models.autoencoder`). What is trained is
+the decoder's refinement. Thin legs, antennae and veins are a small share of the pixels and most of what one
 looks at, so the loss weighs a pixel by how much detail surrounds it.
 
 A run on a base (`diffusion.base`) takes the base's autoencoder and trains none.
@@ -21,15 +21,15 @@ from accelerate.utils import set_seed
 from diffusers import AutoencoderKL
 from torch import nn
 
-from g2pdiff.autoencoder import PatchAutoencoder
-from training.config import Config, command
-from training.data import SpecimenSet, draw_rows, load_specimens, species_batches
-from training.loop import fit
-from training.lora import load_base
-from training.losses import gather
-from training.parts import reconstruct
-from training.results import record_result
-from training.storage import whole_folder
+from g2pdiff.models.autoencoder import PatchAutoencoder
+from training.configs.schema import Config, command
+from training.data.specimens import SpecimenSet, draw_rows, load_specimens, species_batches
+from training.data.storage import whole_folder
+from training.evaluation.results import record_result
+from training.stages.loop import fit
+from training.stages.lora import load_base
+from training.stages.losses import gather
+from training.stages.parts import reconstruct
 
 
 def detail_weight(images: torch.Tensor, strength: float) -> torch.Tensor:

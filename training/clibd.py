@@ -25,15 +25,15 @@ from accelerate import PartialState
 from accelerate.utils import set_seed
 from torch import nn
 
-from g2pdiff.clibd import CLIBD, success_threshold
-from g2pdiff.clibd_official import OfficialCLIBD, load_official_clibd
-from g2pdiff.tokenizer import KmerTokenizer
-from training.config import Config, command
-from training.data import SpecimenSet, draw_rows, load_specimens, mask_tokens, species_batches
-from training.loop import fit, step_generator
-from training.losses import centre, gather, info_nce
-from training.results import record_result
-from training.storage import whole_folder
+from g2pdiff.dna.tokenizer import KmerTokenizer
+from g2pdiff.models.clibd import CLIBD, success_threshold
+from g2pdiff.models.clibd_official import OfficialCLIBD, load_official_clibd
+from training.configs.schema import Config, command
+from training.data.specimens import SpecimenSet, draw_rows, load_specimens, mask_tokens, species_batches
+from training.data.storage import whole_folder
+from training.evaluation.results import record_result
+from training.stages.loop import fit, step_generator
+from training.stages.losses import centre, gather, info_nce
 
 
 def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -8,7 +8,7 @@ barcode encoder is as costly as the small U-Net, so every encoded barcode serves
 picture.
 
 On a base (`diffusion.base`), such as Stable Diffusion, the U-Net is the base's and stays as it is; an adapter
-beside it is trained in its place (`training.lora`).
+beside it is trained in its place (`training.stages.lora`).
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditio
 from torch import nn
 from tqdm.auto import tqdm
 
-from g2pdiff.autoencoder import PatchAutoencoder
-from g2pdiff.conditioner import BarcodeConditioner, Condition
-from g2pdiff.environment import geodesic
+from g2pdiff.dna.tokenizer import KmerTokenizer
 from g2pdiff.errors import InputError
 from g2pdiff.guidance import add_noise
-from g2pdiff.official import start_from_barcodebert
-from g2pdiff.tokenizer import KmerTokenizer
-from training.config import Config, DiffusionConfig, command
-from training.data import SpecimenSet, draw_rows, load_specimens, mask_tokens, species_batches
-from training.loop import fit
-from training.lora import ADAPTER_FOLDER, add_adapter, load_base, save_adapter
-from training.losses import denoising_error, min_snr_weight
-from training.parts import load_autoencoder, to_latents
-from training.results import record_result
-from training.storage import new_array, whole_folder
+from g2pdiff.models.autoencoder import PatchAutoencoder
+from g2pdiff.models.conditioner import BarcodeConditioner, Condition
+from g2pdiff.models.locality import geodesic
+from g2pdiff.models.pretrained import start_from_barcodebert
+from training.configs.schema import Config, DiffusionConfig, command
+from training.data.specimens import SpecimenSet, draw_rows, load_specimens, mask_tokens, species_batches
+from training.data.storage import new_array, whole_folder
+from training.evaluation.results import record_result
+from training.stages.loop import fit
+from training.stages.lora import ADAPTER_FOLDER, add_adapter, load_base, save_adapter
+from training.stages.losses import denoising_error, min_snr_weight
+from training.stages.parts import load_autoencoder, to_latents
 
 
 @torch.no_grad()

@@ -24,23 +24,25 @@ from accelerate import PartialState
 from scipy.stats import spearmanr
 from tqdm.auto import tqdm
 
-from g2pdiff import experiments
+from g2pdiff.analysis.statistics import Estimate, mean_interval
 from g2pdiff.checkpoint import load_pipeline
+from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
-from g2pdiff.genotype import Barcode
+from g2pdiff.experiments.clines import cline, relative_lengths, sweep
+from g2pdiff.experiments.mutation_series import mutations
+from g2pdiff.experiments.request import Denoising
 from g2pdiff.pipeline import G2PDiffusionPipeline
 from g2pdiff.simulation.traits import PLANTED_SLOPE
-from g2pdiff.statistics import Estimate, mean_interval
-from training.config import DataConfig, join_processes, load
-from training.data import load_specimens
-from training.figures import comparison_grid, density_figure, mutation_figure, sweep_figure
-from training.measures import Measures, thumbnails
-from training.parts import reconstruct
-from training.results import hardware
-from training.sampling import Samples, sample
-from training.storage import write_json, write_whole, writing_to
-from training.systems import PipelineSystem
-from training.worlds import World, load_world
+from training.configs.schema import DataConfig, join_processes, load
+from training.data.specimens import load_specimens
+from training.data.storage import write_json, write_whole, writing_to
+from training.evaluation.figures import comparison_grid, density_figure, mutation_figure, sweep_figure
+from training.evaluation.measures import Measures, thumbnails
+from training.evaluation.results import hardware
+from training.evaluation.sampling import Samples, sample
+from training.evaluation.systems import PipelineSystem
+from training.evaluation.worlds import World, load_world
+from training.stages.parts import reconstruct
 
 NOTHING = Estimate(float("nan"), float("nan"), float("nan"))  # of pictures without a specimen
 PAIRED_SAMPLES = 4  # of every barcode, with and without alignment
@@ -62,7 +64,7 @@ class Trials:
     def __init__(self, pipeline: G2PDiffusionPipeline, world: World, settings: dict):
         self.pipeline, self.world = pipeline, world
         scales = {name: settings.get(name) for name in ("guidance_scale", "alignment_scale")}
-        self.denoising = experiments.Denoising(settings.get("num_inference_steps"), **scales)
+        self.denoising = Denoising(settings.get("num_inference_steps"), **scales)
 
     def rows(self, kind, count: int, **arguments) -> list[list]:
         """Rows of an experiment of `g2pdiff.experiments` on each of the first `count` specimens there are."""
@@ -81,12 +83,12 @@ class Trials:
         A slope is fitted for every barcode; the interval is that of their mean.
         """
         simulated = self.pipeline.config.truth == "simulated"
-        swept = self.rows(experiments.sweep, count, along=along, replicates=replicates)
-        clines = [experiments.cline(rows, planted=simulated) for rows in swept]
+        swept = self.rows(sweep, count, along=along, replicates=replicates)
+        clines = [cline(rows, planted=simulated) for rows in swept]
         slopes = [found.slope for found in clines if found] or [NOTHING]
         slope = mean_interval([one.value for one in slopes]) if len(slopes) > 1 else slopes[0]
         degrees = [row.degrees for row in swept[0] if row.replicate == 0]
-        relative = np.stack([experiments.relative_lengths(rows) for rows in swept])
+        relative = np.stack([relative_lengths(rows) for rows in swept])
         planted = 100 * PLANTED_SLOPE if along == "latitude" else 0.0
         return {
             "slope_percent_per_10_degrees": slope.value,
@@ -99,7 +101,7 @@ class Trials:
 
     def mutations(self, count: int) -> dict:
         """Appearance drift under mutation, generated and true."""
-        series = self.rows(experiments.mutations, count, replicates=1)
+        series = self.rows(mutations, count, replicates=1)
         generated = np.array([[row.drift for row in rows] for rows in series])
         true = np.array([[row.true_drift for row in rows] for rows in series])
         return {

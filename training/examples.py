@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from g2pdiff.framing import BASES, decode, encode, frame
+from g2pdiff.dna.framing import BASES, decode, encode, frame
 
 SPECIES = (
     # butterflies and moths

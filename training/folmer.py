@@ -1,4 +1,4 @@
-"""Make the site profile of the Folmer region, `g2pdiff/folmer.npz`, from a table of barcodes.
+"""Make the site profile of the Folmer region, `g2pdiff/dna/folmer.npz`, from a table of barcodes.
 
     python -m training.folmer --table barcodes.parquet
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from g2pdiff.framing import BASES, CODON_START, PROFILE_PATH, SITES, encode, frame
+from g2pdiff.dna.framing import BASES, CODON_START, PROFILE_PATH, SITES, encode, frame
 
 STOP_CODONS = ("TAA", "TAG")
 """Of the invertebrate mitochondrial code, NCBI table 5."""

@@ -23,15 +23,15 @@ from huggingface_hub import HfApi, ModelCard, SpaceCard, get_token
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from g2pdiff.analysis.references import FOLDER as REFERENCES
 from g2pdiff.checkpoint import check_checkpoint, resolve_checkpoint
 from g2pdiff.errors import InputError
-from g2pdiff.references import FOLDER as REFERENCES
-from training.storage import whole_folder, writing_to
+from training.data.storage import whole_folder, writing_to
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD, FIGURES, INDEX = "README.md", "figures", "model_index.json"
-SECTIONS = ("Do not use it for", "Training data", "Figures")  # which training.model_card writes
-SPACE_FILES = ("app.py", "requirements.txt", "LICENSE", "g2pdiff", "assets/examples.csv", "assets/style.css")
+SECTIONS = ("Do not use it for", "Training data", "Figures")  # which training.release.model_card writes
+SPACE_FILES = ("app.py", "requirements.txt", "LICENSE", "g2pdiff", "assets/examples.csv")
 SPACE_APP_FILE = "space.py"
 SPACE_BYTES = 1e9  # of files that the Hub takes for a Space
 LIBRARY = "g2pdiffusion"
@@ -88,7 +88,9 @@ def read_card(checkpoint: Path, licence: str | None) -> ModelCard:
     """
     path = checkpoint / CARD
     if not path.is_file():
-        raise InputError("card", f"{checkpoint} has no model card; python -m training.model_card writes it.")
+        raise InputError(
+            "card", f"{checkpoint} has no model card; python -m training.release.model_card writes it."
+        )
     try:
         card = ModelCard.load(path)
     except (ValueError, TypeError, yaml.YAMLError) as error:

@@ -22,24 +22,25 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 
-from g2pdiff.conditioner import BarcodeConditioner
-from g2pdiff.controlnet import BarcodeControlNet
-from g2pdiff.genotype import Barcode
-from g2pdiff.mutation import UNIFORM, mutate
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.dna.mutation import UNIFORM, mutate
+from g2pdiff.models.conditioner import BarcodeConditioner
+from g2pdiff.models.controlnet import BarcodeControlNet
 from g2pdiff.pipeline import G2PDiffusionPipeline
-from training import diffusion, run, tables
+from training import diffusion, run
 from training.assemble import build_pipeline
 from training.baselines import controlnet, df_gan
-from training.config import Config, command, parse_arguments
-from training.data import load_specimens
-from training.figures import density_figure, picture_grid
-from training.measures import Measures, lead, thumbnails
-from training.parts import load_unet
-from training.results import hardware, read_results
-from training.sampling import Samples, sample
-from training.storage import whole_folder, write_json, write_whole
-from training.systems import PipelineSystem, System
-from training.worlds import World, load_world
+from training.configs.schema import Config, command, parse_arguments
+from training.data.specimens import load_specimens
+from training.data.storage import whole_folder, write_json, write_whole
+from training.evaluation import tables
+from training.evaluation.figures import density_figure, picture_grid
+from training.evaluation.measures import Measures, lead, thumbnails
+from training.evaluation.results import hardware, read_results
+from training.evaluation.sampling import Samples, sample
+from training.evaluation.systems import PipelineSystem, System
+from training.evaluation.worlds import World, load_world
+from training.stages.parts import load_unet
 
 BASELINES = {"controlnet": controlnet, "df_gan": df_gan}
 SHARED = ("data", "autoencoder", "clibd")  # what a variant takes from the run it varies
@@ -146,7 +147,7 @@ def compare(
         split: the world's.
         pipeline: G2PDiffusion, whose ablations are drawn in the first world.
         compared: the systems by name, see `systems`.
-        memory: thumbnails of what they learned from (M, D), see `training.measures.thumbnails`.
+        memory: thumbnails of what they learned from (M, D), see `training.evaluation.measures.thumbnails`.
     """
     wanted, folder = config.comparison, Path(config.run) / "comparison" / split
     judge, count = pipeline.clibd, config.comparison.samples[split]

@@ -11,8 +11,8 @@ from pathlib import Path
 from accelerate import PartialState
 
 from training import aligner, assemble, autoencoder, clibd, diffusion
-from training.config import Config, command
-from training.results import read_results
+from training.configs.schema import Config, command
+from training.evaluation.results import read_results
 
 STAGES = {"autoencoder": autoencoder, "clibd": clibd, "diffusion": diffusion, "aligner": aligner}
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from g2pdiff.checks import check_choice, check_locality, check_seed
+from g2pdiff.analysis.morphometrics import body_length
+from g2pdiff.analysis.statistics import Estimate, relative_slope
+from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.drawing import DEFAULT, Specimen, Turn, Update, check_count, check_total, draw
+from g2pdiff.experiments.request import Denoising
 from g2pdiff.experiments.truth import true_pictures
-from g2pdiff.genotype import Barcode
-from g2pdiff.morphometrics import body_length
 from g2pdiff.pipeline import G2PDiffusionPipeline
-from g2pdiff.request import Denoising
 from g2pdiff.simulation.traits import PLANTED_SLOPE, REFERENCE_LATITUDE
-from g2pdiff.statistics import Estimate, relative_slope
+from g2pdiff.validation import check_choice, check_locality, check_seed
 
 LATITUDES = tuple(range(-80, 81, 10))
 LONGITUDES = tuple(range(-160, 161, 20))

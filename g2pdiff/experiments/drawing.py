@@ -1,4 +1,15 @@
-"""Specimens drawn a few at a time: what every experiment is made of."""
+"""Specimens drawn a few at a time: what every experiment is made of.
+
+The experiments are mutation series, latitude sweeps and paired runs, as generators of `Update`s. Every
+experiment draws many pictures that differ in one thing, a few at a time, and hands over rows as they are
+finished. Between them it says how far it has come, so that whoever iterates can show progress and stop at any
+denoising step; what was handed over stays. It says so, too, whenever it asks in vain for its turn at a shared
+model: waiting is left to whoever iterates. The command line, the endpoints and the app's tabs are thin layers
+over these functions.
+
+On a checkpoint that learned from simulated specimens the rows also hold the truth, measured on the
+simulator's pictures in the same way as on the generated ones.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +20,12 @@ from typing import Protocol
 
 import torch
 
-from g2pdiff.checks import check_number, check_steps
+from g2pdiff.analysis.morphometrics import body_length
+from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
-from g2pdiff.genotype import Barcode
-from g2pdiff.morphometrics import body_length
+from g2pdiff.experiments.request import Denoising
 from g2pdiff.pipeline import G2PDiffusionPipeline
-from g2pdiff.request import Denoising
+from g2pdiff.validation import check_number, check_steps
 
 BATCH = 8  # pictures drawn together: more are no faster on two cores, and delay whoever waits
 MAXIMUM_PICTURES = 400  # of one experiment

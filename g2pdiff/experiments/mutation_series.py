@@ -9,7 +9,10 @@ from itertools import groupby
 
 import torch
 
-from g2pdiff.checks import check_locality, check_rate, check_seed
+from g2pdiff.analysis.morphometrics import appearance_drift, body_length
+from g2pdiff.analysis.statistics import mean_interval
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.dna.mutation import UNIFORM, MutationModel, mutate
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.drawing import (
     BATCH,
@@ -22,13 +25,10 @@ from g2pdiff.experiments.drawing import (
     draw,
     score_against,
 )
+from g2pdiff.experiments.request import Denoising
 from g2pdiff.experiments.truth import true_pictures
-from g2pdiff.genotype import Barcode
-from g2pdiff.morphometrics import appearance_drift, body_length
-from g2pdiff.mutation import UNIFORM, MutationModel, mutate
 from g2pdiff.pipeline import G2PDiffusionPipeline
-from g2pdiff.request import Denoising
-from g2pdiff.statistics import mean_interval
+from g2pdiff.validation import check_locality, check_rate, check_seed
 
 RATES = (0.0, 0.01, 0.05, 0.10, 0.20, 0.30, 0.50)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-from g2pdiff.checks import check_locality, check_seed
+from g2pdiff.analysis.morphometrics import appearance_drift
+from g2pdiff.analysis.statistics import Estimate, mean_interval
 from g2pdiff.experiments.drawing import (
     BATCH,
     Picture,
@@ -20,10 +21,9 @@ from g2pdiff.experiments.drawing import (
     draw,
     score_against,
 )
-from g2pdiff.morphometrics import appearance_drift
+from g2pdiff.experiments.request import Variant
 from g2pdiff.pipeline import G2PDiffusionPipeline
-from g2pdiff.request import Variant
-from g2pdiff.statistics import Estimate, mean_interval
+from g2pdiff.validation import check_locality, check_seed
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Simulator:
         """Traits of specimens.
 
         Args:
-            sequences: B barcodes framed to 658 sites (see ``g2pdiff.genotype.frame``), N where unknown.
+            sequences: B barcodes framed to 658 sites (see ``g2pdiff.dna.barcode.frame``), N where unknown.
             latitudes: (B,) degrees.
         """
         coordinates = self.genome.project(sequences)

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from g2pdiff.dna.framing import frame
 from g2pdiff.errors import InputError
-from g2pdiff.framing import frame
 
 from .archetypes import COLOUR_GROUPS, NAMES, TRAITS, load_archetypes
 from .genome import SITES, Genome, one_hot

@@ -36,7 +36,9 @@ def one_hot(sequences: Sequence[str]) -> Tensor:
         ValueError: a sequence is not framed to 658 letters.
     """
     if any(len(sequence) != SITES for sequence in sequences):
-        raise ValueError(f"the simulator takes barcodes framed to {SITES} sites (see g2pdiff.genotype.frame)")
+        raise ValueError(
+            f"the simulator takes barcodes framed to {SITES} sites (see g2pdiff.dna.barcode.frame)"
+        )
     letters = np.frombuffer("".join(sequences).encode("ascii"), np.uint8)
     return torch.from_numpy(_LETTER[letters].reshape(-1, SITES, 4)).float()
 

@@ -1,7 +1,7 @@
 """The endpoints for scripts and agents: typed, documented arguments, one clear sentence for bad input.
 
 With `--mcp` the same endpoints are the tools of an MCP server. What they take is listed in
-`g2pdiff.arguments`, and what they do is what the command line does under the same names.
+`g2pdiff.experiments.arguments`, and what they do is what the command line does under the same names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import gradio as gr
 from gradio.components.api_component import Api
 from gradio_client.utils import python_type_to_json_schema
 
-from g2pdiff.arguments import (
+from g2pdiff.errors import InputError
+from g2pdiff.experiments.arguments import (
     BATCH,
     COMPARE,
     GENERATE,
@@ -31,15 +32,14 @@ from g2pdiff.arguments import (
     Required,
     Verb,
 )
-from g2pdiff.errors import InputError
-from g2pdiff.ui.drawing import drawing
-from g2pdiff.ui.line import Place
-from g2pdiff.ui.model import Models, loaded, threshold
+from g2pdiff.ui.server.model import Models, loaded, threshold
+from g2pdiff.ui.server.model_thread import drawing
+from g2pdiff.ui.server.queue import Place
 
 if TYPE_CHECKING:
-    from g2pdiff.report import Report
-    from g2pdiff.request import Request
-    from g2pdiff.verbs import BatchReport
+    from g2pdiff.experiments.report import Report
+    from g2pdiff.experiments.request import Request
+    from g2pdiff.experiments.verbs import BatchReport
 
 
 def add_endpoints(models: Models) -> None:
@@ -120,14 +120,14 @@ async def stream_experiment(
 
 
 def _request(values: dict) -> Request:
-    from g2pdiff.request import Request
+    from g2pdiff.experiments.request import Request
 
     return Request.check(**values)
 
 
 def _experiment(verb: Verb, values: dict):
     # With PyTorch, which takes its time where nobody has imported it yet.
-    from g2pdiff.verbs import EXPERIMENTS
+    from g2pdiff.experiments.verbs import EXPERIMENTS
 
     return EXPERIMENTS[verb.name](**values)
 

@@ -12,22 +12,22 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from g2pdiff.errors import InputError
-from g2pdiff.named import named_checkpoints
+from g2pdiff.models.checkpoint_names import named_checkpoints
 from g2pdiff.ui import link, messages
 from g2pdiff.ui.api import add_endpoints
-from g2pdiff.ui.bases import Bases
-from g2pdiff.ui.batch import Batch
-from g2pdiff.ui.compare import Compare
-from g2pdiff.ui.explore import Explore
 from g2pdiff.ui.form import QUIET, Form
-from g2pdiff.ui.latitude import Latitude
-from g2pdiff.ui.learn import lesson
-from g2pdiff.ui.limits import LimitedBodies
 from g2pdiff.ui.messages import html
-from g2pdiff.ui.model import Models, loaded
-from g2pdiff.ui.mutations import Mutations
+from g2pdiff.ui.server.limits import LimitedBodies
+from g2pdiff.ui.server.model import Models, loaded
 from g2pdiff.ui.tab import RunTab
-from g2pdiff.ui.theme import STYLESHEET, theme
+from g2pdiff.ui.tabs.bases import Bases
+from g2pdiff.ui.tabs.batch import Batch
+from g2pdiff.ui.tabs.compare import Compare
+from g2pdiff.ui.tabs.explore import Explore
+from g2pdiff.ui.tabs.latitude import Latitude
+from g2pdiff.ui.tabs.learn import lesson
+from g2pdiff.ui.tabs.mutations import Mutations
+from g2pdiff.ui.widgets.theme import STYLESHEET, theme
 
 TITLE = """
 <h1>G2PDiffusion</h1>

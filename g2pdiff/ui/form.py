@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from g2pdiff.checks import check_locality, check_number, check_scale, check_seed, check_steps
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.dna.mutation import KINDS, edit, mutate
 from g2pdiff.errors import InputError
-from g2pdiff.genotype import Barcode
-from g2pdiff.mutation import KINDS, edit, mutate
-from g2pdiff.request import mutation_model
+from g2pdiff.experiments.request import mutation_model
 from g2pdiff.ui import link
-from g2pdiff.ui.examples import choices, examples, name_of
-from g2pdiff.ui.map import locality_map
 from g2pdiff.ui.messages import complaint, html, note
-from g2pdiff.ui.readout import mutation_readout, readout
-from g2pdiff.ui.run import Run
+from g2pdiff.ui.server.run import Run
+from g2pdiff.ui.widgets.examples import choices, examples, name_of
+from g2pdiff.ui.widgets.map import locality_map
+from g2pdiff.ui.widgets.readout import mutation_readout, readout
+from g2pdiff.validation import check_locality, check_number, check_scale, check_seed, check_steps
 
 TEXT_LIMIT = 20_000  # characters in the barcode box, so that the link stays within what servers accept
 EDITS_LIMIT = 2_000  # characters of typed edits

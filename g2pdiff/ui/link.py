@@ -3,10 +3,10 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-from g2pdiff.checks import check_locality, check_number, check_scale, check_seed, check_steps
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.dna.mutation import MutationModel, parse_ratio, parse_region
 from g2pdiff.errors import InputError
-from g2pdiff.genotype import Barcode
-from g2pdiff.mutation import MutationModel, parse_ratio, parse_region
+from g2pdiff.validation import check_locality, check_number, check_scale, check_seed, check_steps
 
 MAX_MUTATION = 50  # per cent, the end of the form's slider
 LONGEST_FASTA = 4_000  # characters of a batch that a link holds: servers refuse links of tens of thousands

@@ -15,11 +15,11 @@ import gradio as gr
 
 from g2pdiff.errors import InputError
 from g2pdiff.ui import link, messages
-from g2pdiff.ui.drawing import WAIT_SECONDS, drawing
 from g2pdiff.ui.form import QUIET, Form
-from g2pdiff.ui.line import Place
 from g2pdiff.ui.messages import html
-from g2pdiff.ui.model import Models
+from g2pdiff.ui.server.model import Models
+from g2pdiff.ui.server.model_thread import WAIT_SECONDS, drawing
+from g2pdiff.ui.server.queue import Place
 
 FRAME_SECONDS = 0.1  # the page is given no more updates than a browser can keep up with
 SESSION_SECONDS = 3600  # how long a stopped run can be fetched

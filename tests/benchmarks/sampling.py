@@ -32,11 +32,11 @@ import pandas as pd
 import torch
 
 from g2pdiff import pipeline as pipeline_module
+from g2pdiff.analysis.statistics import mean_interval
 from g2pdiff.checkpoint import load_pipeline
-from g2pdiff.conditioner import Condition
-from g2pdiff.genotype import Barcode
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.models.conditioner import Condition
 from g2pdiff.pipeline import G2PDiffusionPipeline
-from g2pdiff.statistics import mean_interval
 
 HELD_OUT = Path(__file__).parent / "held_out.csv"
 FULL_STEPS = 25

@@ -9,7 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from g2pdiff.ui.app import LAUNCH, build
-from g2pdiff.ui.theme import ASSETS
+from g2pdiff.ui.widgets.theme import ASSETS
 from tests.ui.chromium import CHROMIUM, FLAGS
 
 RUN_SECONDS = 600

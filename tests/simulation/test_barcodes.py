@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 from Bio.Seq import Seq
 
-from g2pdiff.framing import frame
+from g2pdiff.dna.framing import frame
 from g2pdiff.simulation.barcodes import simulate_barcodes
 
 COLUMNS = ["processid", "class", "order", "family", "subfamily", "genus", "species", "dna_bin"]

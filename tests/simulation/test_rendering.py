@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from g2pdiff.morphometrics import foreground
+from g2pdiff.analysis.morphometrics import foreground
 from g2pdiff.simulation.rendering import paint
 
 

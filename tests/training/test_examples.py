@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from g2pdiff.framing import SITES
-from g2pdiff.genotype import Barcode
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.dna.framing import SITES
 from tests.tiny import BARCODE
 from training.examples import central_locality, consensus, make_examples
 

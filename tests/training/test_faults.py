@@ -23,13 +23,14 @@ from safetensors.numpy import load_file
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tests.tiny import tiny_pipeline
-from training import aligner, autoencoder, clibd, diffusion, evaluate, loop, publish
+from training import aligner, autoencoder, clibd, diffusion, evaluate, publish
 from training.baselines import controlnet, df_gan
-from training.config import command
-from training.figures import loss_curve
-from training.loop import checkpoints
-from training.results import read_results
-from training.storage import whole_folder, write_json
+from training.configs.schema import command
+from training.data.storage import whole_folder, write_json
+from training.evaluation.figures import loss_curve
+from training.evaluation.results import read_results
+from training.stages import loop
+from training.stages.loop import checkpoints
 
 ROOT = Path(__file__).parents[2]
 STAGES = {
@@ -178,7 +179,7 @@ def kill_while(being_written, program: str, wait: float) -> None:
 @pytest.mark.parametrize("wait", [0, 0.007])
 def test_results_are_whole_whenever_the_writer_is_killed(tmp_path, wait):
     program = (
-        "from pathlib import Path; from training.results import record_result\n"
+        "from pathlib import Path; from training.evaluation.results import record_result\n"
         f"for count in range(10**9): record_result(Path({str(tmp_path)!r}), 'stage', "
         "{'count': count, 'filling': ['x' * 1000] * 3000})"
     )
@@ -192,7 +193,7 @@ def test_results_are_whole_whenever_the_writer_is_killed(tmp_path, wait):
 def test_a_folder_is_whole_whenever_its_writer_is_killed(tmp_path, wait):
     folder = tmp_path / "model"
     program = (
-        "from pathlib import Path; from training.storage import whole_folder\n"
+        "from pathlib import Path; from training.data.storage import whole_folder\n"
         "for count in range(10**9):\n"
         f"    with whole_folder(Path({str(folder)!r})) as partial:\n"
         "        for name in 'abc': (partial / name).write_text(f'{count:09d}' * 50_000)"

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from g2pdiff.framing import SITES, frame, site_profile
-from g2pdiff.genotype import Barcode
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.dna.framing import SITES, frame, site_profile
 from training.folmer import estimate_profile, fit_profile, is_open_frame
 
 

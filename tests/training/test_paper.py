@@ -12,19 +12,19 @@ from torch.testing import assert_close
 from transformers import BertConfig, BertModel
 
 from g2pdiff.checkpoint import load_pipeline
-from g2pdiff.clibd_official import OfficialCLIBD
 from g2pdiff.errors import InputError
-from tests.test_clibd_official import official_weights
+from g2pdiff.models.clibd_official import OfficialCLIBD
+from tests.models.test_clibd_official import official_weights
 from tests.tiny import BARCODE
 from training import assemble, autoencoder, clibd, diffusion, run
-from training.config import LoraSettings, command, load, parse_arguments
-from training.data import load_specimens
+from training.configs.schema import LoraSettings, command, load, parse_arguments
+from training.data.specimens import load_specimens
 from training.diffusion import DiffusionStage, adapted_unet, noise_schedule
-from training.figures import loss_curve
-from training.loop import checkpoints, fit
-from training.lora import add_adapter, fuse, load_adapted, load_base, save_adapter
-from training.parts import load_autoencoder, to_latents
-from training.results import read_results
+from training.evaluation.figures import loss_curve
+from training.evaluation.results import read_results
+from training.stages.loop import checkpoints, fit
+from training.stages.lora import add_adapter, fuse, load_adapted, load_base, save_adapter
+from training.stages.parts import load_autoencoder, to_latents
 
 PAPER = "training/configs/paper.yaml"
 TARGETS = ["attn1.to_q", "attn1.to_k", "to_v", "to_out.0"]

@@ -15,9 +15,9 @@ from accelerate.commands.config import load_config_from_file
 from torch.testing import assert_close
 
 from training import run
-from training.config import load
-from training.figures import loss_curve
-from training.loop import checkpoints
+from training.configs.schema import load
+from training.evaluation.figures import loss_curve
+from training.stages.loop import checkpoints
 
 CONFIG = "training/configs/test.yaml"
 STAGES = {"autoencoder": 3, "clibd": 2, "diffusion": 4, "aligner": 30}

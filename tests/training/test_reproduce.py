@@ -17,14 +17,15 @@ import torch
 from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.simulation import Simulator
 from tests.tiny import BARCODE
-from training import reproduce, tables
+from training import reproduce
 from training.assemble import build_pipeline
-from training.config import DataConfig, load, parse_arguments
-from training.data import load_specimens, load_table
-from training.measures import thumbnails
-from training.sampling import sample
-from training.systems import PipelineSystem
-from training.worlds import load_world
+from training.configs.schema import DataConfig, load, parse_arguments
+from training.data.specimens import load_specimens, load_table
+from training.evaluation import tables
+from training.evaluation.measures import thumbnails
+from training.evaluation.sampling import sample
+from training.evaluation.systems import PipelineSystem
+from training.evaluation.worlds import load_world
 
 SYSTEMS = {"g2pdiffusion", "stable_diffusion", "controlnet", "df_gan"}
 

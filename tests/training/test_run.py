@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from g2pdiff.analysis.references import References
 from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.errors import InputError
-from g2pdiff.references import References
 from tests.tiny import BARCODE
-from training import assemble, evaluate, model_card, run, sweep
-from training.config import command, load, parse_arguments
-from training.results import read_results
+from training import assemble, evaluate, run, tune_sampling
+from training.configs.schema import command, load, parse_arguments
+from training.evaluation.results import read_results
+from training.release import model_card
 
 SEED = 3
 QUICK = [f"{stage}.training.steps=6" for stage in ("autoencoder", "clibd", "diffusion", "aligner")]
@@ -199,7 +200,7 @@ def test_commands_refuse_what_they_cannot_use_in_one_sentence(tmp_path, capsys):
 def test_sweep_prints_a_row_for_every_combination(checkpoint, tmp_path, capsys):
     arguments = ["--checkpoint", str(checkpoint), "--barcodes", "3", "--steps", "2"]
     arguments += ["--guidance-scales", "1", "2", "--alignment-scales", "0", "5"]
-    assert sweep.main([*arguments, "--out", str(tmp_path / "sweep.md")]) == 0
+    assert tune_sampling.main([*arguments, "--out", str(tmp_path / "sweep.md")]) == 0
     assert (tmp_path / "sweep.md").read_text().count("\n| 2 | ") == 4
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 1 + 4 and "clibd_score" in lines[0]

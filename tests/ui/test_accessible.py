@@ -2,7 +2,7 @@
 
 from axe_playwright_python.sync_playwright import Axe
 
-from g2pdiff.ui.line import LINE
+from g2pdiff.ui.server.queue import LINE
 from tests.ui.test_browser import wait
 
 RUNS = ("explore", "mutations", "compare", "latitude", "bases", "batch")

@@ -9,7 +9,7 @@ import pytest
 from gradio_client import Client
 from PIL import Image
 
-from g2pdiff.arguments import BATCH, COMPARE, GENERATE, LATITUDE_SWEEP, MUTATIONS, Required
+from g2pdiff.experiments.arguments import BATCH, COMPARE, GENERATE, LATITUDE_SWEEP, MUTATIONS, Required
 from tests.tiny import BARCODE
 
 VERBS = (GENERATE, MUTATIONS, LATITUDE_SWEEP, COMPARE, BATCH)

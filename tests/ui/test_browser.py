@@ -5,7 +5,7 @@ import re
 import pytest
 from PIL import Image
 
-from g2pdiff.ui.explore import Explore
+from g2pdiff.ui.tabs.explore import Explore
 from tests.tiny import BARCODE, tiny_pipeline
 
 LONG = "?steps=1000"  # with the tiny checkpoint, long enough to be stopped

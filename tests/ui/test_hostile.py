@@ -9,7 +9,7 @@ import httpx
 import pytest
 from gradio_client import Client
 
-from g2pdiff.ui.limits import MAXIMUM_BYTES
+from g2pdiff.ui.server.limits import MAXIMUM_BYTES
 from tests.benchmarks.load import TABS, Browser
 from tests.tiny import BARCODE
 

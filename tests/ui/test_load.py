@@ -11,8 +11,8 @@ import pytest
 from gradio_client import Client
 
 from g2pdiff.errors import InputError
-from g2pdiff.ui.drawing import drawing
-from g2pdiff.ui.line import LINE, Line
+from g2pdiff.ui.server.model_thread import drawing
+from g2pdiff.ui.server.queue import LINE, Line
 from tests.benchmarks.load import SPECIMEN, measure
 from tests.benchmarks.watched import live_runs
 from tests.ui.test_browser import wait
@@ -162,7 +162,7 @@ def test_a_run_that_is_cancelled_in_its_first_step_ends_before_its_task_does(wai
 
 
 def test_a_run_that_nobody_asks_for_is_given_up(monkeypatch):
-    monkeypatch.setattr("g2pdiff.ui.drawing.ABANDONED_SECONDS", 0.5)
+    monkeypatch.setattr("g2pdiff.ui.server.model_thread.ABANDONED_SECONDS", 0.5)
 
     async def forget():
         forgotten = drawing(lambda place: steps(place, set()), "a")

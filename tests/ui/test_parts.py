@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
-from g2pdiff.genotype import Barcode
 from g2pdiff.ui import link, messages
-from g2pdiff.ui.downloads import gif, png, settings_link, table
-from g2pdiff.ui.examples import choices, examples
 from g2pdiff.ui.form import as_run, understand
-from g2pdiff.ui.live_chart import score_chart
-from g2pdiff.ui.map import land, page
-from g2pdiff.ui.readout import mutation_readout, readout
-from g2pdiff.ui.run import Run
+from g2pdiff.ui.server.run import Run
+from g2pdiff.ui.widgets.downloads import gif, png, settings_link, table
+from g2pdiff.ui.widgets.examples import choices, examples
+from g2pdiff.ui.widgets.live_chart import score_chart
+from g2pdiff.ui.widgets.map import land, page
+from g2pdiff.ui.widgets.readout import mutation_readout, readout
 from tests.tiny import BARCODE
 
 # As in the form: the mutation rate is in per cent.

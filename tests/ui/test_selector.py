@@ -14,9 +14,9 @@ from gradio_client.exceptions import AppError
 
 from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.errors import InputError
-from g2pdiff.named import DEFAULT_CHECKPOINT, named_checkpoints
-from g2pdiff.ui import model
-from g2pdiff.ui.model import Models
+from g2pdiff.models.checkpoint_names import DEFAULT_CHECKPOINT, named_checkpoints
+from g2pdiff.ui.server import model
+from g2pdiff.ui.server.model import Models
 from tests.tiny import BARCODE, tiny_pipeline
 
 # What ZeroGPU asks of a program: a generator function to decorate, and plain values in and out, which cross
@@ -36,9 +36,9 @@ def GPU(run):
 DRAW = """
 import sys
 import spaces
-from g2pdiff.genotype import Barcode
-from g2pdiff.ui import model
-from g2pdiff.ui.model import Models
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.ui.server import model
+from g2pdiff.ui.server.model import Models
 assert spaces.decorated == ["_stream"]
 pipe = Models((sys.argv[1],)).load().result()
 for step in pipe.stream([Barcode.parse(sys.argv[2])], [1.0], [2.0], seed=[3]):
@@ -87,7 +87,7 @@ def test_a_checkpoint_is_loaded_once_when_asked_for_and_no_other_is(checkpoint, 
 
 def test_a_checkpoint_that_could_not_be_loaded_is_tried_again(checkpoint, tmp_path, monkeypatch):
     folder = tmp_path / "late"
-    monkeypatch.setattr("g2pdiff.ui.model.RETRY_SECONDS", 0.5)
+    monkeypatch.setattr("g2pdiff.ui.server.model.RETRY_SECONDS", 0.5)
     models = Models((str(folder),))
     failed = models.load()
     with pytest.raises(InputError):

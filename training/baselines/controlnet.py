@@ -3,8 +3,8 @@
     python -m training.baselines.controlnet --config training/configs/embedded_baselines.yaml
 
 The U-Net and the conditioner are those of the run's diffusion stage, locked; specimens, batches and
-noise draws are the same too. What is learned is `g2pdiff.controlnet.BarcodeControlNet`. No condition is
-dropped: the locked U-Net with the empty condition is the unconditional model already.
+noise draws are the same too. What is learned is `g2pdiff.models.controlnet.BarcodeControlNet`. No condition
+is dropped: the locked U-Net with the empty condition is the unconditional model already.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from accelerate.utils import set_seed
 from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
 from torch import nn
 
-from g2pdiff.conditioner import BarcodeConditioner
-from g2pdiff.controlnet import BarcodeControlNet
-from training.config import Config, command
-from training.data import load_specimens
+from g2pdiff.models.conditioner import BarcodeConditioner
+from g2pdiff.models.controlnet import BarcodeControlNet
+from training.configs.schema import Config, command
+from training.data.specimens import load_specimens
+from training.data.storage import whole_folder
 from training.diffusion import DiffusionStage, denoising_errors
-from training.loop import fit
-from training.parts import load_autoencoder, load_unet
-from training.results import record_result
-from training.storage import whole_folder
+from training.evaluation.results import record_result
+from training.stages.loop import fit
+from training.stages.parts import load_autoencoder, load_unet
 
 
 class ControlNetLoss(nn.Module):

@@ -28,16 +28,16 @@ from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.func import functional_call
 
-from g2pdiff.conditioner import BarcodeConditioner
-from g2pdiff.environment import geodesic
-from g2pdiff.genotype import Barcode
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.dna.tokenizer import KmerTokenizer
+from g2pdiff.models.conditioner import BarcodeConditioner
+from g2pdiff.models.locality import geodesic
 from g2pdiff.pipeline import G2PDiffusionPipeline
-from g2pdiff.tokenizer import KmerTokenizer
-from training.config import Config, command
-from training.data import draw_rows, load_specimens, mask_tokens, species_batches
-from training.loop import fit
-from training.results import record_result
-from training.storage import whole_folder
+from training.configs.schema import Config, command
+from training.data.specimens import draw_rows, load_specimens, mask_tokens, species_batches
+from training.data.storage import whole_folder
+from training.evaluation.results import record_result
+from training.stages.loop import fit
 
 PENALTY_WEIGHT, PENALTY_POWER = 2.0, 6.0  # k and p of the paper's Eq. 2
 
@@ -257,7 +257,7 @@ class DFGANStage:
 
 @dataclass
 class DFGANSystem:
-    """A trained generator, asked for pictures as `training.systems.System` is.
+    """A trained generator, asked for pictures as `training.evaluation.systems.System` is.
 
     Args:
         generator: trained.

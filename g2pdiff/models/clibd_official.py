@@ -1,0 +1,227 @@
+"""The official CLIBD (Gong et al. 2024; bioscan-ml/clibd), loaded from `best.pth` as published.
+
+A ViT-B/16 and a BERT over 5-mers with one vector space. What its code does and its paper does not tell:
+
+- pictures are not normalised: raw [0, 1] pixels, the short side resized to 256, the centre cropped to 224;
+- a barcode is filled up with N to 660 letters and cut into 5-mers, with `<MASK>`, not `<CLS>`, in front, and
+  no attention mask;
+- a barcode's embedding is the mean over tokens of the *softmax* of its re-initialised prediction head;
+- the picture tower's attention still has its low-rank updates (LoRA) beside it, which are merged here.
+
+The text tower takes no part in the CLIBDScore and is left out.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+from transformers import BertConfig, BertForMaskedLM
+
+from g2pdiff.dna.tokenizer import KmerTokenizer
+from g2pdiff.errors import InputError
+from g2pdiff.models.clibd import CLIBD
+from g2pdiff.models.pretrained import check_weights, read_weights
+
+HUB_ID = "bioscan-ml/clibd"
+
+PAPER_THRESHOLD = 0.255
+"""Success threshold of the G2PDiffusion paper, until one is measured on the pictures at hand."""
+
+PATCH, HEAD_WIDTH, K, SITES, MASK = 16, 64, 5, 660, 0
+
+# The file's names, of today and of older files, and those here.
+_NAMES = (
+    ("lora_barcode_bert", "base_dna_encoder"),
+    ("lora_vit", "base_image_encoder"),
+    ("image_encoder.base_image_encoder.", "image_tower."),
+    ("dna_encoder.base_dna_encoder.", "barcode_tower."),
+)
+_LEFT_OUT = ("language_encoder.", "barcode_tower.bert.embeddings.position_ids")
+
+
+class Attention(nn.Module):
+    """Self-attention with timm's names."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.heads = width // HEAD_WIDTH
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(query, key, value)  # (B, heads, P, HEAD_WIDTH)
+        return self.proj(attended.transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block with timm's names."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = Attention(width)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = nn.Sequential(
+            OrderedDict(fc1=nn.Linear(width, 4 * width), act=nn.GELU(), fc2=nn.Linear(4 * width, width))
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class VisionTransformer(nn.Module):
+    """ViT (Dosovitskiy et al. 2021) with timm's names, and a linear head on the class token."""
+
+    def __init__(self, image_size: int, layers: int, width: int, embed_size: int):
+        super().__init__()
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, width, PATCH, PATCH)})
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + (image_size // PATCH) ** 2, width))
+        self.blocks = nn.Sequential(*[Block(width) for _ in range(layers)])
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.head = nn.Linear(width, embed_size)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Pictures (B, 3, S, S) -> (B, E)."""
+        patches = self.patch_embed["proj"](images).flatten(2).transpose(1, 2)  # (B, P, D)
+        tokens = torch.cat([self.cls_token.expand(len(images), -1, -1), patches], dim=1) + self.pos_embed
+        return self.head(self.norm(self.blocks(tokens))[:, 0])
+
+
+class OfficialCLIBD(ModelMixin, ConfigMixin):
+    """The published picture and barcode encoder, with the interface of `g2pdiff.models.clibd.CLIBD`.
+
+    Args:
+        image_size: height and width the picture tower sees, in pixels.
+        image_layers: layers of the picture tower.
+        image_width: its width, 64 to an attention head.
+        barcode_layers: layers of the barcode tower.
+        barcode_width: its width, likewise.
+        embed_size: width E of the shared space.
+        threshold: CLIBDScore from which a picture counts as a success.
+        overlap: share of true and shuffled pairs on the wrong side of the threshold, where it was measured.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        image_size: int = 224,
+        image_layers: int = 12,
+        image_width: int = 768,
+        barcode_layers: int = 12,
+        barcode_width: int = 768,
+        embed_size: int = 768,
+        threshold: float = PAPER_THRESHOLD,
+        overlap: float | None = None,
+    ):
+        super().__init__()
+        # Its special tokens <MASK> <CLS> <UNK> have the ids of [PAD] [MASK] [UNK] here, and the 5-mers follow
+        # in the same order.
+        self._tokenizer = KmerTokenizer(k=K, stride=K)
+        self.image_tower = VisionTransformer(image_size, image_layers, image_width, embed_size)
+        self.barcode_tower = BertForMaskedLM(
+            BertConfig(
+                vocab_size=self._tokenizer.vocab_size,
+                hidden_size=barcode_width,
+                num_hidden_layers=barcode_layers,
+                num_attention_heads=barcode_width // HEAD_WIDTH,
+                intermediate_size=4 * barcode_width,
+            )
+        )
+        self.barcode_tower.cls.predictions.decoder = nn.Linear(barcode_width, embed_size)
+        self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
+
+    def prepare_images(self, images: torch.Tensor) -> torch.Tensor:
+        """Bring the short side of pictures (B, 3, H, W) to 8/7 of what the tower sees; crop the centre."""
+        size, (height, width) = self.config.image_size, images.shape[-2:]
+        short, resized = min(height, width), size * 8 // 7
+        shape = (resized * height // short, resized * width // short)
+        images = F.interpolate(images, shape, mode="bilinear", antialias=True)
+        top, left = (round((side - size) / 2) for side in shape)
+        return images[..., top : top + size, left : left + size]
+
+    def barcode_ids(self, sequences: Sequence[str]) -> torch.Tensor:
+        """Barcodes, B strings -> `<MASK>` and the ids of 132 5-mers (B, 133)."""
+        letters = [sequence[:SITES].ljust(SITES, "N") for sequence in sequences]
+        return F.pad(self._tokenizer.ids(letters), (1, 0), value=MASK)
+
+    def embed_images(self, images: torch.Tensor) -> torch.Tensor:
+        """Pictures (B, 3, H, W) in [0, 1] -> unit vectors (B, E)."""
+        return F.normalize(self.image_tower(self.prepare_images(images)), dim=-1)
+
+    def embed_barcodes(self, sequences: Sequence[str]) -> torch.Tensor:
+        """Framed barcodes, B strings -> unit vectors (B, E)."""
+        logits = self.barcode_tower(self.barcode_ids(sequences).to(self.device)).logits  # (B, 133, E)
+        return F.normalize(logits.softmax(-1).mean(1), dim=-1)
+
+    score = CLIBD.score
+
+
+def _merge_lora(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Add the low-rank updates of query and value to the weights they stand beside.
+
+    An attention without all its updates stays as it is, for `check_weights` to name.
+    """
+    merged = dict(weights)
+    for name in [name for name in weights if name.endswith(".attn.qkv.qkv.weight")]:
+        stem = name.removesuffix("qkv.weight")
+        updates = {part: [f"{stem}linear_{side}_{part}.weight" for side in "ba"] for part in "qv"}
+        if not all(key in merged for keys in updates.values() for key in keys):
+            continue
+        weight = merged.pop(name).clone()  # (3D, D): query, key, value
+        width = weight.shape[1]
+        for part, rows in (("q", slice(width)), ("v", slice(2 * width, None))):
+            after, before = (merged.pop(key) for key in updates[part])
+            weight[rows] += after @ before
+        merged[stem + "weight"] = weight
+        merged[stem + "bias"] = merged.pop(stem + "qkv.bias")
+    return merged
+
+
+def _sizes(weights: dict[str, torch.Tensor], path: Path) -> dict[str, int]:
+    """The model's sizes, read off the shapes of its weights."""
+    image, word = "image_tower.head.weight", "barcode_tower.bert.embeddings.word_embeddings.weight"
+    if image not in weights or word not in weights:
+        raise InputError(
+            "official",
+            f"{path} is not CLIBD's best.pth: it has no picture and barcode tower; download it from "
+            f"huggingface.co/{HUB_ID}.",
+        )
+
+    def layers(stem: str) -> int:
+        return len({name.removeprefix(stem).split(".")[0] for name in weights if name.startswith(stem)})
+
+    embed_size, image_width = weights[image].shape
+    return {
+        "image_layers": layers("image_tower.blocks."),
+        "image_width": image_width,
+        "barcode_layers": layers("barcode_tower.bert.encoder.layer."),
+        "barcode_width": weights[word].shape[1],
+        "embed_size": embed_size,
+    }
+
+
+def load_official_clibd(path: str | Path) -> OfficialCLIBD:
+    """Load `best.pth` of bioscan-ml/clibd, of either generation of names, with or without LoRA.
+
+    Raises:
+        InputError: field `official`, if the file is missing, damaged, or not weight for weight CLIBD's.
+    """
+    path = Path(path)
+    weights, _ = read_weights(path, "official", HUB_ID)
+    for published, here in _NAMES:
+        weights = {name.replace(published, here): tensor for name, tensor in weights.items()}
+    weights = {name: w for name, w in _merge_lora(weights).items() if not name.startswith(_LEFT_OUT)}
+    model = OfficialCLIBD(**_sizes(weights, path))
+    check_weights(weights, model.state_dict(), "official", path, "CLIBD")
+    model.load_state_dict(weights)
+    return model.eval()

@@ -1,0 +1,140 @@
+"""The checkpoints that are served: each loaded once, in the background, and shared by every visitor.
+
+They draw on a GPU where there is one. In a Space with ZeroGPU that is in another process, which the package
+`spaces` starts for every run and which hands back plain values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from g2pdiff.errors import InputError, quoted
+from g2pdiff.ui.server.model_thread import MODEL_THREAD
+from g2pdiff.ui.widgets.examples import examples
+
+try:
+    from spaces import GPU  # before anything has touched the GPU
+except ImportError:
+
+    def GPU(run: Callable) -> Callable:
+        """Stands for the decorator of ZeroGPU outside of a Space: runs stay in this process."""
+        return run
+
+
+if TYPE_CHECKING:
+    from g2pdiff.analysis.references import References
+    from g2pdiff.outputs import DenoisingStep
+    from g2pdiff.pipeline import G2PDiffusionPipeline
+
+MAX_THREADS = 2
+RETRY_SECONDS = 10.0  # after a checkpoint could not be loaded: the network may be back
+
+
+class Models:
+    """The checkpoints that an app serves.
+
+    A checkpoint is loaded when it is first asked for and stays in memory: visitors who chose different ones
+    take turns at drawing, and none is to wait for a model that another's run has put out. The memory has to
+    hold all that are served, in single precision four bytes a parameter.
+
+    Args:
+        names: folders and hub ids, the first of which is served where none is asked for.
+    """
+
+    def __init__(self, names: tuple[str, ...]):
+        self.names = names
+        self._loading: dict[str, Future[G2PDiffusionPipeline]] = {}
+        self._retry_at: dict[str, float] = {}
+        self._changing = threading.Lock()
+
+    def check(self, name: str | None) -> str:
+        """The name of a served checkpoint. Raises `InputError("checkpoint")`, for nothing else is loaded."""
+        if name and name not in self.names:
+            raise InputError(
+                "checkpoint",
+                f"No checkpoint {quoted(name)} is served here: choose {' or '.join(self.names)}.",
+            )
+        return name or self.names[0]
+
+    def load(self, name: str | None = None) -> Future[G2PDiffusionPipeline]:
+        """A checkpoint, loading or loaded; `.result()` waits for it, or raises the `InputError` that says
+        what is wrong with it. One that could not be loaded is tried again, but not at once."""
+        name = self.check(name)
+        with self._changing:
+            if name not in self._loading or time.monotonic() > self._retry_at.get(name, math.inf):
+                self._retry_at.pop(name, None)
+                executor = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+                self._loading[name] = executor.submit(_load, name)
+                executor.shutdown(wait=False)
+                self._loading[name].add_done_callback(partial(self._note, name))
+            return self._loading[name]
+
+    def _note(self, name: str, loading: Future) -> None:
+        if loading.exception():
+            self._retry_at[name] = time.monotonic() + RETRY_SECONDS
+
+
+async def loaded(loading: Future) -> G2PDiffusionPipeline:
+    """A checkpoint of `Models.load` once it is loaded; who stops waiting for it does not stop that."""
+    return await asyncio.shield(asyncio.wrap_future(loading))
+
+
+@cache
+def _load(name: str) -> G2PDiffusionPipeline:
+    import torch
+
+    from g2pdiff.checkpoint import load_pipeline
+
+    torch.set_num_threads(min(MAX_THREADS, torch.get_num_threads()))
+    pipe = load_pipeline(name)
+    if not torch.cuda.is_available():
+        MODEL_THREAD.submit(_warm_up, pipe)
+    pipe.stream = partial(_stream, name)
+    return pipe
+
+
+def _warm_up(pipe: G2PDiffusionPipeline) -> None:
+    """Draw one step, so that the first visitor does not wait for what PyTorch prepares at first use."""
+    example = next(iter(examples().values()))
+    for _ in type(pipe).stream(
+        pipe, example.dna_barcode, example.latitude, example.longitude, num_inference_steps=1
+    ):
+        pass
+
+
+@GPU
+def _stream(name: str, *args, **kwargs) -> Iterator[DenoisingStep]:
+    """`stream` of a served checkpoint's pipeline: on the GPU where there is one, steps on the CPU."""
+    import torch
+
+    pipe = _load(name)
+    if torch.cuda.is_available():
+        pipe.to("cuda")
+    for step in type(pipe).stream(pipe, *args, **kwargs):
+        images = step.images if step.images is None else step.images.cpu()
+        yield replace(step, latents=step.latents.cpu(), images=images)
+
+
+def threshold(pipe: G2PDiffusionPipeline) -> float | None:
+    """CLIBDScore from which a picture counts as a success; None where the checkpoint has no CLIBD model."""
+    return pipe.clibd.config.threshold if pipe.clibd else None
+
+
+def references(pipe: G2PDiffusionPipeline) -> References | None:
+    """The checkpoint's reference species, read when first asked for; None where it has none."""
+    return _references(pipe.name_or_path)
+
+
+@cache
+def _references(folder: str) -> References | None:
+    from g2pdiff.analysis.references import References
+
+    return References.load(folder)

@@ -1,0 +1,264 @@
+"""The Batch tab: a FASTA file in, a picture for each of its records out, all in one ZIP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from html import escape
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from g2pdiff.errors import InputError
+from g2pdiff.experiments.request import Denoising, check_denoising, text_of
+from g2pdiff.ui import link
+from g2pdiff.ui.experiment_tab import Asked, ExperimentTab
+from g2pdiff.ui.form import QUIET
+from g2pdiff.ui.messages import html, note, notes, plural
+from g2pdiff.ui.server.model import threshold
+from g2pdiff.ui.server.queue import Place
+from g2pdiff.ui.widgets.downloads import data_link, settings_link
+from g2pdiff.ui.widgets.examples import examples
+from g2pdiff.ui.widgets.pictures import pil, thumbnail
+from g2pdiff.validation import check_seed
+
+if TYPE_CHECKING:
+    from g2pdiff.experiments.batch import BatchRow, Record
+    from g2pdiff.experiments.drawing import Update
+
+FILE_LIMIT = 1_000_000  # bytes of a file
+TEXT_LIMIT = 2_000_000  # characters in the box: more than are read, so that a text too long is named
+ERRORS_SHOWN = 3  # unreadable records that the read-out names
+NOTE = """<p class="note">Draws every record of a FASTA text, all from the same noise. Place, seed and
+settings are the form's; a header may name a place of its own, as <code>&gt;moth 1 lat=56.6 lon=11.3</code>
+does. The form's barcode and mutations do not count here.</p>"""
+
+# A file is read in the browser: what is wrong with it is said at once, and no copy stays on the server.
+FILE = '<label>Open a FASTA file<input type="file" accept=".fasta,.fa,.txt"></label>'
+READ_FILE = """
+element.addEventListener('change', async event => {
+  const [file] = event.target.files, limit = LIMIT;
+  if (!file) return;
+  let text = null, wrong = '';
+  if (file.size > limit) {
+    wrong = `The file has ${file.size.toLocaleString('en')} bytes: split it into files of up to ` +
+      `${limit.toLocaleString('en')}.`;
+  } else {
+    try { text = new TextDecoder('utf-8', {fatal: true}).decode(await file.arrayBuffer()); }
+    catch { wrong = 'The file is not plain text in UTF-8: save it as a FASTA text file.'; }
+  }
+  event.target.value = '';  // so that the same file can be opened again
+  props.value = {text, wrong};
+  trigger('input');
+});
+""".replace("LIMIT", str(FILE_LIMIT))
+TAKE_FILE = """({text, wrong}, before) =>
+  wrong ? [before, `<p class="note error">${wrong}</p>`] : [text, '']"""
+
+
+@dataclass
+class Work(Asked):
+    """A batch as asked for, and what has been drawn of it."""
+
+    records: list[Record]
+    latitude: float
+    longitude: float
+    seed: int
+    denoising: Denoising
+    threshold: float | None = None  # the success threshold; None without a CLIBD model
+    rows: list[BatchRow] = field(default_factory=list)
+    cards: dict[int, str] = field(default_factory=dict)  # of the finished records, by their index
+
+    @property
+    def wanted(self) -> int:
+        """Pictures asked for: records that cannot be read have none."""
+        return sum(record.barcode is not None for record in self.records)
+
+    @property
+    def settings(self) -> dict:
+        """Everything needed to do this batch again."""
+        return {
+            "experiment": "batch",
+            "fasta": fasta(
+                [
+                    (record.name, record.latitude, record.longitude, record.barcode.sequence)
+                    for record in self.records
+                    if record.barcode
+                ]
+            ),
+            "latitude": self.latitude,
+            "longitude": self.longitude,
+            "seed": self.seed,
+            **asdict(self.denoising),
+        }
+
+    def add(self, rows: Sequence[BatchRow]) -> None:
+        for row in rows:
+            self.rows.append(row)
+            self.cards[row.index] = card(row.record, row)
+
+    @property
+    def grid(self) -> str:
+        """A card a record; of those to come an empty one."""
+        cards = (self.cards.get(record.index) or card(record) for record in self.records)
+        return f'<ol class="batch-records">{"".join(cards)}</ol>'
+
+
+def fasta(rows: Sequence[tuple[str, float, float, str]]) -> str:
+    """FASTA of names, latitudes, longitudes and letters."""
+    return "".join(
+        f">{name} lat={latitude} lon={longitude}\n{letters}\n" for name, latitude, longitude, letters in rows
+    )
+
+
+def sample() -> str:
+    """FASTA of the first example species of each order."""
+    firsts = {}
+    for row in examples().values():
+        firsts.setdefault(row.order, row)
+    return fasta([(row.name, row.latitude, row.longitude, row.dna_barcode) for row in firsts.values()])
+
+
+def check_fasta(text: str) -> str:
+    from g2pdiff.experiments.batch import read_records
+
+    read_records(text, 0, 0)
+    return text
+
+
+class Batch(ExperimentTab):
+    """The tab, built where it is made."""
+
+    name = "batch"
+    title = "Batch"
+    checks = {"fasta": check_fasta}
+
+    def build_controls(self) -> None:
+        html(NOTE)
+        text = gr.Textbox(
+            sample(),
+            label="FASTA, up to 100 records",
+            lines=5,
+            max_lines=10,
+            max_length=TEXT_LIMIT,
+            elem_id="batch-fasta",
+        )
+        with gr.Row(elem_classes="batch-file"):
+            opened = gr.HTML(
+                html_template=FILE, js_on_load=READ_FILE, apply_default_css=False, elem_id="batch-open"
+            )
+            remarks = html(elem_id="batch-note")
+        opened.input(None, [opened, text], [text, remarks], js=TAKE_FILE)
+        text.change(read_out, text, remarks, trigger_mode="always_last", **QUIET)
+        self.fields = {"fasta": text}
+
+    def build_outcome(self) -> list[gr.components.Component]:
+        self.grid = html(elem_id="batch-grid")
+        return [self.grid]
+
+    def check(self, form: list, fasta: str) -> Work:
+        from g2pdiff.experiments.batch import read_records
+
+        values = dict(zip(link.FORM, form, strict=True))
+        records = read_records(text_of(fasta), values["latitude"], values["longitude"])
+        return Work(
+            records=records,
+            latitude=values["latitude"],
+            longitude=values["longitude"],
+            seed=check_seed(values["seed"]),
+            denoising=check_denoising(values["steps"], values["guidance_scale"], values["alignment_scale"]),
+        )
+
+    def begin(self, work: Work, pipe) -> dict:
+        work.threshold = threshold(pipe)
+        return self.show(work)
+
+    def start(self, work: Work, pipe, turn: Place) -> Iterator[Update]:
+        from g2pdiff.experiments.batch import batch
+
+        return batch(pipe, work.records, work.seed, work.denoising, turn)
+
+    def show(self, work: Work) -> dict:
+        return {self.grid: work.grid}
+
+    def conclude(self, work: Work) -> dict:
+        return {self.download: downloads(work)}
+
+    def verdict(self, work: Work) -> str:
+        return verdict(work)
+
+
+def downloads(work: Work) -> str:
+    """Links to all pictures with their table, and to the settings of a batch with at least one picture."""
+    from g2pdiff.experiments.batch import archive
+
+    stem = f"batch_{len(work.rows)}_seed{work.seed}"
+    packed = archive(work.rows, work.records)
+    return data_link("Pictures and table (ZIP)", f"{stem}.zip", "application/zip", packed) + settings_link(
+        work.settings, stem
+    )
+
+
+def verdict(work: Work) -> str:
+    """How many pictures agree with their barcodes, and how many records have no picture."""
+    said = []
+    if work.threshold is not None:
+        above = sum(row.clibd_score >= work.threshold for row in work.rows)
+        said.append(
+            f"{above} of {len(work.rows)} CLIBDScores reach the success threshold of {work.threshold:.2f}."
+        )
+    if unread := len(work.records) - work.wanted:
+        said.append(f"{plural(unread, 'record')} could not be read.")
+    return " ".join(said)
+
+
+def title(record: Record) -> str:
+    return record.name or f"Record {record.index}"
+
+
+def card(record: Record, row: BatchRow | None = None) -> str:
+    """What is known of a record: its picture once it is drawn, and all that is to be said of it."""
+    name = escape(title(record))
+    picture = "<i></i>"
+    facts = [f"{record.latitude:.2f} °N, {record.longitude:.2f} °E"]
+    if row:
+        picture = f'<img src="{thumbnail(pil(row.image))}" alt="Picture of {name}">'
+        if row.clibd_score is not None:
+            facts.append(f"CLIBDScore {row.clibd_score:.3f}")
+        facts.append(f"Body length {row.body_length:.0%} of the picture")
+    return (
+        f'<li>{picture}<div><b title="{name}">{record.index}. {name}</b>'
+        f"<p>{'<br>'.join(facts)}</p>{remarks(record)}</div></li>"
+    )
+
+
+def remarks(record: Record) -> str:
+    """Why a record cannot be read, or what is to be said of its barcode and place; notes are folded."""
+    if record.barcode is None:
+        return note(record.error, "error")
+    said = record.notes + record.barcode.notes
+    folded = f"<details><summary>{plural(len(said), 'note')}</summary>{notes(said)}</details>" if said else ""
+    return notes(record.barcode.warnings, "warning") + folded
+
+
+def read_out(text: str) -> str:
+    """What was understood of the FASTA text, or what is wrong with it."""
+    from g2pdiff.experiments.batch import read_records
+
+    try:
+        records = read_records(text, 0, 0)
+    except InputError as error:
+        return note(str(error), "error")
+    unread = [record for record in records if record.barcode is None]
+    said = note(f"{plural(len(records), 'record')}, {len(records) - len(unread)} readable.")
+    said += notes(
+        (f"Record {record.index} ({title(record)}): {record.error}" for record in unread[:ERRORS_SHOWN]),
+        "warning",
+    )
+    if len(unread) > ERRORS_SHOWN:
+        said += note(f"{len(unread) - ERRORS_SHOWN} more cannot be read.", "warning")
+    if len(text) > link.LONGEST_FASTA:
+        said += note(
+            f"With more than {link.LONGEST_FASTA:,} characters the text is not part of the link: keep it."
+        )
+    return said

@@ -1,0 +1,372 @@
+"""The Compare tab: pairs of pictures from the same noise, with one thing changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from html import escape
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from g2pdiff.errors import InputError
+from g2pdiff.ui import messages
+from g2pdiff.ui.experiment_tab import Asked, ExperimentTab
+from g2pdiff.ui.form import QUIET, as_run
+from g2pdiff.ui.messages import compass, html
+from g2pdiff.ui.server.queue import Place
+from g2pdiff.ui.server.run import Run
+from g2pdiff.ui.widgets.downloads import picture_link, settings_link, table_link
+from g2pdiff.ui.widgets.examples import examples
+from g2pdiff.ui.widgets.live_chart import live_chart
+from g2pdiff.ui.widgets.pair_charts import MEASUREMENTS, changed, difference_chart, measured
+from g2pdiff.ui.widgets.pictures import pil, thumbnail
+from g2pdiff.validation import check_choice, check_number, check_seed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from g2pdiff.analysis.statistics import Estimate
+    from g2pdiff.experiments.drawing import Update
+    from g2pdiff.experiments.pairs import PairRow
+    from g2pdiff.experiments.report import Report, Sheet
+    from g2pdiff.experiments.request import Variant
+
+PAIRS, MAXIMUM_PAIRS = 4, 40
+AMPLIFIED = 3  # times that a difference picture is brighter than the difference
+
+CHANGES = {
+    "alignment": "Alignment guidance: off, on",
+    "guidance": "Classifier-free guidance: off, on",
+    "mutant": "Barcode: wild type, mutant",
+    "place": "Place: this one, another",
+}
+"""What can change between two sides: each with its label."""
+
+EQUAL = {
+    "alignment": ("alignment_scale", "set the alignment scale (Advanced) to more than 0."),
+    "guidance": ("guidance_scale", "set the guidance scale (Advanced) to something else than 1."),
+    "mutant": ("mutation_rate", "choose a mutation rate above 0, or type point edits."),
+    "place": ("other_latitude", "give another place than the form's."),
+}
+"""The field to blame when two sides are equal, and the mend."""
+
+NOTE = """<p class="note">Draws pairs of pictures. Both pictures of a pair start from the same noise and
+differ in one thing alone; each pair has a noise of its own, so that the interval says how sure the difference
+is. Wild type is the barcode as typed, mutant what the form's point edits and mutation rate make of it. Both
+pictures are scored against the barcode of the left one.</p>"""
+
+
+def check_change(change: object) -> str:
+    return check_choice("change", change, CHANGES)
+
+
+def check_pairs(pairs: object) -> int:
+    return int(check_number("pairs", pairs, 1, MAXIMUM_PAIRS, whole=True))
+
+
+def check_other_latitude(latitude: object) -> float:
+    return check_number("other_latitude", latitude, -90, 90, "degrees")
+
+
+def check_other_longitude(longitude: object) -> float:
+    return check_number("other_longitude", longitude, -180, 180, "degrees")
+
+
+@dataclass
+class Comparison(Asked):
+    """A comparison as asked for, and the pairs that have been drawn of it."""
+
+    run: Run
+    change: str
+    other_place: tuple[float, float]
+    pairs: int
+    rows: list[PairRow] = field(default_factory=list)
+    cells: list[str] = field(default_factory=list)  # the finished pairs as HTML
+
+    @property
+    def variants(self) -> tuple[Variant, Variant]:
+        """Both sides. What is off, unmutated or here comes first."""
+
+        run = self.run
+        side = run.variant
+        if self.change == "alignment":
+            return replace(side, denoising=replace(run.denoising, alignment_scale=0.0)), side
+        if self.change == "guidance":
+            return replace(side, denoising=replace(run.denoising, guidance_scale=1.0)), side
+        if self.change == "mutant":
+            return replace(side, barcode=run.given), side
+        latitude, longitude = self.other_place
+        return side, replace(side, latitude=latitude, longitude=longitude)
+
+    @property
+    def wanted(self) -> int:
+        return 2 * self.pairs
+
+    @property
+    def drawn(self) -> int:
+        return 2 * len(self.rows)
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """What the sides are called, once the checkpoint's defaults are known."""
+        run = self.run
+        if self.change == "alignment":
+            return "Alignment off", f"Alignment on ({run.denoising.alignment_scale:g})"
+        if self.change == "guidance":
+            return "Guidance off", f"Guidance on ({run.denoising.guidance_scale:g})"
+        if self.change == "mutant":
+            return "Wild type", "Mutant"
+        return place_name(run.latitude, run.longitude), place_name(*self.other_place)
+
+    @property
+    def settings(self) -> dict:
+        """Everything needed to compare again, by the names of the `compare` endpoint's arguments."""
+        first, second = self.variants
+        settings = {"experiment": "compare", "change": self.change} | self.run.settings
+        if self.change != "mutant":
+            plain = {"barcode": self.run.barcode.sequence, "mutation_rate": 0.0, "edits": ""}
+            settings |= plain
+        for name in ("latitude", "longitude"):
+            settings |= {name: getattr(first, name), f"other_{name}": getattr(second, name)}
+        for name in ("guidance_scale", "alignment_scale"):
+            scales = getattr(first.denoising, name), getattr(second.denoising, name)
+            settings |= dict(zip((name, f"other_{name}"), scales, strict=True))
+        return settings | {"pairs": self.pairs}
+
+    @property
+    def report(self) -> Report:
+        from g2pdiff.experiments.report import comparison_report
+
+        return comparison_report(self.rows)
+
+    @property
+    def differences(self) -> dict[str, Estimate]:
+        from g2pdiff.experiments.pairs import differences
+
+        return differences(self.rows)
+
+    def check(self) -> None:
+        """Raise `InputError` if both sides are equal."""
+        first, second = self.variants
+        if first == second:
+            name, mend = EQUAL[self.change]
+            raise InputError(name, f"Both sides would be equal: {mend}")
+
+    def settle(self, pipe) -> None:
+        """Put the checkpoint's defaults where the visitor left them to it, and check the sides again."""
+        defaults = {
+            name: pipe.config[f"default_{name}"]
+            for name in ("steps", "guidance_scale", "alignment_scale")
+            if self.run.settings[name] is None
+        }
+        self.run = replace(self.run, denoising=replace(self.run.denoising, **defaults))
+        self.check()
+        if self.change == "alignment" and pipe.aligner is None:
+            raise InputError("change", "This checkpoint has no aligner: compare something else.")
+
+    def add(self, rows: Sequence[PairRow]) -> None:
+        self.rows += rows
+        self.cells += [cell(row, self.sides) for row in rows]
+
+
+class Compare(ExperimentTab):
+    """The tab, built where it is made."""
+
+    name = "compare"
+    title = "Compare"
+    checks = {
+        "change": check_change,
+        "pairs": check_pairs,
+        "other_latitude": check_other_latitude,
+        "other_longitude": check_other_longitude,
+    }
+
+    def build_controls(self) -> None:
+        html(NOTE)
+        with gr.Row():
+            change = gr.Radio(
+                [(label, name) for name, label in CHANGES.items()],
+                value="alignment",
+                label="What changes",
+                scale=3,
+                min_width=280,
+                elem_id="compare-change",
+            )
+            pairs = gr.Number(
+                PAIRS,
+                label="Pairs",
+                info=f"of pictures, up to {MAXIMUM_PAIRS}",
+                min_width=100,
+                elem_id="compare-pairs",
+            )
+        with gr.Row(visible=False) as other_place:
+            latitude = gr.Number(
+                0, label="Other latitude, °N", min_width=120, elem_id="compare-other-latitude"
+            )
+            longitude = gr.Number(
+                next(iter(examples().values())).longitude,
+                label="Other longitude, °E",
+                min_width=120,
+                elem_id="compare-other-longitude",
+            )
+        change.change(lambda change: gr.Row(visible=change == "place"), change, other_place, **QUIET)
+        self.fields = {
+            "change": change,
+            "pairs": pairs,
+            "other_latitude": latitude,
+            "other_longitude": longitude,
+        }
+
+    def build_outcome(self) -> list[gr.components.Component]:
+        self.grid = html(elem_id="compare-pairs-grid")
+        self.reading = html(elem_id="compare-reading")
+        # Hidden, not left out: Gradio loses values that come to a chart while it is on its way to the page.
+        with gr.Column(visible="hidden", elem_id="compare-findings") as self.findings:
+            self.key = html()
+            with gr.Row(elem_id="compare-charts"):
+                self.charts = {
+                    name: live_chart(
+                        difference_chart(name, [], None, PAIRS),
+                        f"Chart of the difference of {what.name} in every pair, with its mean",
+                        height=200,
+                        elem_id=f"compare-{name.replace('_', '-')}",
+                    )
+                    for name, what in MEASUREMENTS.items()
+                }
+        return [self.grid, self.reading, self.findings, self.key, *self.charts.values()]
+
+    def check(self, form: list, change, pairs, other_latitude, other_longitude) -> Comparison:
+        place = check_other_latitude(other_latitude), check_other_longitude(other_longitude)
+        comparison = Comparison(as_run(form), check_change(change), place, check_pairs(pairs))
+        check_seed(comparison.run.seed + comparison.pairs - 1)
+        comparison.check()
+        return comparison
+
+    def begin(self, comparison: Comparison, pipe) -> dict:
+        comparison.settle(pipe)
+        return {
+            self.grid: grid(comparison),
+            self.reading: "",
+            self.findings: gr.Column(visible="hidden"),
+        }
+
+    def start(self, comparison: Comparison, pipe, turn: Place) -> Iterator[Update]:
+        from g2pdiff.experiments.pairs import compare
+
+        return compare(
+            pipe, *comparison.variants, pairs=comparison.pairs, seed=comparison.run.seed, turn=turn
+        )
+
+    def show(self, comparison: Comparison) -> dict:
+        found = comparison.differences
+        return {
+            self.grid: grid(comparison),
+            self.findings: gr.Column(visible=True),
+            self.key: key(comparison.sides[1]),
+        } | {
+            chart: difference_chart(name, changed(comparison.rows, name), found.get(name), comparison.pairs)
+            for name, chart in self.charts.items()
+        }
+
+    def conclude(self, comparison: Comparison) -> dict:
+        first, *others = verdicts(comparison)
+        reading = f'<p class="verdict">{escape(first)}</p>' + messages.notes(others)
+        return {self.reading: reading, self.download: downloads(comparison)}
+
+
+def place_name(latitude: float, longitude: float) -> str:
+    return f"{compass('latitude', latitude)} {compass('longitude', longitude)}"
+
+
+def difference_picture(row: PairRow) -> Tensor:
+    """Absolute difference of a pair, amplified: black where the pictures are equal."""
+    return ((row.images[1] - row.images[0]).abs() * AMPLIFIED).clamp(max=1)
+
+
+def cell(row: PairRow, sides: tuple[str, str]) -> str:
+    """A row of the grid: two pictures, their difference, and what was measured."""
+    pictures = [*zip(row.images, sides, strict=True), (difference_picture(row), "Difference")]
+    images = "".join(
+        f'<img src="{thumbnail(pil(image))}" alt="{escape(name)}, seed {row.seed}">'
+        for image, name in pictures
+    )
+    told = [f"<b>Seed {row.seed}</b>"]
+    for name, what in MEASUREMENTS.items():
+        if values := measured(row, name):
+            first, second = values
+            told.append(
+                f"<span>{what.title}</span><span>{what.value(first)} → "
+                f"{what.value(second)} <b>{what.change(second - first)}</b></span>"
+            )
+    return f"{images}<div>{''.join(told)}</div>"
+
+
+def grid(comparison: Comparison) -> str:
+    """A row a pair, with dashed frames where pictures will come."""
+    heads = "".join(f"<b>{escape(side)}</b>" for side in comparison.sides)
+    first = comparison.run.seed
+    empty = "".join(
+        f"<i></i><i></i><i></i><div><b>Seed {first + pair}</b></div>"
+        for pair in range(len(comparison.rows), comparison.pairs)
+    )
+    return (
+        f'<div class="pairs">{heads}<b>Difference × {AMPLIFIED}<br>black: equal</b><span></span>'
+        f"{''.join(comparison.cells)}{empty}</div>"
+    )
+
+
+def key(second: str) -> str:
+    """How to read the charts."""
+    marks = [
+        "<b>●</b> a pair",
+        "line: mean",
+        "band: its 95 % interval",
+        f"above 0: higher on the right side ({escape(second)})",
+    ]
+    return '<p class="key">' + "".join(f"<span>{mark}</span>" for mark in marks) + "</p>"
+
+
+def verdicts(comparison: Comparison) -> list[str]:
+    """A sentence for each measurement there is; what a place is known to change comes first there."""
+    found = comparison.differences
+    names = [name for name in MEASUREMENTS if name in found]
+    if comparison.change == "place":
+        names.reverse()
+    return [verdict(name, found[name], len(comparison.rows), comparison.sides) for name in names]
+
+
+def verdict(name: str, found: Estimate, pairs: int, sides: tuple[str, str]) -> str:
+    """The mean difference of a measurement, and whether its interval excludes 0."""
+    what = MEASUREMENTS[name]
+    mean, low, high = map(what.change, found)
+    start = f"{sides[1]} minus {sides[0][0].lower()}{sides[0][1:]}: {what.name} {mean} {what.unit}".rstrip()
+    if pairs == 1:
+        return f"{start} in one pair; an interval needs two pairs or more."
+    means = (
+        "excludes 0, so chance in the noise does not explain the difference"
+        if found.low > 0 or found.high < 0
+        else "holds 0, so chance in the noise could explain the difference"
+    )
+    return f"{start} on average over {pairs} pairs. The 95 % interval, {low} to {high}, {means}."
+
+
+def sheet(comparison: Comparison) -> Sheet:
+    """The layout of the downloaded picture: the pairs with their differences."""
+    from g2pdiff.experiments.report import Sheet
+
+    return Sheet(
+        [f"seed {row.seed}" for row in comparison.rows],
+        [*comparison.sides, f"difference × {AMPLIFIED}"],
+        [[*row.images, difference_picture(row)] for row in comparison.rows],
+    )
+
+
+def downloads(comparison: Comparison) -> str:
+    """Links to the pictures, the table and the settings of a comparison with at least one pair."""
+    stem, report = f"{comparison.run.file_stem}_compare-{comparison.change}", comparison.report
+    return (
+        picture_link(sheet(comparison).draw(), stem, comparison.settings)
+        + table_link(report.rows, stem)
+        + settings_link(comparison.settings | report.summary, stem)
+    )

@@ -1,0 +1,121 @@
+"""The Explore tab: one barcode, one place, one picture, watched as it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import gradio as gr
+from PIL import Image
+
+from g2pdiff.ui import messages
+from g2pdiff.ui.form import as_run
+from g2pdiff.ui.messages import html
+from g2pdiff.ui.server.model import threshold
+from g2pdiff.ui.server.queue import Place
+from g2pdiff.ui.server.run import Run
+from g2pdiff.ui.tab import Clock, RunTab
+from g2pdiff.ui.widgets.downloads import animation_link, picture_link, settings_link
+from g2pdiff.ui.widgets.live_chart import live_chart, score_chart
+from g2pdiff.ui.widgets.pictures import enlarge, picture_box, pil
+
+STEPS_SHOWN = 25  # on the empty chart, until the checkpoint's own default is known
+
+PREDICTION = (
+    '<p class="note"><b>Prediction</b>: what the model draws from noise for this barcode and place.</p>'
+)
+TRUTH = (
+    '<p class="note"><b>Simulated truth</b>: what the simulator draws for this barcode and latitude; not a '
+    "photograph.</p>"
+)
+
+
+@dataclass
+class Progress:
+    """How far a session's last run came."""
+
+    run: Run
+    total: int = 0
+    frames: list[Image.Image] = field(default_factory=list)  # the picture after every step
+
+
+class Explore(RunTab):
+    """The tab, built where it is made."""
+
+    name = "explore"
+    title = "Explore"
+
+    def build_outcome(self) -> list[gr.components.Component]:
+        with gr.Row(elem_id="pictures"):
+            with gr.Column(elem_id="prediction-column"):
+                self.picture = picture_box("Prediction", "prediction")
+                html(PREDICTION)
+            with gr.Column(elem_id="truth-column") as self.truth_column:
+                self.truth = picture_box("Simulated truth", "truth")
+                html(TRUTH)
+        self.chart = live_chart(
+            score_chart([], STEPS_SHOWN, None),
+            "Chart of the CLIBDScore after each denoising step, with the success threshold",
+            height=210,
+            elem_id="chart",
+        )
+        return [self.picture, self.truth, self.chart]
+
+    def also_starts(self) -> list:
+        return [self.form.barcode.submit]
+
+    def greet(self, pipe, steps: int) -> dict:
+        """Updates for a checkpoint that has just been loaded."""
+        return {
+            self.chart: score_chart([], steps, threshold(pipe)),
+            self.truth_column: gr.Column(visible=pipe.config.truth == "simulated"),
+        }
+
+    def check(self, form: list) -> Run:
+        return as_run(form)
+
+    def stream(self, run: Run, pipe, turn: Place) -> Iterator[dict]:
+        progress, scores, clock = Progress(run), [], Clock()
+        yield {self.truth: None, self.kept: progress}
+        with turn, closing(pipe.stream(**run.arguments)) as steps:
+            for step in steps:
+                scores += step.clibd_scores or []
+                progress.total = step.total
+                progress.frames.append(step.image)
+                if not (clock.due() or step.index == step.total):
+                    continue
+                left = clock.left(step.index, step.total)
+                yield {
+                    self.picture: enlarge(step.image),
+                    self.chart: score_chart(scores, step.total, threshold(pipe)),
+                    self.status: messages.progress(step.index, step.total, step.clibd_score, left),
+                }
+        yield {
+            self.truth: true_picture(run, pipe),
+            self.download: downloads(progress),
+        } | self.ended(messages.finished(step.total, step.clibd_score, threshold(pipe), clock.elapsed))
+
+    def stopped(self, kept: Progress) -> dict:
+        return {self.download: downloads(kept)} | self.ended(messages.stopped(len(kept.frames), kept.total))
+
+
+def downloads(progress: Progress) -> str:
+    """Links to the last picture, the denoising and the settings of a run; none before its first step."""
+    if not progress.frames:
+        return ""
+    stem, settings = progress.run.file_stem, progress.run.settings
+    return (
+        picture_link(progress.frames[-1], stem, settings)
+        + animation_link(progress.frames, stem)
+        + settings_link(settings, stem)
+    )
+
+
+def true_picture(run: Run, pipe) -> Image.Image | None:
+    """The simulator's plain specimen for a run's barcode and place; None without a known truth."""
+    from g2pdiff.experiments.drawing import Specimen
+    from g2pdiff.experiments.truth import true_pictures
+
+    drawn = true_pictures(pipe, [Specimen(run.barcode, run.latitude, run.longitude, run.seed)])
+    return None if drawn is None else enlarge(pil(drawn[0]))

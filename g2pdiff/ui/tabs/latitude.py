@@ -1,0 +1,392 @@
+"""The Latitude tab: one barcode, walked from pole to pole or, as the null control, round the world."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from g2pdiff.errors import InputError
+from g2pdiff.experiments.sheet import contact_sheet
+from g2pdiff.ui import messages
+from g2pdiff.ui.experiment_tab import Asked, ExperimentTab
+from g2pdiff.ui.form import SHOW_PLACE, as_run
+from g2pdiff.ui.messages import compass, html
+from g2pdiff.ui.server.queue import Place
+from g2pdiff.ui.server.run import Run
+from g2pdiff.ui.widgets.downloads import data_link, gif, picture_link, settings_link, table_link
+from g2pdiff.ui.widgets.live_chart import TRUTH, live_chart
+from g2pdiff.ui.widgets.pictures import pil, thumbnail
+from g2pdiff.validation import check_choice, check_number, check_seed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from g2pdiff.experiments.clines import SweepRow
+    from g2pdiff.experiments.drawing import Update
+    from g2pdiff.experiments.report import Report
+
+ENDS = {"latitude": (-80, 80), "longitude": (-160, 160)}
+LIMITS = {"latitude": 90, "longitude": 180}
+PLACES, FEWEST_PLACES, MOST_PLACES = 17, 5, 33
+MOST_PICTURES = 6  # at one place
+
+SOUTH = "#8b5cf6"  # seen on light and dark
+BAND = "rgba(20, 150, 136, 0.15)"
+MARGIN = 0.06  # share of the chart left free at both ends
+
+ON_THE_WAY = (
+    "Every place gets the same barcode and the same noise: what changes along the way comes from the place."
+)
+FULL_ENDS = f"along => ({json.dumps(ENDS)})[along]"
+
+
+def check_along(along: object) -> str:
+    return check_choice("along", along, ENDS)
+
+
+def check_end(name: str, degrees: object, along: str = "longitude") -> float:
+    return check_number(name, degrees, -LIMITS[along], LIMITS[along], "degrees")
+
+
+def check_places(places: object) -> int:
+    return int(check_number("places", places, FEWEST_PLACES, MOST_PLACES, whole=True))
+
+
+def check_pictures(pictures: object) -> int:
+    return int(check_number("pictures_per_place", pictures, 1, MOST_PICTURES, whole=True))
+
+
+@dataclass
+class Walk(Asked):
+    """A sweep as a visitor asked for it, and how far it has come."""
+
+    run: Run
+    along: str
+    degrees: tuple[float, ...]  # from south to north, or from west to east
+    replicates: int
+    has_truth: bool = False  # whether there is a simulated truth
+    rows: list[SweepRow] = field(default_factory=list)
+    cells: dict[tuple[float, int | str], str] = field(default_factory=dict)  # pictures as HTML
+
+    @property
+    def wanted(self) -> int:
+        return len(self.degrees) * self.replicates
+
+    @property
+    def report(self) -> Report:
+        from g2pdiff.experiments.report import sweep_report
+
+        return sweep_report(self.rows, self.has_truth)
+
+    @property
+    def settings(self) -> dict:
+        """Everything needed to walk again, and what was found."""
+        walk = {"experiment": "latitude", "along": self.along, "degrees": self.degrees}
+        return self.run.settings | walk | {"replicates": self.replicates} | self.report.summary
+
+    def place(self, share: float) -> list[float]:
+        """Latitude and longitude that a walk has reached when a share of it, 0 to 1, is done."""
+        degrees = self.degrees[min(int(share * len(self.degrees)), len(self.degrees) - 1)]
+        return [degrees, self.run.longitude] if self.along == "latitude" else [self.run.latitude, degrees]
+
+    def add(self, rows: Sequence[SweepRow]) -> None:
+        self.rows += rows
+        for row in rows:
+            where = compass(self.along, row.degrees)
+            self.cells[row.degrees, row.replicate] = cell(row.image, f"Prediction at {where}")
+            if row.replicate == 0 and self.has_truth:
+                self.cells[row.degrees, "truth"] = cell(row.true_image, f"Simulated truth at {where}")
+
+
+class Latitude(ExperimentTab):
+    """The tab, built where it is made."""
+
+    name = "latitude"
+    title = "Latitude"
+    checks = {
+        "along": check_along,
+        "start": lambda text: check_end("start", text),
+        "end": lambda text: check_end("end", text),
+        "places": check_places,
+        "pictures_per_place": check_pictures,
+    }
+
+    def build_controls(self) -> None:
+        start, end = ENDS["latitude"]
+        with gr.Row():
+            along = gr.Radio(
+                [("latitude (Bergmann's rule)", "latitude"), ("longitude (null control)", "longitude")],
+                value="latitude",
+                label="Walk along",
+                info="Same barcode, same noise: only the place changes.",
+                scale=3,
+                min_width=300,
+                elem_id="latitude-along",
+            )
+            ends = [
+                gr.Number(
+                    value,
+                    label=label,
+                    info="degrees",
+                    scale=1,
+                    min_width=80,
+                    elem_id=f"latitude-{label.lower()}",
+                )
+                for label, value in (("Start", start), ("End", end))
+            ]
+        with gr.Row():
+            places = gr.Slider(
+                FEWEST_PLACES,
+                MOST_PLACES,
+                PLACES,
+                step=1,
+                label="Places",
+                min_width=160,
+                elem_id="latitude-places",
+                buttons=[],
+            )
+            pictures = gr.Slider(
+                1,
+                MOST_PICTURES,
+                1,
+                step=1,
+                label="Pictures at each place",
+                min_width=160,
+                elem_id="latitude-pictures",
+                buttons=[],
+            )
+        self.fields = {"along": along, "start": ends[0], "end": ends[1]}
+        self.fields |= {"places": places, "pictures_per_place": pictures}
+        along.input(None, along, ends, js=FULL_ENDS)
+
+    def build_outcome(self) -> list[gr.components.Component]:
+        self.film = html(elem_id="latitude-film")
+        self.reading = html(elem_id="latitude-reading")
+        self.chart = live_chart(
+            cline_chart([], "latitude", ENDS["latitude"], has_truth=False),
+            "Chart of body length along the walk, with the measured and the planted slope",
+            height=270,
+            elem_id="latitude-chart",
+        )
+        self.key = html(elem_id="latitude-key")
+        # The pin walks along until there is something to read: then it goes back to where the fields say.
+        form = self.form
+        self.reading.change(None, [form.latitude, form.longitude, form.place], form.place, js=SHOW_PLACE)
+        return [self.film, self.reading, self.chart, self.key, form.place]
+
+    def restore(self, values: dict) -> dict:
+        start, end = ENDS[values.get("along", "latitude")]
+        return super().restore({"start": start, "end": end} | values)
+
+    def check(self, form: list, along, start, end, places, pictures_per_place) -> Walk:
+        run, along = as_run(form), check_along(along)
+        start, end = sorted((check_end("start", start, along), check_end("end", end, along)))
+        if start == end:
+            raise InputError("end", "Start and end of the walk are the same place: move one of them.")
+        degrees = np.linspace(start, end, check_places(places)).round(2).tolist()
+        pictures = check_pictures(pictures_per_place)
+        check_seed(run.seed + pictures - 1)
+        return Walk(run, along, tuple(degrees), pictures)
+
+    def begin(self, walk: Walk, pipe) -> dict:
+        walk.has_truth = pipe.config.truth == "simulated"
+        return {self.reading: messages.note(ON_THE_WAY)} | self.show(walk)
+
+    def start(self, walk: Walk, pipe, turn: Place) -> Iterator[Update]:
+        from g2pdiff.experiments.verbs import start_sweep
+
+        return start_sweep(pipe, walk.run, walk.along, walk.degrees, walk.replicates, turn)
+
+    def follow(self, walk: Walk, share: float) -> dict:
+        return {self.form.place: walk.place(share)}
+
+    def stopped(self, kept: Walk) -> dict:
+        # Steps of the pin that were on their way to the page may come after what was read.
+        home = {self.form.place: [kept.run.latitude, kept.run.longitude]}
+        return {self.reading: ""} | super().stopped(kept) | home
+
+    def show(self, walk: Walk) -> dict:
+        return {
+            self.film: film(walk),
+            self.chart: cline_chart(walk.rows, walk.along, walk.degrees, walk.has_truth),
+            self.key: key(walk),
+        }
+
+    def conclude(self, walk: Walk) -> dict:
+        return {self.reading: reading(walk), self.download: downloads(walk)}
+
+
+def cell(image: Tensor, alt: str) -> str:
+    return f'<img src="{thumbnail(pil(image))}" alt="{alt}">'
+
+
+def film(walk: Walk) -> str:
+    """The strip of pictures: a column a place, the truth below the predictions; places to come are blank."""
+    kinds = [*range(walk.replicates), *(["truth"] if walk.has_truth else [])]
+    columns = [
+        f"<li><b>{compass(walk.along, degrees)}</b>"
+        + "".join(walk.cells.get((degrees, kind), "<i></i>") for kind in kinds)
+        + "</li>"
+        for degrees in walk.degrees
+    ]
+    first, last = (compass(walk.along, degrees) for degrees in (walk.degrees[0], walk.degrees[-1]))
+    kind = "film known" if walk.has_truth else "film"
+    return f'<ol class="{kind}" tabindex="0" aria-label="From {first} to {last}">{"".join(columns)}</ol>'
+
+
+def key(walk: Walk) -> str:
+    """What the marks of the chart are."""
+    marks = ["<b>●</b> north", '<b class="south">▼</b> south']
+    if walk.along == "longitude":
+        marks = ["<b>●</b> prediction"]
+    if walk.has_truth:
+        marks.append('<b class="truth">◇</b> simulated truth')
+    return '<p class="key">' + "".join(f"<span>{mark}</span>" for mark in marks) + "</p>"
+
+
+def cline_chart(rows: Sequence[SweepRow], along: str, degrees: Sequence[float], has_truth: bool) -> dict:
+    """Body length against the distance walked, in per cent of the mean of the row's own replicate.
+
+    Along latitude both hemispheres lie on one axis. Where three places or more are drawn come the regression
+    line with the fan of its 95 % interval and, if the truth is known, the planted slope dashed.
+
+    Args:
+        rows: what is drawn already.
+        along: `latitude` or `longitude`.
+        degrees: the whole walk, which the axis spans.
+        has_truth: whether the rows hold a simulated truth.
+    """
+    equatorial = along == "latitude"
+    distances = [abs(degree) for degree in degrees] if equatorial else degrees
+    first, last = min(distances), max(distances)
+    margin = MARGIN * (last - first)
+    figure = {
+        "data": [],
+        "layout": {
+            "margin": {"l": 58, "r": 72, "t": 12, "b": 40},
+            "xaxis": {
+                "title": {"text": "distance from the equator" if equatorial else "longitude"},
+                "range": [first - margin, last + margin],
+                "nticks": 10,
+                "ticksuffix": "°",
+            },
+            "yaxis": {"title": {"text": "body length, % of mean"}, "range": [80, 120]},
+            "annotations": [],
+        },
+    }
+    if rows:
+        _draw_points(figure, rows, equatorial, has_truth)
+        _draw_lines(figure, rows, has_truth)
+        shown = [length for trace in figure["data"] for length in trace["y"]]
+        figure["layout"]["yaxis"]["range"] = [min(80, min(shown) - 5), max(120, max(shown) + 5)]
+    return figure
+
+
+def _draw_points(figure: dict, rows: Sequence[SweepRow], equatorial: bool, has_truth: bool) -> None:
+    from g2pdiff.experiments.clines import relative_lengths
+
+    lengths = 100 * relative_lengths(rows)
+    if has_truth:
+        places = {row.degrees: row.true_body_length for row in rows}
+        true = 100 * np.array(list(places.values())) / np.mean(list(places.values()))
+        drawn = zip(places, true.tolist(), strict=True)
+        _draw_group(figure, list(drawn), rows[0].along, {"symbol": "diamond-open", "color": TRUTH, "size": 8})
+    points = list(zip((row.degrees for row in rows), lengths.tolist(), strict=True))
+    north = {"symbol": "circle", "size": 8}
+    if equatorial:
+        south = {"symbol": "triangle-down", "size": 9, "color": SOUTH}
+        _draw_group(figure, [point for point in points if point[0] < 0], "latitude", south)
+        points = [point for point in points if point[0] >= 0]
+    _draw_group(figure, points, rows[0].along, north)
+
+
+def _draw_group(figure: dict, points: list[tuple[float, float]], along: str, marker: dict) -> None:
+    """Points (degrees, per cent) with one kind of marker."""
+    figure["data"].append(
+        {
+            "x": [abs(degrees) if along == "latitude" else degrees for degrees, _ in points],
+            "y": [length for _, length in points],
+            "text": [compass(along, degrees) for degrees, _ in points],
+            "mode": "markers",
+            "marker": marker,
+            "hovertemplate": "%{text}: %{y:.0f} %<extra></extra>",
+        }
+    )
+
+
+def _draw_lines(figure: dict, rows: Sequence[SweepRow], has_truth: bool) -> None:
+    from g2pdiff.experiments.clines import cline, tens_of_degrees
+
+    found = cline(rows, has_truth)
+    if found is None:
+        return
+    tens = tens_of_degrees(found.along, [row.degrees for row in rows])
+    distances = [abs(row.degrees) if found.along == "latitude" else row.degrees for row in rows]
+    x = [min(distances), max(distances)]
+    ends = tens_of_degrees(found.along, x)
+
+    def line(slope: float) -> list[float]:
+        """Per cent of the mean length at both ends."""
+        return (100 * (1 + slope / 100 * ends) / (1 + slope / 100 * tens.mean())).tolist()
+
+    value, low, high = found.slope
+    # A bow tie: both edges run through the mean.
+    fan = {"x": x + x[::-1], "y": line(low) + line(high)[::-1], "fill": "toself", "fillcolor": BAND}
+    figure["data"] = [
+        fan | {"mode": "none", "hoverinfo": "skip"},
+        *figure["data"],
+        {"x": x, "y": line(value), "mode": "lines", "line": {"width": 2.5}, "hoverinfo": "skip"},
+    ]
+    labels = [(f"<b>measured<br>{value:+.1f} %</b>", line(value)[1], None)]
+    if has_truth:
+        dashed = {"width": 2, "dash": "dash", "color": TRUTH}
+        figure["data"].append(
+            {"x": x, "y": line(found.planted), "mode": "lines", "line": dashed, "hoverinfo": "skip"}
+        )
+        labels.append((f"planted<br>{found.planted:+g} %", line(found.planted)[1], TRUTH))
+    # Right of the plot: the label of the higher line stands above its end, the other one's below.
+    labels.sort(key=lambda label: label[1])
+    for (text, y, colour), anchor in zip(labels, ("top", "bottom")[-len(labels) :], strict=True):
+        label = {"text": text, "x": 1, "xref": "paper", "xanchor": "left", "y": y, "yanchor": anchor}
+        label |= {"align": "left", "showarrow": False}
+        figure["layout"]["annotations"].append(label | ({"font": {"color": colour}} if colour else {}))
+
+
+def reading(walk: Walk) -> str:
+    """What the rows say and what they do not, for at least one row."""
+    found = walk.report.summary
+    limits = "It was measured on pictures that a model drew, not on animals."
+    if walk.has_truth:
+        limits = "It says what the model learned from simulated specimens, and nothing about real animals."
+    if walk.has_truth and found["interval"]:
+        low, high = found["interval"]
+        inside = "inside" if low <= found["planted"] <= high else "outside"
+        limits += f" Planted in them: {found['planted']:+g} %, which is {inside} the interval."
+    return f'<p class="verdict">{found["verdict"]}</p>' + messages.note(limits)
+
+
+def frames(walk: Walk) -> list[Image.Image]:
+    """The first picture of every place with its label, from one end of the walk to the other."""
+    return [
+        contact_sheet({(0, 0): pil(row.image)}, [compass(walk.along, row.degrees)], [""])
+        for row in walk.rows
+        if row.replicate == 0
+    ]
+
+
+def downloads(walk: Walk) -> str:
+    """Links to the rows, the settings, the film and the contact sheet of a walk with at least one row."""
+    stem, settings = f"{walk.run.file_stem}_along-{walk.along}", walk.settings
+    report = walk.report
+    return (
+        table_link(report.rows, stem)
+        + settings_link(settings, stem)
+        + data_link("Film (GIF)", f"{stem}.gif", "image/gif", gif(frames(walk)))
+        + picture_link(report.sheet.draw(), stem, settings)
+    )

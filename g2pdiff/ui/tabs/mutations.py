@@ -1,0 +1,343 @@
+"""The Mutations tab: one barcode with ever more mutations, always drawn from the same noise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from g2pdiff.dna.mutation import Changes, changes
+from g2pdiff.errors import InputError, quoted
+from g2pdiff.experiments.request import text_of
+from g2pdiff.ui import link, messages
+from g2pdiff.ui.experiment_tab import Asked, ExperimentTab
+from g2pdiff.ui.form import as_run
+from g2pdiff.ui.messages import html, plural
+from g2pdiff.ui.server.model import threshold
+from g2pdiff.ui.server.queue import Place
+from g2pdiff.ui.server.run import Run
+from g2pdiff.ui.widgets.downloads import picture_link, settings_link, table_link
+from g2pdiff.ui.widgets.live_chart import live_chart
+from g2pdiff.ui.widgets.mutation_curves import MEASUREMENTS, curve_chart
+from g2pdiff.ui.widgets.pictures import pil, thumbnail
+from g2pdiff.validation import check_number
+
+if TYPE_CHECKING:
+    from g2pdiff.experiments.drawing import Update
+    from g2pdiff.experiments.mutation_series import MutationRow
+    from g2pdiff.experiments.report import Report
+
+RATES = "0 1 5 10 20 30 50"  # per cent
+REPLICATES = 3
+MAXIMUM_RATES, MAXIMUM_REPLICATES = 12, 10
+
+NOTE = """<p class="note">Draws the barcode with more and more of its bases substituted, always from the same
+noise, so that only the barcode differs. A replicate is one path of chance: its higher rates keep the
+substitutions of the lower ones. <b>Kind of mutation</b> says what may be substituted, and its point edits
+belong to the wild type; the form's own mutation rate does not count here. Click a picture to see what changed
+in its barcode.</p>"""
+
+
+@dataclass
+class Series(Asked):
+    """A mutation series as asked for, and what has been drawn of it."""
+
+    run: Run
+    rates: tuple[float, ...]
+    replicates: int
+    has_truth: bool = False
+    threshold: float | None = None  # the success threshold; None without a CLIBD model
+    rows: list[MutationRow] = field(default_factory=list)
+    cells: list[str] = field(default_factory=list)  # the grid's finished pictures
+
+    @property
+    def wanted(self) -> int:
+        return 1 + (len(self.rates) - 1) * self.replicates
+
+    @property
+    def settings(self) -> dict:
+        """Everything needed to do this series again."""
+        settings = {"experiment": "mutations"} | self.run.settings
+        settings |= {"rates": list(self.rates), "replicates": self.replicates}
+        del settings["mutation_rate"]
+        return settings
+
+    @property
+    def report(self) -> Report:
+        from g2pdiff.experiments.report import mutation_report
+
+        return mutation_report(self.rows, self.run.edited)
+
+    @property
+    def curves(self) -> list[dict]:
+        from g2pdiff.experiments.mutation_series import mutation_curves
+
+        return mutation_curves(self.rows)
+
+    def add(self, rows: Sequence[MutationRow]) -> None:
+        for row in rows:
+            self.rows.append(row)
+            self.cells.append(cell(row, self))
+            if row.replicate == 0 and row.true_image is not None:
+                self.cells.append(true_cell(row, self))
+
+
+def parse_rates(text: object) -> tuple[float, ...]:
+    """Distinct shares in rising order, 0 among them, of typed percentages such as `1 5 10`.
+
+    Raises:
+        InputError: field `rates`, if one cannot be read or is out of range, if there are too many, or none
+            above 0.
+    """
+    rates = {0.0}
+    for typed in filter(None, re.split(r"[\s,;%]+", text_of(text))):
+        try:
+            rates.add(check_number("rates", typed, 0, link.MAX_MUTATION) / 100)
+        except InputError:
+            raise InputError(
+                "rates",
+                f"Mutation rates must be percentages from 0 to {link.MAX_MUTATION} such as 1 5 10, not "
+                f"{quoted(typed)}.",
+            ) from None
+    if not 2 <= len(rates) <= MAXIMUM_RATES:
+        raise InputError("rates", f"Give 1 to {MAXIMUM_RATES - 1} different mutation rates above 0.")
+    return tuple(sorted(rates))
+
+
+def check_text(rates: str) -> str:
+    parse_rates(rates)
+    return rates
+
+
+def check_replicates(value: object) -> int:
+    return int(check_number("replicates", value, 1, MAXIMUM_REPLICATES, whole=True))
+
+
+class Mutations(ExperimentTab):
+    """The tab, built where it is made."""
+
+    name = "mutations"
+    title = "Mutations"
+    checks = {"rates": check_text, "replicates": check_replicates}
+
+    def build_controls(self) -> None:
+        html(NOTE)
+        with gr.Row():
+            self.fields = {
+                "rates": gr.Textbox(
+                    RATES,
+                    label="Mutation rates, %",
+                    info=f"up to {MAXIMUM_RATES} rates from 0 to {link.MAX_MUTATION}",
+                    max_length=200,
+                    scale=2,
+                    min_width=180,
+                    elem_id="mutations-rates",
+                ),
+                "replicates": gr.Number(
+                    REPLICATES,
+                    label="Replicates",
+                    info=f"paths of chance, up to {MAXIMUM_REPLICATES}",
+                    min_width=120,
+                    elem_id="mutations-replicates",
+                ),
+            }
+
+    def build_outcome(self) -> list[gr.components.Component]:
+        self.grid = html(elem_id="mutations-grid")
+        self.reading = html(elem_id="mutations-reading")
+        # Hidden, not left out: Gradio loses values that come to a chart while it is on its way to the page.
+        with gr.Column(visible="hidden", elem_id="mutations-findings") as self.findings:
+            self.key = html()
+            with gr.Row(elem_id="mutations-curves"):
+                self.charts = {
+                    name: live_chart(
+                        curve_chart(name, [], [], [], None),
+                        f"Chart of the {title} against the mutation rate",
+                        height=220,
+                        elem_id=f"mutations-{name.replace('_', '-')}",
+                    )
+                    for name, (title, _) in MEASUREMENTS.items()
+                }
+        return [self.grid, self.reading, self.findings, self.key, *self.charts.values()]
+
+    def check(self, form: list, rates: str, replicates: float) -> Series:
+        from g2pdiff.experiments.mutation_series import check_series
+
+        run = as_run((dict(zip(link.FORM, form, strict=True)) | {"mutation_rate": 0}).values())
+        series = Series(run, parse_rates(rates), check_replicates(replicates))
+        check_series(run.edited, series.rates, series.replicates, run.model, run.seed)
+        return series
+
+    def begin(self, series: Series, pipe) -> dict:
+        series.has_truth, series.threshold = pipe.config.truth == "simulated", threshold(pipe)
+        return {
+            self.grid: grid(series),
+            self.reading: "",
+            self.findings: gr.Column(visible="hidden"),
+        }
+
+    def start(self, series: Series, pipe, turn: Place) -> Iterator[Update]:
+        from g2pdiff.experiments.verbs import start_mutations
+
+        return start_mutations(pipe, series.run, series.rates, series.replicates, turn)
+
+    def show(self, series: Series) -> dict:
+        curves = series.curves
+        return {
+            self.grid: grid(series),
+            self.findings: gr.Column(visible=True),
+            self.key: key(series.has_truth),
+        } | {
+            chart: curve_chart(name, curves, series.rows, series.rates, series.threshold)
+            for name, chart in self.charts.items()
+        }
+
+    def conclude(self, series: Series) -> dict:
+        return {self.reading: reading(series), self.download: downloads(series)}
+
+
+def place(series: Series, rate: float, row: int) -> str:
+    """Where the grid has something: in the column of a rate and a row, from 0; headings are in row -1."""
+    return f'style="--rate:{series.rates.index(rate) + 2};--row:{row + 2}"'
+
+
+def cell(row: MutationRow, series: Series) -> str:
+    """A picture, which opens what changed in its barcode."""
+    name = f"mutant-{series.rates.index(row.rate)}-{row.replicate}"
+    found, title = changes(series.run.edited, row.barcode), heading(row)
+    bases = "wild type" if row.rate == 0 else plural(len(found.bases), "base")
+    return (
+        f'<figure {place(series, row.rate, row.replicate)}><button type="button" popovertarget="{name}" '
+        f'title="{title}: {counted(found)}; click to see which">'
+        f'<img src="{thumbnail(pil(row.image))}" alt="Prediction, {title}">'
+        f"<figcaption>{bases}</figcaption></button>"
+        f'<div id="{name}" class="changed" popover>{details(row, found)}</div></figure>'
+    )
+
+
+def true_cell(row: MutationRow, series: Series) -> str:
+    """The simulated truth beside a picture of the first replicate, in the grid's last row."""
+    return (
+        f"<figure {place(series, row.rate, series.replicates)}>"
+        f'<img src="{thumbnail(pil(row.true_image))}" alt="Simulated truth, {heading(row)}"></figure>'
+    )
+
+
+def grid(series: Series) -> str:
+    """A column a rate and a row a replicate, with dashed frames where a picture will come.
+
+    The style sheet turns rows and columns round on narrow pages.
+    """
+    paths = [f"Replicate {replicate + 1}" for replicate in range(series.replicates)]
+    paths += ["Simulated truth"] * series.has_truth
+    above = "".join(f'<b class="rate" {place(series, rate, -1)}>{percent(rate)}</b>' for rate in series.rates)
+    beside = "".join(
+        f'<b class="path" style="--rate:1;--row:{row}">{path}</b>' for row, path in enumerate(paths, start=2)
+    )
+    frames = "".join(
+        f"<i {place(series, rate, row)}></i>"
+        for rate in series.rates
+        for row in range(len(paths))
+        if rate > 0 or row in (0, series.replicates)  # the wild type is drawn once
+    )
+    return (
+        f'<div class="mutants" style="--rates:{len(series.rates)};--rows:{len(paths)}">'
+        f"{frames}{above}{beside}{''.join(series.cells)}</div>"
+    )
+
+
+def key(has_truth: bool) -> str:
+    """How to read the grid and the charts."""
+    marks = ["<span><b>●</b> prediction</span>"]
+    if has_truth:
+        marks.append('<span><b class="truth">◇</b> simulated truth</span>')
+    marks.append("<span>line: mean over the replicates</span><span>band: its 95 % interval</span>")
+    return f'<p class="key">{"".join(marks)}</p>'
+
+
+def percent(rate: float) -> str:
+    return f"{100 * rate:g} %"
+
+
+def heading(row: MutationRow) -> str:
+    if row.rate == 0:
+        return "wild type"
+    return f"mutation rate {percent(row.rate)}, replicate {row.replicate + 1}"
+
+
+def counted(found: Changes) -> str:
+    """How much changed, such as `66 bases and 40 amino acids changed, 2 new stop codons`."""
+    text = f"{plural(len(found.bases), 'base')} and {plural(len(found.amino_acids), 'amino acid')} changed"
+    stops = len(found.new_stops)
+    return text + (f", {plural(stops, 'new stop codon')}" if stops else "")
+
+
+def details(row: MutationRow, found: Changes) -> str:
+    """What a click on a picture shows: measurements, and everything that changed in the barcode."""
+    facts = [f"body length {row.body_length:.1%} of the picture", f"appearance drift {row.drift:.3f}"]
+    if row.clibd_score is not None:
+        facts.insert(0, f"CLIBDScore {row.clibd_score:.3f}")
+    title = heading(row)
+    return (
+        f"<p><b>{title[0].upper()}{title[1:]}</b>: {counted(found)}.</p><p>{', '.join(facts)}.</p>"
+        f"<p><b>Bases</b> <code>{' '.join(found.bases) or 'none'}</code></p>"
+        f"<p><b>Amino acids</b> <code>{' '.join(found.amino_acids) or 'none'}</code></p>"
+    )
+
+
+def reading(series: Series) -> str:
+    """What a series says; nothing where there is neither a CLIBD model nor a truth."""
+    curves, threshold = series.curves, series.threshold
+    said = "" if threshold is None else f'<p class="verdict">{score_verdict(curves, threshold)}</p>'
+    return said + messages.notes(drift_verdict(curves) if series.has_truth else [])
+
+
+def score_verdict(curves: Sequence[dict], threshold: float) -> str:
+    fails = [curve["clibd_score"].value < threshold for curve in curves]
+    if fails[0]:
+        return (
+            f"The wild type's own picture is below the success threshold of {threshold:.2f}, so the score "
+            "cannot tell from which mutation rate on the barcode is lost."
+        )
+    if not fails[-1]:
+        return (
+            f"Even at {percent(curves[-1]['rate'])} the mean CLIBDScore against the wild type is not below "
+            f"the success threshold of {threshold:.2f}."
+        )
+    passing = max(index for index, fail in enumerate(fails) if not fail)
+    return (
+        f"From a mutation rate of {percent(curves[passing + 1]['rate'])} on, the mean CLIBDScore against the "
+        f"wild type is below the success threshold of {threshold:.2f}."
+    )
+
+
+def drift_verdict(curves: Sequence[dict]) -> list[str]:
+    """Whether drift and true drift put the rates in one order; nothing where either stays the same."""
+    from scipy import stats
+
+    drawn, true = ([curve[name].value for curve in curves] for name in ("drift", "true_drift"))
+    if len(curves) < 3 or len(set(drawn)) == 1 or len(set(true)) == 1:
+        return []
+    rho = stats.spearmanr(drawn, true).statistic
+    return [
+        f"The pictures' drift and the simulated truth's rank the {len(curves)} rates with a Spearman "
+        f"correlation of {rho:.2f} (1 is the same order)."
+    ]
+
+
+def downloads(series: Series) -> str:
+    """Links to the pictures, the table and the settings of a series with at least one picture."""
+    stem, report = f"{series.run.file_stem}_mutations", series.report
+    table = [
+        {name: " ".join(value) if isinstance(value, list) else value for name, value in row.items()}
+        for row in report.rows
+    ]
+    settings = series.settings | report.summary
+    return (
+        picture_link(report.sheet.draw(), stem, series.settings)
+        + table_link(table, stem)
+        + settings_link(settings, stem)
+    )

@@ -1,0 +1,236 @@
+"""A FASTA file as a batch: what is read of it, what is drawn, what the ZIP holds."""
+
+import csv
+import re
+from io import BytesIO, StringIO
+from zipfile import ZipFile
+
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.errors import InputError
+from g2pdiff.experiments.batch import (
+    BatchRow,
+    Record,
+    archive,
+    as_text,
+    batch,
+    file_name,
+    read_records,
+    record_row,
+)
+from g2pdiff.experiments.request import Denoising
+from tests.tiny import BARCODE, tiny_pipeline
+
+PLACE = (56.6, 11.3)
+FASTA = f""">moth 1 lat=-12.5 lon=100
+{BARCODE}
+>too short
+ACGT
+>=HYPERLINK("x")
+{BARCODE[40:].lower()}
+"""
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return tiny_pipeline()
+
+
+@pytest.fixture(scope="module")
+def records():
+    return read_records(FASTA, *PLACE)
+
+
+@pytest.fixture(scope="module")
+def rows(pipeline, records):
+    return [row for update in batch(pipeline, records, 3, Denoising(steps=2)) for row in update.rows]
+
+
+def table(file: ZipFile) -> list[dict]:
+    return list(csv.DictReader(StringIO(file.read("results.csv").decode())))
+
+
+def test_a_bad_record_is_kept_with_its_sentence_and_does_not_stop_the_others(records):
+    first, short, lower = records
+    assert [record.index for record in records] == [1, 2, 3]
+    assert (first.name, first.latitude, first.longitude) == ("moth 1", -12.5, 100)
+    assert first.barcode.sequence == BARCODE and first.barcode.name == "moth 1" and first.error == ""
+    assert short.barcode is None and "too short (4 letters)" in short.error
+    assert (lower.latitude, lower.longitude) == PLACE
+    assert lower.barcode.offset == 40 and "lower-case" in " ".join(lower.barcode.notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "name", "place", "note"),
+    [
+        ("moth", "moth", PLACE, ""),
+        ("lat=1 lon=2 moth", "moth", (1, 2), ""),
+        ("moth|LAT=-1.5|LON=2.25|Denmark", "moth| Denmark", (-1.5, 2.25), ""),
+        ("moth lat=1,lon=2", "moth", (1, 2), ""),
+        ("moth lat=1, lon=2,", "moth", (1, 2), ""),
+        ("flat=1 lon=2", "flat=1", PLACE, "only one of lat and lon"),
+        ("moth lat=91 lon=2", "moth", PLACE, 'ignored: Latitude must be a number'),
+        ("moth lat=56,6 lon=11,3", "moth", PLACE, "ignored: Latitude"),
+        ("moth lat= lon=2", "moth", PLACE, "ignored: Latitude is missing"),
+        ("moth lat=nan lon=2", "moth", PLACE, "ignored: Latitude"),
+    ],
+)  # fmt: skip
+def test_a_header_may_name_a_place(header, name, place, note):
+    (record,) = read_records(f">{header}\n{BARCODE}", *PLACE)
+    assert (record.name, record.latitude, record.longitude) == (name, *place)
+    assert note in " ".join(record.notes) and bool(note) == bool(record.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "is empty"),
+        ("\ufeff \n\n", "is empty"),
+        (BARCODE, "does not begin with a header"),
+        (f">a\n{BARCODE}\n" * 101, "has 101 records"),
+        (">a\nACGT\n>b\nMKV", r"None of the records can be read \(2 in all\).*too short \(4 letters\)"),
+        (">", "has a FASTA header but no sequence"),
+        (">a\n" + "A" * 1_000_000, "1,000,003 characters"),
+    ],
+)
+def test_a_text_that_is_no_batch_is_refused_in_a_sentence(text, words):
+    with pytest.raises(InputError, match=words) as refused:
+        read_records(text, *PLACE)
+    assert refused.value.field == "fasta"
+
+
+def test_a_hundred_records_are_read_and_a_place_off_the_map_is_not():
+    assert len(read_records(f">a\n{BARCODE}\n" * 100, *PLACE)) == 100
+    with pytest.raises(InputError) as refused:
+        read_records(FASTA, 91, 0)
+    assert refused.value.field == "latitude"
+
+
+@given(st.text(st.sampled_from(">ACGTacgtN \n\r\t\x0b\u2028=,|;.-latlon5")) | st.text())
+@example(">a\x0bb\nACGT")
+@example(">lat=1\u2028lon=2")
+@settings(max_examples=80, deadline=None)
+def test_any_text_is_read_record_by_record(text):
+    """The sound record before it keeps it from being refused for want of one."""
+    lines = text.replace("\ufeff", "").splitlines()
+    headers = sum(line.strip().startswith(">") for line in lines)
+    found = read_records(f">sound\n{BARCODE}\n>other\n{text}", *PLACE)
+    assert len(found) == 2 + headers
+    assert found[0].barcode == Barcode(BARCODE, name="sound")
+    for index, record in enumerate(found, start=1):
+        assert record.index == index
+        assert (record.barcode is None) == bool(record.error)
+        assert record.name == " ".join(record.name.split())
+        assert abs(record.latitude) <= 90 and abs(record.longitude) <= 180
+
+
+ONE_LINE = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Cf", "Zl", "Zp"], exclude_characters="\ufeff")
+)
+
+
+@given(st.lists(ONE_LINE, min_size=1, max_size=4), st.floats(-90, 90), st.floats(-180, 180))
+@settings(max_examples=60, deadline=None)
+def test_a_batch_comes_back_with_its_names_and_places(headers, latitude, longitude):
+    text = "\n".join(f">{header} lat={latitude} lon={longitude}\n{BARCODE}" for header in headers)
+    for record, header in zip(read_records(text, 0, 0), headers, strict=True):
+        if not re.search(r"(?i)(lat|lon)=", header):
+            assert (record.latitude, record.longitude) == (latitude, longitude)
+            assert record.name == " ".join(header.split()).rstrip("|;, ")
+
+
+@given(st.lists(st.text() | st.sampled_from(["../../etc/passwd", "C:\\x", ""]), min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_names_in_the_zip_are_ours(names):
+    image = torch.zeros(3, 8, 8)
+    found = [Record(i, name, 0, 0, Barcode(BARCODE)) for i, name in enumerate(names, start=1)]
+    rows = [BatchRow(record.index, record, image, 0.5, 0.3) for record in found]
+    with ZipFile(BytesIO(archive(rows, found))) as file:
+        *pictures, last = file.namelist()
+        assert file.testzip() is None
+    assert last == "results.csv"
+    assert len(set(pictures)) == len(names)
+    for index, name in enumerate(pictures, start=1):
+        assert re.fullmatch(rf"{index:03d}_[A-Za-z0-9](-?[A-Za-z0-9])*\.png", name) and len(name) <= 48
+    assert pictures == [file_name(record) for record in found]
+
+
+@given(st.text())
+def test_no_text_of_a_cell_begins_a_formula(text):
+    assert not as_text(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert as_text(text).removeprefix("'") == text.removeprefix("'")
+
+
+def test_numbers_stay_numbers():
+    assert as_text(-12.5) == -12.5 and as_text(None) is None and as_text("moth -1") == "moth -1"
+
+
+def test_a_picture_of_a_batch_is_the_pipelines_own(pipeline, records, rows):
+    assert [row.index for row in rows] == [1, 3]
+    assert [row.record for row in rows] == [records[0], records[2]]
+    alone = pipeline(records[0].barcode, -12.5, 100, seed=3, num_inference_steps=2, output_type="pt")
+    torch.testing.assert_close(rows[0].image, alone.images[0], atol=1e-5, rtol=0)
+    assert rows[0].clibd_score == pytest.approx(alone.clibd_scores[0], abs=1e-4)
+    assert 0 <= rows[0].body_length <= 1
+
+
+def test_more_records_than_are_drawn_together_keep_their_order(pipeline):
+    many = read_records("".join(f">moth {i}\n{BARCODE[i:]}\n>bad\nA\n" for i in range(10)), *PLACE)
+    updates = list(batch(pipeline, many, denoising=Denoising(steps=1)))
+    assert [len(update.rows) for update in updates] == [8, 2]
+    assert [row.record.name for update in updates for row in update.rows] == [f"moth {i}" for i in range(10)]
+    assert (updates[-1].done, updates[-1].total) == (10, 10)
+
+
+def test_a_bad_seed_is_refused_before_the_first_step(pipeline, records):
+    with pytest.raises(InputError) as refused:
+        batch(pipeline, records, seed=-1)
+    assert refused.value.field == "seed"
+
+
+def test_the_zip_holds_every_picture_and_a_line_for_every_record(records, rows):
+    data = archive(rows, records)
+    assert data == archive(rows, records)
+    with ZipFile(BytesIO(data)) as file:
+        assert file.namelist() == ["001_moth-1.png", "003_HYPERLINK-x.png", "results.csv"]
+        picture = Image.open(BytesIO(file.read("001_moth-1.png")))
+        first, short, last = table(file)
+    assert picture.size == (32, 32)
+    red = round(255 * rows[0].image[0, 5, 7].item())
+    assert picture.getpixel((7, 5))[0] == red
+    assert first["latitude"] == "-12.5" and first["file"] == "001_moth-1.png"
+    assert float(first["clibd_score"]) == pytest.approx(rows[0].clibd_score, abs=1e-5)
+    assert float(first["body_length"]) == pytest.approx(rows[0].body_length, abs=1e-5)
+    assert "too short" in short["error"] and short["clibd_score"] == short["file"] == ""
+    assert last["name"].startswith("'=HYPERLINK") and "upper case" in last["notes"]
+
+
+def test_a_record_has_the_same_names_and_sentences_as_data_and_in_the_table(rows):
+    with_stops = BARCODE[:298] + "TAATAA" + BARCODE[304:]
+    found = read_records(f">moth lat=5\n{with_stops}\n>bad\nA", *PLACE)
+    plain = [record_row(record, row) for record, row in zip(found, [rows[0], None], strict=True)]
+    assert "stop codon" in plain[0]["warnings"][0] and "only one of lat and lon" in plain[0]["notes"][0]
+    assert plain[1]["warnings"] == plain[1]["notes"] == [] and plain[1]["clibd_score"] is None
+    with ZipFile(BytesIO(archive(rows[:1], found))) as file:
+        for data, line in zip(plain, table(file), strict=True):
+            assert list(data) == list(line)
+            assert (line["notes"], line["warnings"]) == (" ".join(data["notes"]), " ".join(data["warnings"]))
+            assert (line["error"], float(line["latitude"])) == (data["error"], data["latitude"])
+
+
+def test_a_batch_that_was_stopped_still_lists_every_record(records, rows):
+    with ZipFile(BytesIO(archive(rows[:1], records))) as file:
+        assert file.namelist() == ["001_moth-1.png", "results.csv"]
+        assert [line["file"] for line in table(file)] == ["001_moth-1.png", "", ""]
+        assert [line["error"] == "" for line in table(file)] == [True, False, True]
+
+
+def test_without_a_clibd_model_there_is_no_score(records):
+    (update,) = batch(tiny_pipeline(clibd=None), records, denoising=Denoising(steps=1))
+    with ZipFile(BytesIO(archive(update.rows, records))) as file:
+        assert {line["clibd_score"] for line in table(file)} == {""}

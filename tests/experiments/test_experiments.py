@@ -1,0 +1,309 @@
+"""Experiments on a tiny real pipeline: what is drawn, what stays fixed, what the rows say."""
+
+import time
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.dna.mutation import MutationModel
+from g2pdiff.errors import InputError
+from g2pdiff.experiments.clines import LATITUDES, LONGITUDES, SweepRow, cline, sweep
+from g2pdiff.experiments.mutation_series import check_series, mutation_curves, mutations
+from g2pdiff.experiments.pairs import PairRow, compare, differences
+from g2pdiff.experiments.request import Denoising, Variant
+from g2pdiff.simulation import Simulator
+from tests.tiny import BARCODE, tiny_pipeline
+
+WILD_TYPE = Barcode.parse(BARCODE)
+QUICK = Denoising(steps=2)
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    return tiny_pipeline()
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    """One that learned from real specimens, whose truth nobody knows."""
+    pipeline = tiny_pipeline()
+    pipeline.register_to_config(truth=None)
+    return pipeline
+
+
+def rows(updates):
+    return [row for update in updates for row in update.rows]
+
+
+def test_an_experiment_counts_its_picture_steps_and_hands_over_rows_as_they_finish(pipeline):
+    updates = list(sweep(pipeline, WILD_TYPE, 0, 0, degrees=range(0, 50, 5), replicates=1, denoising=QUICK))
+    assert [update.done for update in updates] == [8, 16, 18, 20]
+    assert {update.total for update in updates} == {20}
+    assert [len(update.rows) for update in updates] == [0, 8, 0, 2]
+
+
+def test_a_picture_of_a_sweep_is_the_pipelines_own(pipeline):
+    swept = rows(sweep(pipeline, WILD_TYPE, 10, 20, degrees=[-60, 0], replicates=2, seed=3, denoising=QUICK))
+    assert [(row.latitude, row.longitude, row.replicate) for row in swept] == [
+        (-60, 20, 0), (-60, 20, 1), (0, 20, 0), (0, 20, 1),
+    ]  # fmt: skip
+    alone = pipeline(WILD_TYPE, -60, 20, seed=4, num_inference_steps=2, output_type="pt")
+    torch.testing.assert_close(swept[1].image, alone.images[0], atol=1e-5, rtol=0)
+    assert swept[1].clibd_score == pytest.approx(alone.clibd_scores[0], abs=1e-4)
+    assert swept[1].true_body_length is None and swept[1].true_image is None
+
+
+def test_along_longitude_the_latitude_stays(pipeline):
+    swept = rows(sweep(pipeline, WILD_TYPE, 10, 20, along="longitude", degrees=[-5, 5], denoising=QUICK))
+    assert {row.latitude for row in swept} == {10}
+    assert [row.degrees for row in swept] == [-5, -5, 5, 5]
+
+
+def test_lengths_are_not_compared_where_every_animal_fills_the_picture():
+    with pytest.raises(InputError, match="fills the picture") as caught:
+        sweep(tiny_pipeline(whole_frames=False), WILD_TYPE, 0, 0)
+    assert caught.value.field == "checkpoint"
+
+
+class Turn:
+    """A turn that comes when it has been asked for so many times; it tells what became of it."""
+
+    def __init__(self, asked=1):
+        self.asked = asked
+        self.told = []
+
+    def wait(self):
+        self.told.append("ask")
+        return self.told[-self.asked :] == ["ask"] * self.asked
+
+    def __enter__(self):
+        self.told.append("in")
+
+    def __exit__(self, *_):
+        self.told.append("out")
+
+
+def test_closing_an_experiment_gives_the_turn_back(pipeline):
+    turn = Turn()
+    with closing(
+        sweep(pipeline, WILD_TYPE, 0, 0, degrees=range(9), replicates=1, denoising=QUICK, turn=turn)
+    ) as updates:
+        for _ in range(3):
+            next(updates)
+        assert turn.told == ["ask", "in", "out", "ask", "in"]
+    assert turn.told == ["ask", "in", "out", "ask", "in", "out"]
+
+
+def test_an_experiment_that_waits_says_so_each_time_it_asks_for_its_turn(pipeline):
+    turn = Turn(asked=3)
+    updates = list(
+        sweep(pipeline, WILD_TYPE, 0, 0, degrees=range(9), replicates=1, denoising=QUICK, turn=turn)
+    )
+    assert [update.done for update in updates] == [0, 0, 8, 16, 16, 16, 17, 18]
+    assert [len(update.rows) for update in updates] == [0, 0, 0, 8, 0, 0, 0, 1]
+    assert turn.told == ["ask", "ask", "ask", "in", "out"] * 2
+
+
+def test_a_waiting_experiment_that_is_closed_leaves_the_turn_alone(pipeline):
+    turn = Turn(asked=3)
+    with closing(sweep(pipeline, WILD_TYPE, 0, 0, denoising=QUICK, turn=turn)) as updates:
+        next(updates)
+    assert turn.told == ["ask"]
+
+
+def test_a_mutation_series_is_drawn_from_one_noise_and_starts_at_the_wild_type(simulated):
+    drawn = rows(
+        mutations(simulated, WILD_TYPE, 40, 10, rates=[0.3, 0.05], replicates=3, seed=7, denoising=QUICK)
+    )
+    assert [(row.rate, row.replicate) for row in drawn] == [
+        (0, 0), (0.05, 0), (0.05, 1), (0.05, 2), (0.3, 0), (0.3, 1), (0.3, 2),
+    ]  # fmt: skip
+    known = WILD_TYPE.coverage
+    for row in drawn:
+        assert len(WILD_TYPE.differences(row.barcode)) == round(row.rate * known)
+    assert set(WILD_TYPE.differences(drawn[2].barcode)) < set(WILD_TYPE.differences(drawn[5].barcode))
+    assert drawn[0].drift == 0 and drawn[0].true_drift == 0
+    assert all(row.true_drift > 0 for row in drawn[4:])
+    alone = simulated(drawn[5].barcode, 40, 10, seed=7, num_inference_steps=2, output_type="pt").images
+    torch.testing.assert_close(drawn[5].image, alone[0], atol=1e-5, rtol=0)
+    expected = (
+        torch.nn.functional.interpolate(torch.stack([drawn[5].image, drawn[0].image]), (32, 32), mode="area")
+        .diff(dim=0)
+        .square()
+        .mean()
+        .sqrt()
+    )
+    assert drawn[5].drift == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_the_truth_is_what_the_simulator_draws(simulated):
+    drawn = rows(mutations(simulated, WILD_TYPE, 40, 10, rates=[0.3], replicates=1, denoising=QUICK))
+    expected = Simulator.default().specimens([row.barcode.sequence for row in drawn], [40, 40], 32)
+    assert torch.equal(torch.stack([row.true_image for row in drawn]), expected)
+
+
+def test_mutants_are_scored_against_the_wild_type(pipeline):
+    drawn = rows(mutations(pipeline, WILD_TYPE, 0, 0, rates=[0.5], replicates=1, denoising=QUICK))
+    clibd = pipeline.clibd
+    with torch.no_grad():
+        expected = clibd.embed_images(drawn[1].image[None]) @ clibd.embed_barcodes([BARCODE]).T
+    assert drawn[1].clibd_score == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_curves_average_over_replicates(simulated):
+    drawn = rows(mutations(simulated, WILD_TYPE, 0, 0, rates=[0.2], replicates=3, denoising=QUICK))
+    wild_type, mutants = mutation_curves(drawn)
+    assert (wild_type["rate"], wild_type["pictures"]) == (0, 1)
+    assert mutants["pictures"] == 3
+    drifts = [row.drift for row in drawn[1:]]
+    assert mutants["drift"].value == pytest.approx(np.mean(drifts))
+    assert mutants["drift"].low < np.mean(drifts) < mutants["drift"].high
+    assert mutants["true_drift"].value > 0
+
+
+def test_curves_leave_out_what_nobody_knows(pipeline):
+    drawn = rows(mutations(pipeline, WILD_TYPE, 0, 0, rates=[], denoising=QUICK))
+    assert set(mutation_curves(drawn)[0]) == {"rate", "pictures", "clibd_score", "body_length", "drift"}
+
+
+@pytest.mark.parametrize(
+    ("name", "rates", "replicates"),
+    [("rates", [0, 0.1, 0.5], 2), ("replicates", [0, 0.1], 400)],
+)
+def test_an_impossible_series_is_refused_before_it_starts(name, rates, replicates):
+    with pytest.raises(InputError) as refused:
+        check_series(WILD_TYPE, rates, replicates, MutationModel(kind="synonymous"), 0)
+    assert refused.value.field == name
+
+
+def test_too_long_a_series_is_refused_at_once(pipeline):
+    began = time.monotonic()
+    with pytest.raises(InputError, match="That makes 399,601 pictures"):
+        mutations(pipeline, WILD_TYPE, 0, 0, rates=np.linspace(0, 0.5, 1000), replicates=400)
+    assert time.monotonic() - began < 1
+
+
+def test_a_series_of_several_batches_counts_its_steps_through(pipeline):
+    updates = list(mutations(pipeline, WILD_TYPE, 0, 0, rates=[0.1, 0.2], replicates=5, denoising=QUICK))
+    assert {update.total for update in updates} == {11 * QUICK.steps}
+    told = [update.done for update in updates]
+    assert told == sorted(told) and told[-1] == 11 * QUICK.steps
+    drawn = [row for update in updates for row in update.rows]
+    assert [(row.rate, row.replicate) for row in drawn] == [
+        (0, 0), *((rate, replicate) for rate in (0.1, 0.2) for replicate in range(5))
+    ]  # fmt: skip
+    assert all(
+        len(WILD_TYPE.differences(row.barcode)) == round(row.rate * WILD_TYPE.coverage) for row in drawn
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("along", {"along": "altitude"}),
+        ("replicates", {"replicates": 0}),
+        ("replicates", {"replicates": 100}),
+        ("latitude", {"degrees": [0, 91]}),
+        ("seed", {"seed": -1}),
+    ],
+)
+def test_bad_input_to_a_sweep_names_its_field(pipeline, name, values):
+    with pytest.raises(InputError) as refused:
+        sweep(pipeline, WILD_TYPE, 0, 0, **values)
+    assert refused.value.field == name
+
+
+def swept(lengths, along="latitude", replicates=2, noise=0.0):
+    """Rows of a sweep whose body lengths are a given function of the place."""
+    rng = np.random.default_rng(0)
+    degrees = LATITUDES if along == "latitude" else LONGITUDES
+    return [
+        SweepRow(along, d, r, 0, 0, None, None, lengths(d, r) * (1 + noise * rng.normal()), None, None)
+        for d in degrees
+        for r in range(replicates)
+    ]
+
+
+def test_the_planted_cline_is_found_whatever_the_replicates_own_size():
+    grown = swept(lambda d, r: (0.4 + 0.1 * r) * (1 + 0.05 * (abs(d) - 30) / 10), noise=0.01)
+    found = cline(grown, planted=True)
+    assert found.slope.value == pytest.approx(5, abs=0.6)
+    assert found.planted == pytest.approx(5)
+    assert found.verdict.startswith("Bergmann's rule shows")
+
+
+@pytest.mark.parametrize(
+    ("growth", "noise", "says"),
+    [
+        (-0.05, 0.01, "The opposite"),
+        (0.0, 0.01, "Bergmann's rule does not show"),
+        (0.0, 0.3, "It cannot be told"),
+    ],
+)
+def test_the_verdict_follows_the_interval(growth, noise, says):
+    drawn = swept(lambda d, r: 0.5 * (1 + growth * (abs(d) - 30) / 10), noise=noise)
+    assert cline(drawn, planted=False).verdict.startswith(says)
+
+
+def test_the_null_control_tells_pass_from_fail():
+    assert "passed" in cline(swept(lambda d, r: 0.5, "longitude", noise=0.02), planted=True).verdict
+    failed = cline(swept(lambda d, r: 0.5 + 0.001 * d, "longitude", noise=0.01), planted=True)
+    assert "failed" in failed.verdict and failed.planted == 0
+
+
+@pytest.mark.parametrize("length", [0.1, 0.3, 0.7])
+def test_equal_lengths_are_no_growth(length):
+    for along, says in (("latitude", "does not show"), ("longitude", "passed")):
+        found = cline(swept(lambda d, r: length, along, replicates=3), planted=True)
+        assert says in found.verdict and "-0.0" not in found.verdict
+
+
+def test_two_places_make_no_slope():
+    assert cline([row for row in swept(lambda d, r: 0.5) if abs(row.degrees) == 80], planted=True) is None
+    assert cline([], planted=False) is None
+
+
+def test_pictures_without_a_specimen_make_no_slope():
+    assert cline(swept(lambda d, r: 0.0), planted=True) is None
+
+
+def test_a_comparison_pairs_the_same_noise(pipeline):
+    first = Variant(WILD_TYPE, 10, 20, QUICK)
+    second = replace(first, barcode=WILD_TYPE.mutate(0.5))
+    updates = list(compare(pipeline, first, second, pairs=5, seed=2))
+    assert updates[-1].done == updates[-1].total == 20
+    pairs = rows(updates)
+    assert [row.seed for row in pairs] == [2, 3, 4, 5, 6]
+    for index, side in enumerate((first, second)):
+        alone = pipeline(side.barcode, 10, 20, seed=6, num_inference_steps=2, output_type="pt").images
+        torch.testing.assert_close(pairs[4].images[index], alone[0], atol=1e-5, rtol=0)
+    with torch.no_grad():
+        other = pipeline.clibd.embed_images(pairs[0].images[1][None])
+        expected = other @ pipeline.clibd.embed_barcodes([BARCODE]).T  # the first side's barcode
+    assert pairs[0].clibd_scores[1] == pytest.approx(expected.item(), abs=1e-4)
+
+
+def test_sides_may_differ_in_their_denoising(pipeline):
+    first = Variant(WILD_TYPE, 0, 0, Denoising(steps=2, guidance_scale=1.0))
+    updates = list(compare(pipeline, first, replace(first, denoising=Denoising(steps=3)), pairs=1))
+    assert updates[-1].total == 5
+    assert rows(updates)[0].drift > 0
+
+
+def test_equal_sides_do_not_differ(pipeline):
+    side = Variant(WILD_TYPE, 0, 0, QUICK)
+    drawn = rows(compare(pipeline, side, side, pairs=2))
+    assert all(row.drift == 0 for row in drawn)
+    assert differences(drawn)["clibd_score"].value == 0
+
+
+def test_differences_are_second_minus_first():
+    pairs = [PairRow(s, (None, None), (0.2, 0.3 + 0.1 * s), (0.5, 0.4), 0.1) for s in range(3)]
+    found = differences(pairs)
+    assert found["clibd_score"].value == pytest.approx(0.2)
+    assert found["clibd_score"].low < 0.2 < found["clibd_score"].high
+    assert found["body_length"].value == pytest.approx(-0.1)

@@ -1,0 +1,223 @@
+"""Specimens to learn from: a barcode table in one schema, framed and split, and a picture for every row.
+
+The schema is BIOSCAN-5M's: `processid, class, order, family, subfamily, genus, species, dna_bin, dna_barcode,
+country, coord-lat, coord-lon, split`. Whatever a table comes from, everything after this module sees a
+`SpecimenSet`. Pictures are simulated, or photographs from BIOSCAN-5M (`training.data.bioscan`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from filelock import FileLock
+from tqdm.auto import tqdm
+
+from g2pdiff.dna.barcode import COI_SCORE, Barcode, frame
+from g2pdiff.errors import InputError
+from g2pdiff.simulation import Simulator
+from g2pdiff.simulation.barcodes import simulate_barcodes
+from training.configs.schema import DataConfig
+from training.data import bioscan
+from training.data.pictures import Photographs
+from training.data.splits import assign_splits, unlearned
+from training.data.storage import new_array
+
+COLUMNS = ("processid", "order", "family", "genus", "species", "dna_barcode", "coord-lat", "coord-lon")
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a barcode table and bring its barcodes into the frame of the Folmer region.
+
+    Rows without a barcode, species or coordinates are left out: they cannot be split or placed.
+
+    Raises:
+        InputError: the file is missing, is no table, or lacks a column.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(
+            "table", f"There is no barcode table {path}; give a parquet or CSV file with --table."
+        )
+    try:
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, low_memory=False)
+    except (ValueError, OSError) as error:
+        raise InputError("table", f"{path} cannot be read as a parquet or CSV table.") from error
+    if missing := [name for name in COLUMNS if name not in table]:
+        raise InputError("table", f"{path} lacks the column {missing[0]}; BIOSCAN-5M's names are expected.")
+    return prepare(table)
+
+
+def prepare(table: pd.DataFrame) -> pd.DataFrame:
+    """Frame the barcodes of a table, drop those that are unlike COI, and decide every row's split."""
+    table = table.dropna(subset=["dna_barcode", "species", "coord-lat", "coord-lon"])
+    framed, _, scores = frame(table["dna_barcode"].tolist())
+    table = table.assign(dna_barcode=framed)[scores >= COI_SCORE].reset_index(drop=True)
+    return table.assign(split=assign_splits(table))
+
+
+def load_table(config: DataConfig) -> pd.DataFrame:
+    """The table a configuration names, or barcodes evolved along a tree where it names none.
+
+    Of BIOSCAN-5M it is the labelled splits, a row in thirteen: the others are drawn from, never held.
+    """
+    if config.photographed:
+        return bioscan.labelled_table(config)
+    if config.table:
+        return read_table(config.table)
+    records = simulate_barcodes(config.simulated_species, config.simulated_per_species, config.seed)
+    return prepare(pd.DataFrame(records))
+
+
+@dataclass
+class SpecimenSet:
+    """N specimens: a table with a row for each, and their pictures in the same order."""
+
+    table: pd.DataFrame  # framed `dna_barcode`, `coord-lat`, `coord-lon`, taxonomy; `seed` of the picture
+    pictures: np.ndarray | Photographs  # (N, 3, H, W) uint8, memory-mapped or decoded when asked for
+    name: str = "specimens"  # other specimens in the same run have another: what is kept of them bears it
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def images(self, rows: np.ndarray) -> torch.Tensor:
+        """Pictures of some rows: (B, 3, H, W) in [0, 1]."""
+        return torch.from_numpy(self.pictures[rows]).float() / 255
+
+
+def draw_specimens(table: pd.DataFrame, split: str, config: DataConfig, per_species: int) -> pd.DataFrame:
+    """Choose specimens of a split: at most `per_species` of a species, each with a picture seed of its own.
+
+    Some training barcodes are mutated and some training localities moved, so that the model hears of more
+    genotypes and latitudes than were ever collected; the simulator draws what they look like. Held-out
+    specimens stay as they were found. So do photographed ones: nobody knows what else they would look like.
+    Held-out rows whose barcode is a training row's too are left out, see `training.data.splits.unlearned`.
+    """
+    rows = table[table["split"] == split].sample(frac=1, random_state=config.seed)
+    if split != "train":
+        rows = unlearned(rows, table, split)
+    rows = rows.groupby("species").head(per_species).reset_index(drop=True)
+    digest = hashlib.sha256(f"{split}:{config.seed}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+    rows["seed"] = rng.integers(0, 2**31, len(rows))
+    if split != "train":
+        return rows
+    photographed = "place" in rows
+    mutated_share, roaming_share = (0, 0) if photographed else (config.mutated_share, config.roaming_share)
+    rows["mutation_rate"] = np.where(
+        rng.random(len(rows)) < mutated_share, rng.uniform(0, config.max_mutation_rate, len(rows)), 0.0
+    )
+    rows["dna_barcode"] = [
+        Barcode(sequence).mutate(rate, seed=seed).sequence if rate else sequence
+        for sequence, rate, seed in zip(rows["dna_barcode"], rows["mutation_rate"], rows["seed"], strict=True)
+    ]
+    roaming = rng.random(len(rows)) < roaming_share
+    rows.loc[roaming, "coord-lat"] = rng.uniform(-85, 85, roaming.sum())
+    rows.loc[roaming, "coord-lon"] = rng.uniform(-180, 180, roaming.sum())
+    return rows
+
+
+def render_specimens(rows: pd.DataFrame, size: int, path: Path, batch: int = 64) -> np.ndarray:
+    """Draw every row's simulated specimen into a memory-mapped file, once.
+
+    Returns:
+        Pictures (N, 3, size, size), uint8.
+    """
+    if not path.exists():
+        simulator = Simulator.default()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        pictures = new_array(partial, np.uint8, (len(rows), 3, size, size))
+        for start in tqdm(range(0, len(rows), batch), desc=f"render {path.stem}"):
+            some = rows.iloc[start : start + batch]
+            images = simulator.specimens(
+                some["dna_barcode"].tolist(), some["coord-lat"].to_numpy(), size, some["seed"].tolist()
+            )
+            pictures[start : start + batch] = (images * 255).round().byte().cpu().numpy()
+        pictures.flush()
+        os.replace(partial, path)
+    return np.load(path, mmap_mode="r")
+
+
+def _digest(config: DataConfig) -> str:
+    """Eight letters that change with whatever decides which specimens are drawn."""
+    immaterial = {"pictures", "cache"}
+    if not config.photographed:
+        immaterial |= {"metadata", "hub", "package", "unlabelled"}
+    settings = {name: value for name, value in asdict(config).items() if name not in immaterial}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def load_specimens(config: DataConfig, run: Path, split: str = "train") -> SpecimenSet:
+    """The specimens of a run, drawn once and kept in the run's folder `data/`.
+
+    A changed configuration draws anew: the files carry a digest of it.
+    """
+    stem = run / "data" / f"{split}-{_digest(config)}"
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    # Of processes that start together the first makes the files; the others wait and find them.
+    with FileLock(stem.with_suffix(".lock")):
+        return _load_or_make(config, stem, split)
+
+
+def _load_or_make(config: DataConfig, stem: Path, split: str) -> SpecimenSet:
+    rows_path = stem.with_suffix(".parquet")
+    if rows_path.exists():
+        rows = pd.read_parquet(rows_path)
+    else:
+        limit = config.per_species if split == "train" else 4
+        table = bioscan.candidates(config, split, limit) if config.photographed else load_table(config)
+        rows = draw_specimens(table, split, config, limit)
+        if split != "train":
+            rows = rows.iloc[: config.held_out]
+        partial = rows_path.with_suffix(".partial-rows")
+        rows.to_parquet(partial)
+        os.replace(partial, rows_path)
+    return picture_specimens(rows, config, stem)
+
+
+def picture_specimens(rows: pd.DataFrame, config: DataConfig, stem: Path) -> SpecimenSet:
+    """Chosen rows with their pictures, which are kept beside `stem` where they take long to make."""
+    if config.photographed:
+        pictures = bioscan.photographs(config, rows, stem.with_suffix(".zip"))
+    else:
+        pictures = render_specimens(rows, config.image_size, stem.with_suffix(".npy"))
+    return SpecimenSet(rows, pictures, stem.name)
+
+
+def species_batches(rows: pd.DataFrame) -> list[np.ndarray]:
+    """Row numbers grouped by species, for batches that hold every species at most once."""
+    return list(rows.groupby("species").indices.values())
+
+
+def draw_rows(groups: list[np.ndarray], size: int, generator: torch.Generator) -> np.ndarray:
+    """Draw `size` rows of distinct species, or with repeats once the species run out."""
+    order = torch.randperm(len(groups), generator=generator).tolist()
+    order = (order * (size // len(order) + 1))[:size]
+    picks = torch.rand(size, generator=generator).tolist()
+    return np.array([groups[g][int(p * len(groups[g]))] for g, p in zip(order, picks, strict=True)])
+
+
+def mask_tokens(
+    input_ids: torch.Tensor, unknown: int, generator: torch.Generator, ends: float = 0.25, within: float = 0.1
+) -> torch.Tensor:
+    """Hide tokens as real reads miss bases: a stretch at either end, and some within.
+
+    Args:
+        input_ids: token ids (B, L).
+        unknown: id of the token that stands for a missing k-mer.
+        ends: longest share of the read that is hidden at an end.
+        within: largest share of tokens hidden within; half the rows stay whole altogether.
+    """
+    batch, length = input_ids.shape
+    left, right, rate, whole = torch.rand(4, batch, 1, generator=generator)
+    position = torch.arange(length)
+    hidden = (position < left**3 * ends * length) | (position >= length - right**3 * ends * length)
+    hidden |= torch.rand(batch, length, generator=generator) < rate * within
+    return torch.where(hidden & (whole < 0.5), unknown, input_ids)

@@ -1,0 +1,271 @@
+"""The model card that goes with a checkpoint: data, training, figures, limits.
+
+    python -m training.release.model_card --config training/configs/embedded.yaml
+
+It is written from what the run recorded, and again after evaluations whose results lie in `RUN/evaluation`
+(the test split, and the tables of `training.tune_sampling` as `sweep*.md`) and `RUN/evaluation_unseen`.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from string import Template
+
+import pandas as pd
+
+from training.configs.schema import Config, command
+from training.data import bioscan
+from training.data.specimens import load_specimens
+from training.evaluation.figures import training_figure
+from training.evaluation.results import read_results
+
+ROOT = Path(__file__).resolve().parents[2]
+ELSEWHERE = {"data.table", "data.cache", "run", "assemble.checkpoint", "assemble.note"}
+"""Overrides that the command on the card leaves out: they say where something lies, or what to say of it."""
+PLACES = {"data.metadata": "FILE", "data.pictures": "FOLDER"}
+
+OPTIONS = {
+    "seed": "--seed",
+    "num_inference_steps": "--steps",
+    "guidance_scale": "--guidance-scale",
+    "alignment_scale": "--alignment-scale",
+}
+"""The options of `training.evaluate` that give the settings which its results.json records."""
+
+FIGURES = {
+    "truth_and_prediction.png": ("truth and prediction", "systems"),
+    "density.png": ("score densities", "systems"),
+    "mutations.png": ("mutations", "mutations"),
+    "sweeps.png": ("sweeps", "latitude"),
+}
+"""An evaluation's figures: what they are called, and what results.json has of them."""
+
+CARD = Template("""\
+---
+license: apache-2.0
+library_name: diffusers
+pipeline_tag: image-to-image
+tags: [biology, dna-barcode, latent-diffusion, $tag]
+---
+
+# G2PDiffusion
+
+A COI barcode and a place go in, a picture of $size x $size pixels comes out, with a CLIBDScore that says
+how well the two agree.
+
+$source
+
+## Use it for
+
+$use
+
+## Do not use it for
+
+Identifying, describing or illustrating real species; predicting a phenotype from DNA; any decision about
+animals, trade, health, conservation or law; any claim about evolution or climate. $score Barcodes from
+outside insects give a picture too: it means nothing.
+
+## Training data
+
+$data
+
+$splits
+
+## Training
+
+$training
+
+![training curves](figures/training.png)
+
+$note
+
+Hardware: $hardware. `$command` repeats it.
+
+## Figures
+
+$figures
+
+For reference, the paper reports a relative CLIBDScore of 0.356 (best of 1) and 0.776 (best of 20) and 31.7 %
+success (best of 1) on photographs of BIOSCAN-5M: other data and another CLIBD, no comparison.
+""")
+
+
+SIMULATED = {
+    "tag": "simulated-data",
+    "source": """\
+**The pictures this model learned from are simulated.** Barcodes and localities are $barcodes; the specimens
+were drawn by `g2pdiff.simulation` from traits that are a known function of barcode and latitude. Body plans
+resemble those of real families; the colours and patterns of a species are drawn from its sequence at
+random. No picture shows what a real animal looks like.""",
+    "use": """\
+Teaching and method work: watching guided diffusion, asking what a mutation or a latitude changes, testing an
+analysis on data whose truth is known (body length grows 5 % for every 10 degrees of latitude, planted).""",
+    "score": "A high CLIBDScore says that picture and barcode agree *within the simulation*.",
+    "splits": """\
+Splits are decided by a hash (`training/data/splits.py`): a tenth of the species is held out whole, a tenth of
+the other barcodes is the test split, and held-out specimens whose barcode is also a training one are left
+out. $mutated of the training specimens carry a barcode mutated at up to $rate, $roaming were set down at a
+random place on Earth; the simulator drew them accordingly.""",
+}
+PHOTOGRAPHED = {
+    "tag": "bioscan-5m",
+    "source": f"""\
+It learned from photographs of real specimens in the package `$package`. A picture it makes is a guess in the
+style of those photographs, not a photograph.
+
+{bioscan.ATTRIBUTION}""",
+    "use": """\
+Research on how far a barcode and a place tell an appearance, and on guided diffusion. Body length can be
+compared in its pictures only where the package keeps whole frames (`original_256`, `original_full`).""",
+    "score": "A high CLIBDScore says that a CLIBD model finds picture and barcode alike, no more.",
+    "splits": """\
+Splits are BIOSCAN-5M's own. Most of its specimens come from few places (about 63 % from Costa Rica) and
+about half are flies: elsewhere and in other orders the model extrapolates.""",
+}
+
+
+def _training_lines(results: dict) -> str:
+    lines = ["| stage | steps | minutes | measured on validation specimens |", "| --- | --- | --- | --- |"]
+    notes = {
+        "autoencoder": "reconstruction {psnr_db:.1f} dB PSNR",
+        "clibd": "retrieval top-1 {retrieval_top1:.1%} of {retrieval_candidates}, overlap {overlap:.1%}, "
+        "threshold {threshold:.3f}",
+        "diffusion": "{pictures:,} pictures, {noise_draws:,} noise draws",
+        "aligner": "",
+    }
+    for stage, note in notes.items():
+        result = results[stage]
+        note = note.format(**result) if note else _aligner_note(result)
+        lines.append(f"| {stage} | {result['steps']:,} | {result['seconds'] / 60:.0f} | {note} |")
+    return "\n".join(lines)
+
+
+def _aligner_note(result: dict) -> str:
+    found = ", ".join(f"{value:.0%} at t={t}" for t, value in result["accuracy_by_timestep"].items())
+    return f"right condition among a batch of training specimens: {found}"
+
+
+def _data_line(config: Config, rows: pd.DataFrame) -> str:
+    species, orders = rows["species"].nunique(), rows["order"].value_counts()
+    mix = ", ".join(f"{name} {count:,}" for name, count in orders.items())
+    kind = "photographed" if config.data.photographed else "simulated"
+    return (
+        f"{len(rows):,} {kind} specimens of {species:,} species ({mix}), at most "
+        f"{config.data.per_species} of a species, at {config.data.image_size} px."
+    )
+
+
+def _options(config: Config) -> tuple[list[str], list[str]]:
+    """The file and the table of a run as options, and what else it was given.
+
+    A word in capitals stands for a path that is another one everywhere.
+    """
+    option, file, *rest = config.arguments
+    path = Path(file).resolve()
+    known = [option, str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else file)]
+    known += ["--table", "TABLE"] if config.data.table else []
+    others = []
+    for argument in rest:
+        name = argument.partition("=")[0]
+        if name not in ELSEWHERE:
+            others.append(f"{name}={PLACES[name]}" if name in PLACES else argument)
+    return known, others
+
+
+def repeat(config: Config) -> str:
+    """The command that trains the same again."""
+    known, others = _options(config)
+    return shlex.join(["python", "-m", "training.run", *known, *others])
+
+
+def _evaluation(folder: Path, config: Config) -> str:
+    """The command of an evaluation and its table; `config` is the run's."""
+    results = json.loads((folder / "results.json").read_text())
+    known, others = _options(config)
+    if any(argument.startswith("data.") for argument in others):
+        known[1] = "CONFIG"  # which has them in it: an evaluation takes no `key=value`
+    command = ["python", "-m", "training.evaluate", "--checkpoint", "CHECKPOINT", *known]
+    if results["systems"]["g2pdiffusion"].get("memorisation"):
+        command += ["--run", "RUN"]
+    for name in ("split", "barcodes", "samples", "experiments"):
+        command += [f"--{name}", str(results[name])]
+    settings = results["settings"]
+    for name, option in OPTIONS.items():
+        command += [option, str(settings[name])] if name in settings else []
+    said = f"`{shlex.join([*command, '--out', 'OUT'])}`"
+    if beside := [f"{name}={value}" for name, value in settings.items() if name not in OPTIONS]:
+        said += f", in Python with `{', '.join(beside)}`"
+    return f"{said}\n\n" + (folder / "table.md").read_text()
+
+
+def _figures(evaluation: Path, folder: Path) -> str:
+    """Copy the figures that an evaluation made to `folder`, and link them."""
+    results, links = json.loads((evaluation / "results.json").read_text()), []
+    for name, (title, key) in FIGURES.items():
+        if key in results and (evaluation / name).is_file():
+            shutil.copy(evaluation / name, folder / name)
+            links.append(f"![{title}](figures/{name})")
+    return "\n\n".join(links)
+
+
+def write_model_card(config: Config, folder: Path) -> None:
+    """Write `folder/README.md`, and put the evaluation's figures beside it where there are some.
+
+    Args:
+        config: of the run, from `training.configs.schema.load`.
+        folder: of the checkpoint.
+    """
+    run = Path(config.run)
+    rows = load_specimens(config.data, run).table
+    evaluation = run / "evaluation"
+    (folder / "figures").mkdir(exist_ok=True)
+    training_figure(run, folder / "figures" / "training.png")
+    figures = "Not evaluated yet: run `python -m training.evaluate`."
+    if (evaluation / "table.md").is_file():
+        figures = (
+            "Barcodes the model never saw, of species it knows:\n\n"
+            + _evaluation(evaluation, config)
+            + "\n"
+            + _figures(evaluation, folder / "figures")
+        )
+    if (run / "evaluation_unseen" / "table.md").is_file():
+        figures += "\n\n### Species it never saw\n\n" + _evaluation(run / "evaluation_unseen", config)
+    if sweeps := sorted(evaluation.glob("sweep*.md")):
+        figures += (
+            "\n\n### How the sampling defaults were chosen\n\n"
+            "`python -m training.tune_sampling`, on the validation split alone. The RMS distance to the true "
+            "picture tells a better picture from one that only pleases the judge.\n\n"
+        ) + "\n".join(sweep.read_text() for sweep in sweeps)
+    barcodes = (
+        "real ones (insect COI of public BOLD records and of the Integrated and Open Butterfly database)"
+        if config.data.table
+        else "simulated too (codon-aware evolution along a tree)"
+    )
+    kind = PHOTOGRAPHED if config.data.photographed else SIMULATED
+    values = {
+        "barcodes": barcodes,
+        "mutated": f"{config.data.mutated_share:.0%}",
+        "rate": f"{config.data.max_mutation_rate:.0%}",
+        "roaming": f"{config.data.roaming_share:.0%}",
+        "package": config.data.package,
+    }
+    (folder / "README.md").write_text(
+        CARD.substitute(
+            {name: Template(text).substitute(values) for name, text in kind.items()},
+            size=config.data.image_size,
+            data=_data_line(config, rows),
+            training=_training_lines(read_results(run)),
+            hardware=read_results(run)["diffusion"]["hardware"],
+            command=repeat(config),
+            note=config.assemble.note,
+            figures=figures,
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(command(__doc__, lambda config: write_model_card(config, Path(config.assemble.checkpoint))))

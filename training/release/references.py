@@ -1,0 +1,160 @@
+"""The reference species that a checkpoint is shipped with, see `g2pdiff.analysis.references`.
+
+    python -m training.release.references --config training/configs/embedded.yaml --table barcodes.parquet
+
+One species a row, from the training split: the consensus of its barcodes, the place of a real record near the
+middle of its range, and CLIBD embeddings of the consensus and of its simulated specimen there, or of a
+photograph where the run learned from photographs. Held-out barcodes then show how near a real barcode comes:
+those of species outside the references set the identity under which a barcode is unlike all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import PartialState
+from tqdm.auto import tqdm
+
+from g2pdiff.analysis.references import FOLDER, PICTURES, SPECIES_IDENTITY, Reference, References
+from g2pdiff.checkpoint import check_checkpoint
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.errors import InputError
+from g2pdiff.models.clibd import CLIBD
+from g2pdiff.outputs import to_pil
+from training.configs.schema import Config, command
+from training.data.specimens import draw_specimens, load_table, picture_specimens
+from training.examples import central_locality, consensus
+from training.stages.parts import load_clibd
+
+UNLIKE_SHARE = 0.01
+"""Share of the barcodes of species outside the references that are called unlike all of them."""
+
+PER_SPECIES = 24
+"""Held-out barcodes of a species that are compared at most, so that common species do not decide alone."""
+
+
+def reference_species(table: pd.DataFrame) -> list[Reference]:
+    """One reference for each species of the training split of a prepared table, by name.
+
+    Raises:
+        InputError: field `table`, if there is none.
+    """
+    train = table[table["split"] == "train"]
+    if train.empty:
+        raise InputError("table", "The barcode table has no row of the split train to make references of.")
+    return [_reference(str(name), records) for name, records in train.groupby("species")]
+
+
+def _reference(species: str, records: pd.DataFrame) -> Reference:
+    latitude, longitude = central_locality(records)
+    taxonomy = {}
+    for rank in ("genus", "family", "order"):
+        known = records[rank].dropna()
+        taxonomy[rank] = "unknown" if known.empty else str(known.iloc[0])
+    return Reference(
+        species=species,
+        **taxonomy,
+        dna_barcode=consensus(records["dna_barcode"].tolist()),
+        latitude=latitude,
+        longitude=longitude,
+    )
+
+
+@torch.no_grad()
+def embed_references(
+    references: References, clibd: CLIBD, image_size: int, batch: int = 64
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """CLIBD embeddings (N, E) of the reference barcodes, and of their pictures at `image_size`."""
+    barcodes, pictures = [], []
+    for start in tqdm(range(0, len(references), batch), desc="embed references"):
+        rows = range(start, min(start + batch, len(references)))
+        barcodes.append(clibd.embed_barcodes([references.rows[row].dna_barcode for row in rows]).cpu())
+        images = references.pictures(rows, image_size)
+        pictures.append(clibd.embed_images(images.to(clibd.device)).cpu())
+    return torch.cat(barcodes), torch.cat(pictures)
+
+
+def nearest_identities(references: References, table: pd.DataFrame, seed: int = 0) -> np.ndarray:
+    """Identity with the nearest reference of barcodes of a table, at most `PER_SPECIES` of a species."""
+    rows = table.sample(frac=1, random_state=seed).groupby("species").head(PER_SPECIES)
+    return np.array(
+        [references.nearest_barcodes(Barcode(barcode), 1)[0].similarity for barcode in rows["dna_barcode"]]
+    )
+
+
+def save_photographs(table: pd.DataFrame, config: Config) -> Path:
+    """Write a training photograph of every reference species into the checkpoint; return the folder
+    `references/`."""
+    rows = draw_specimens(table, "train", config.data, per_species=1).sort_values(
+        "species", ignore_index=True
+    )
+    specimens = picture_specimens(rows, config.data, Path(config.run) / "data" / "references")
+    folder = Path(config.assemble.checkpoint) / FOLDER
+    (folder / PICTURES).mkdir(parents=True, exist_ok=True)
+    for row in tqdm(range(len(rows)), desc="save references"):
+        to_pil(specimens.images([row]))[0].save(folder / PICTURES / f"{row}.jpg", quality=90)
+    return folder
+
+
+def build_references(
+    table: pd.DataFrame, clibd: CLIBD, image_size: int, photographs: Path | None = None
+) -> References:
+    """Reference species with pictures, and the identities that their verdicts rest on.
+
+    Args:
+        table: a prepared table, see `training.data.specimens.prepare`; unseen species are those of the splits
+            whose name ends in `unseen`.
+        clibd: CLIBD model of the checkpoint.
+        image_size: height and width of the checkpoint's pictures.
+        photographs: folder of `save_photographs`; without one, pictures are simulated.
+
+    Raises:
+        InputError: field `table`, if it lacks training rows or unseen species.
+    """
+    unseen = table[table["split"].str.endswith("unseen")]
+    if unseen.empty:
+        raise InputError("table", "The barcode table has no unseen species to measure identities on.")
+    empty = torch.empty(0)
+    truth = None if photographs else "simulated"
+    references = References(reference_species(table), empty, empty, 0.0, 0.0, truth, photographs)
+    barcodes, pictures = embed_references(references, clibd, image_size)
+    nearest = nearest_identities(references, unseen)
+    return replace(
+        references,
+        barcode_embeddings=barcodes,
+        picture_embeddings=pictures,
+        unlike_identity=round(float(np.quantile(nearest, UNLIKE_SHARE)), 4),
+        alike_elsewhere=round(float((nearest >= SPECIES_IDENTITY).mean()), 4),
+    )
+
+
+def write_references(config: Config) -> References:
+    """Build the references of a run's assembled checkpoint, save them in it, and print their figures as one
+    JSON line."""
+    checkpoint = Path(config.assemble.checkpoint)
+    check_checkpoint(checkpoint)
+    table = load_table(config.data)
+    clibd = load_clibd(checkpoint / "clibd", torch_dtype=torch.float32).eval().to(PartialState().device)
+    photographs = save_photographs(table, config) if config.data.photographed else None
+    references = build_references(table, clibd, config.data.image_size, photographs)
+    folder = references.save(checkpoint)
+    seen = table[(table["split"] == "val") & table["species"].isin([row.species for row in references.rows])]
+    figures = {
+        "species": len(references),
+        "unlike_identity": references.unlike_identity,
+        "alike_elsewhere": references.alike_elsewhere,
+        "alike_at_home": round(float((nearest_identities(references, seen) >= SPECIES_IDENTITY).mean()), 4),
+        "bytes": sum(path.stat().st_size for path in folder.iterdir()),
+    }
+    print(json.dumps({"references": figures}))
+    return references
+
+
+if __name__ == "__main__":
+    sys.exit(command(__doc__, write_references))

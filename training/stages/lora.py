@@ -1,0 +1,98 @@
+"""Stable Diffusion as a base: its frozen parts, and the low-rank adapter (LoRA) trained beside its U-Net.
+
+A base is a folder or a hub id in diffusers' layout: `unet`, `vae` and `scheduler`. Training leaves its
+weights as they are; what is learned is saved beside them as an adapter (Hu et al. 2021) that names its base,
+a few megabytes. Serving fuses the two into an ordinary U-Net: `save_pretrained` with an adapter attached
+writes names that no loader takes back.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from diffusers import SchedulerMixin, UNet2DConditionModel
+from peft import LoraConfig
+from safetensors import SafetensorError
+
+from g2pdiff.errors import InputError
+from training.configs.schema import LoraSettings
+
+ADAPTER_FOLDER = "unet_lora"
+WEIGHTS_FILE = "pytorch_lora_weights.safetensors"
+
+
+def load_base(kind: type, base: str, part: str, **changes):
+    """Load a part of a base.
+
+    Args:
+        kind: class to load it as; a scheduler's settings fit any kind of scheduler.
+        base: folder or hub id in diffusers' layout.
+        part: `unet`, `vae` or `scheduler`.
+        changes: of the part's configuration.
+
+    Raises:
+        InputError: field `base`, if there is no such part or the Hub does not give it.
+    """
+    weights = {} if issubclass(kind, SchedulerMixin) else {"use_safetensors": True}
+    try:
+        return kind.from_pretrained(base, subfolder=part, **weights, **changes)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(
+            "base",
+            f"The base {base} gives no {part}: diffusion.base must be a folder in diffusers' layout with "
+            "safetensors, or a hub id that the network reaches.",
+        ) from error
+
+
+def add_adapter(unet: UNet2DConditionModel, settings: LoraSettings, base: str) -> None:
+    """Freeze a base's U-Net and attach an adapter, which changes nothing until it is trained.
+
+    Raises:
+        InputError: field `lora`, if no layer has one of the names.
+    """
+    unet.requires_grad_(False)
+    adapter = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        target_modules=settings.targets,
+        init_lora_weights="gaussian",
+    )
+    try:
+        unet.add_adapter(adapter)
+    except ValueError as error:
+        raise InputError(
+            "lora",
+            f"No layer of {base} is named as diffusion.lora.targets says: {', '.join(settings.targets)}.",
+        ) from error
+
+
+def save_adapter(unet: UNet2DConditionModel, folder: Path, base: str) -> None:
+    """Write the adapter's weights and, in PEFT's `adapter_config.json`, its settings and its base."""
+    unet.save_lora_adapter(folder, weight_name=WEIGHTS_FILE)
+    settings = unet.peft_config["default"]
+    settings.base_model_name_or_path = base  # which diffusers takes away when it attaches an adapter
+    settings.save_pretrained(folder)
+
+
+def load_adapted(folder: Path, latent_size: int) -> UNet2DConditionModel:
+    """The base's U-Net with a saved adapter beside it.
+
+    Args:
+        folder: written by `save_adapter`.
+        latent_size: height and width of a latent.
+
+    Raises:
+        InputError: field `base`, if the base that the adapter names cannot be loaded.
+    """
+    base = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
+    unet = load_base(UNet2DConditionModel, base, "unet", sample_size=latent_size)
+    unet.load_lora_adapter(folder, prefix=None, weight_name=WEIGHTS_FILE)
+    return unet
+
+
+def fuse(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """Add the adapter to the weights it stands beside, and take it away: an ordinary U-Net."""
+    unet.fuse_lora()
+    unet.unload_lora()
+    return unet

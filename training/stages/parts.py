@@ -1,0 +1,66 @@
+"""Parts of a run that come in two kinds: trained here, or taken as they were published.
+
+The autoencoder is this repository's or Stable Diffusion's, the judge this repository's CLIBD or the official
+one, the U-Net whole or a base's with an adapter. What is saved says which; this module loads either.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+
+from g2pdiff.models.autoencoder import PatchAutoencoder
+from g2pdiff.models.clibd import CLIBD
+from g2pdiff.models.clibd_official import OfficialCLIBD
+from training.stages.lora import ADAPTER_FOLDER, fuse, load_adapted
+
+
+def _load_either(folder: Path, *kinds: type, **settings):
+    """Load a saved model as the one of `kinds` that its config.json names."""
+    name = json.loads((folder / "config.json").read_text())["_class_name"]
+    return {kind.__name__: kind for kind in kinds}[name].from_pretrained(folder, **settings)
+
+
+def load_autoencoder(run: Path) -> PatchAutoencoder | AutoencoderKL:
+    """The autoencoder of a run."""
+    return _load_either(run / "autoencoder" / "model", PatchAutoencoder, AutoencoderKL)
+
+
+def load_clibd(folder: Path, **settings) -> CLIBD | OfficialCLIBD:
+    """The CLIBD model saved in a folder; `settings` are those of `from_pretrained`."""
+    return _load_either(folder, CLIBD, OfficialCLIBD, **settings)
+
+
+def load_unet(run: Path, latent_size: int) -> UNet2DConditionModel:
+    """The U-Net of a run; an adapter is fused into its base.
+
+    Args:
+        run: folder of the run.
+        latent_size: height and width of a latent, which a base does not know of.
+
+    Raises:
+        InputError: field `base`, if the run learned an adapter and its base cannot be loaded.
+    """
+    adapter = run / "diffusion" / ADAPTER_FOLDER
+    if adapter.is_dir():
+        return fuse(load_adapted(adapter, latent_size))
+    return UNet2DConditionModel.from_pretrained(run / "diffusion" / "unet")
+
+
+def to_latents(vae: PatchAutoencoder | AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
+    """Pictures (B, 3, H, W) in [-1, 1] -> latents (B, C, h, w), scaled as diffusion sees them.
+
+    Of a variational autoencoder's posterior the mode: latents are cached, and Stable Diffusion's posterior is
+    narrow.
+    """
+    encoded = vae.encode(images)
+    latents = encoded.latent_dist.mode() if isinstance(vae, AutoencoderKL) else encoded
+    return latents * vae.config.scaling_factor
+
+
+def reconstruct(vae: PatchAutoencoder | AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
+    """Pictures (B, 3, H, W) in [-1, 1], once through the autoencoder."""
+    return vae.decode(to_latents(vae, images) / vae.config.scaling_factor).sample
