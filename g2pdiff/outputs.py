@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils import BaseOutput
 from PIL import Image
 
@@ -30,7 +31,7 @@ class DenoisingStep:
     @property
     def clibd_score(self) -> float | None:
         """The first picture's score."""
-        return self.clibd_scores and self.clibd_scores[0]
+        return self.clibd_scores[0] if self.clibd_scores else None
 
 
 @dataclass
@@ -43,5 +44,4 @@ class G2PDiffusionOutput(BaseOutput):
 
 def to_pil(images: torch.Tensor) -> list[Image.Image]:
     """Pictures (B, 3, H, W) in [0, 1] -> B PIL pictures."""
-    pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-    return [Image.fromarray(picture) for picture in pixels]
+    return VaeImageProcessor.numpy_to_pil(VaeImageProcessor.pt_to_numpy(images))

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
+import diffusers
 import torch
-from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
-    DDPMScheduler,
-    DiffusionPipeline,
-    DPMSolverMultistepScheduler,
-    UNet2DConditionModel,
-)
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
+from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils.torch_utils import randn_tensor
 
+from g2pdiff.batching import Batch
+from g2pdiff.denoising import SCHEDULERS, Denoising
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.dna.tokenizer import KmerTokenizer
-from g2pdiff.errors import InputError
-from g2pdiff.guidance import RULES, alignment_guidance, classifier_free_guidance, to_clean, to_noise
+from g2pdiff.guidance import alignment_guidance, classifier_free_guidance, to_clean, to_noise
 from g2pdiff.models.aligner import LatentAligner
 from g2pdiff.models.autoencoder import PatchAutoencoder
 from g2pdiff.models.clibd import CLIBD
@@ -31,31 +26,11 @@ from g2pdiff.models.clibd_official import OfficialCLIBD
 from g2pdiff.models.conditioner import BarcodeConditioner, Condition
 from g2pdiff.models.controlnet import BarcodeControlNet
 from g2pdiff.models.locality import geodesic
-from g2pdiff.outputs import DenoisingStep, G2PDiffusionOutput, to_pil
-from g2pdiff.validation import (
-    MAXIMUM_SEED,
-    check_choice,
-    check_locality,
-    check_number,
-    check_scale,
-    check_seed,
-    check_steps,
-)
+from g2pdiff.models.saved import SavedPipeline
+from g2pdiff.outputs import DenoisingStep, G2PDiffusionOutput
+from g2pdiff.validation import check_choice
 
-SCHEDULERS = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "dpm++": DPMSolverMultistepScheduler}
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
-MAXIMUM_IMAGES = 1000  # of one barcode in one call
-
-# The modules that `model_index.json` names in older checkpoints, and where they are now.
-MOVED_MODULES = {
-    "g2pdiff.aligner": "g2pdiff.models.aligner",
-    "g2pdiff.autoencoder": "g2pdiff.models.autoencoder",
-    "g2pdiff.clibd": "g2pdiff.models.clibd",
-    "g2pdiff.clibd_official": "g2pdiff.models.clibd_official",
-    "g2pdiff.conditioner": "g2pdiff.models.conditioner",
-    "g2pdiff.controlnet": "g2pdiff.models.controlnet",
-    "g2pdiff.tokenizer": "g2pdiff.dna.tokenizer",
-}
 
 
 def _dtype(part: torch.nn.Module) -> torch.dtype:
@@ -70,8 +45,17 @@ def _beside_zeros(residuals):
     return [_beside_zeros(one) for one in residuals]
 
 
-class G2PDiffusionPipeline(DiffusionPipeline):
+class G2PDiffusionPipeline(SavedPipeline):
     """Latent diffusion from a COI barcode and a locality, guided by an aligner.
+
+    >>> import csv
+    >>> from g2pdiff import load_pipeline
+    >>> with open("assets/examples.csv", newline="") as file:
+    ...     barcode = next(csv.DictReader(file))["dna_barcode"]
+    >>> pipeline = load_pipeline()
+    >>> output = pipeline(barcode, latitude=56.6, longitude=11.3, num_inference_steps=2)
+    >>> output.images[0].width == pipeline.config.image_size
+    True
 
     Args:
         vae: autoencoder with `decode(latents).sample` in [-1, 1], and a `scaling_factor`.
@@ -128,6 +112,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             clibd=clibd,
             controlnet=controlnet,
         )
+        self.image_processor = VaeImageProcessor(do_normalize=False)  # pictures here are in [0, 1] already
         self._interrupt = False
         self.register_to_config(
             image_size=image_size,
@@ -138,30 +123,6 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             truth=truth,
             whole_frames=whole_frames,
         )
-
-    @classmethod
-    def load_config(cls, *args, **kwargs):
-        """Read `model_index.json` as diffusers does, with today's name for each of `MOVED_MODULES`."""
-        loaded = super().load_config(*args, **kwargs)
-        config = loaded[0] if isinstance(loaded, tuple) else loaded
-        for part in config.values():
-            if isinstance(part, list):  # the module and the class of a part
-                part[0] = MOVED_MODULES.get(part[0], part[0])
-        return loaded
-
-    @classmethod
-    def from_pretrained(cls, *args, **kwargs) -> G2PDiffusionPipeline:
-        """Load as diffusers does, then move every weight to aligned memory.
-
-        Loaded tensors point into the file at any byte; the CPU's kernels for such addresses differ in the
-        last bit, and a reloaded pipeline would not repeat a picture exactly.
-        """
-        pipeline = super().from_pretrained(*args, **kwargs)
-        for part in pipeline.components.values():
-            if isinstance(part, torch.nn.Module):
-                for tensor in (*part.parameters(), *part.buffers()):
-                    tensor.data = tensor.data.clone()
-        return pipeline
 
     @property
     def interrupt(self) -> bool:
@@ -190,7 +151,7 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         fast = {"refine": False} if preview and isinstance(self.vae, PatchAutoencoder) else {}
         latents = (latents / self.vae.config.scaling_factor).to(_dtype(self.vae))
         images = self.vae.decode(latents, **fast).sample
-        return (images / 2 + 0.5).clamp(0, 1).float()
+        return self.image_processor.denormalize(images).float()
 
     @torch.no_grad()
     def score(self, images: torch.Tensor, embeddings: torch.Tensor) -> list[float]:
@@ -257,23 +218,25 @@ class G2PDiffusionPipeline(DiffusionPipeline):
     def denoise(
         self,
         condition: Condition,
-        steps: int,
-        guidance_scale: float,
-        alignment_scale: float,
-        guidance_below: int,
+        denoising: Denoising,
         generators: torch.Generator | list[torch.Generator],
-        scheduler: str | None = None,
-        alignment_rule: str = "corrected",
         callback: Callable | None = None,
         callback_tensor_inputs: Sequence[str] = ("latents",),
     ) -> Iterator[DenoisingStep]:
         """The denoising loop: a step yields the estimate of the clean latents (B, C, h, w), not yet decoded.
 
         The last estimate is the result. `stream` and `__call__` decode and score what this yields.
+
+        Args:
+            condition: of the B pictures.
+            denoising: settings, resolved.
+            generators: of the noise, see `prepare_latents`.
+            callback, callback_tensor_inputs: see `stream`.
         """
-        # A scheduler of its own for every run: schedulers keep state, and two visitors share one pipeline.
+        # 1. Make a scheduler for this run alone: schedulers keep state, and two visitors share one pipeline.
         # It is handed noise predictions, whatever the U-Net predicts.
-        kind = SCHEDULERS[scheduler] if scheduler else type(self.scheduler)
+        name, steps = denoising.scheduler, denoising.steps
+        kind = type(self.scheduler) if name is None else getattr(diffusers, SCHEDULERS[name])
         clipping = {} if kind is DPMSolverMultistepScheduler else {"clip_sample": False}  # latents pass 1
         stepper = kind.from_config(self.scheduler.config, prediction_type="epsilon", **clipping)
         device = self._execution_device
@@ -281,18 +244,27 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         gammas = self.scheduler.alphas_cumprod
         step_noise = {} if kind is DPMSolverMultistepScheduler else {"generator": generators}
 
+        # 2. Draw the noise
         self._interrupt = False
-        is_aligned = self.aligner is not None and alignment_scale != 0
+        is_aligned = self.aligner is not None and denoising.alignment_scale != 0
         log_prob = self.log_prob(condition) if is_aligned else None
         latents = self.prepare_latents(len(condition.pooled), generators, device) * stepper.init_noise_sigma
+
+        # 3. Denoise
         with self.progress_bar(total=steps) as bar:
             for index, timestep in enumerate(stepper.timesteps):
-                is_guided = int(timestep) < guidance_below
-                scale = guidance_scale if is_guided else 1.0
+                is_guided = int(timestep) < denoising.guidance_below
+                scale = denoising.guidance_scale if is_guided else 1.0
                 noise_pred = self.predict_noise(latents, timestep, condition, scale)
                 if is_aligned and is_guided:
                     noise_pred = alignment_guidance(
-                        noise_pred, latents, timestep, log_prob, gammas, alignment_scale, alignment_rule
+                        noise_pred,
+                        latents,
+                        timestep,
+                        log_prob,
+                        gammas,
+                        denoising.alignment_scale,
+                        denoising.alignment_rule,
                     )
                 clean = to_clean(noise_pred, latents, timestep, gammas)
                 latents = stepper.step(noise_pred, timestep, latents, **step_noise).prev_sample
@@ -308,80 +280,6 @@ class G2PDiffusionPipeline(DiffusionPipeline):
                 yield DenoisingStep(index + 1, steps, int(timestep), is_last, latents if is_done else clean)
                 if is_last:
                     return
-
-    def check_inputs(
-        self,
-        barcode,
-        latitude,
-        longitude,
-        *,
-        seed,
-        generator,
-        num_images_per_barcode,
-        num_inference_steps,
-        guidance_scale,
-        alignment_scale,
-        guidance_below,
-        scheduler,
-        alignment_rule,
-        callback_on_step_end_tensor_inputs,
-    ) -> dict:
-        """Bring the arguments of a call into one shape, or raise an `InputError` that names the field."""
-        given = barcode if isinstance(barcode, (list, tuple)) else [barcode]
-        barcodes = [b if isinstance(b, Barcode) else Barcode.parse(b) for b in given]
-        columns = dict(barcode=barcodes)
-        for name, value in (("latitude", latitude), ("longitude", longitude), ("seed", seed)):
-            columns[name] = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value]
-        batch = max(map(len, columns.values()))
-        for name, values in columns.items():
-            if len(values) not in (1, batch):
-                raise InputError(
-                    name, f"{name} has {len(values)} values for {batch} pictures; give 1 or {batch}."
-                )
-            columns[name] = values * (batch // len(values))
-        places = [
-            check_locality(*place) for place in zip(columns["latitude"], columns["longitude"], strict=True)
-        ]
-        each = int(
-            check_number("num_images_per_barcode", num_images_per_barcode, 1, MAXIMUM_IMAGES, whole=True)
-        )
-        seeds = [
-            (check_seed(value) + picture) % (MAXIMUM_SEED + 1)
-            for value in columns["seed"]
-            for picture in range(each)
-        ]
-        if isinstance(generator, (list, tuple)) and len(generator) != len(seeds):
-            raise InputError(
-                "generator", f"generator has {len(generator)} items for {len(seeds)} pictures; give one each."
-            )
-        for name in callback_on_step_end_tensor_inputs:
-            check_choice("callback_on_step_end_tensor_inputs", name, self._callback_tensor_inputs)
-        default = self.config
-        return dict(
-            barcodes=columns["barcode"],
-            localities=torch.tensor(places, dtype=torch.float32),
-            generators=generator or [torch.Generator("cpu").manual_seed(value) for value in seeds],
-            images_per_barcode=each,
-            steps=check_steps(default.default_steps if num_inference_steps is None else num_inference_steps),
-            guidance_scale=check_scale(
-                "guidance_scale", default.default_guidance_scale if guidance_scale is None else guidance_scale
-            ),
-            alignment_scale=check_scale(
-                "alignment_scale",
-                default.default_alignment_scale if alignment_scale is None else alignment_scale,
-            ),
-            guidance_below=int(
-                check_number(
-                    "guidance_below",
-                    default.default_guidance_below if guidance_below is None else guidance_below,
-                    0,
-                    self.scheduler.config.num_train_timesteps,
-                    whole=True,
-                )
-            ),
-            scheduler=scheduler and check_choice("scheduler", scheduler, SCHEDULERS),
-            alignment_rule=check_choice("alignment_rule", alignment_rule, RULES),
-        )
 
     def stream(
         self,
@@ -416,15 +314,8 @@ class G2PDiffusionPipeline(DiffusionPipeline):
                 each picture. A generator moves on as it is used: to repeat a picture, seed it again.
             num_images_per_barcode: pictures of every barcode, one after another in the batch. Picture j of
                 seed s is the picture of seed s + j; after the largest seed comes 0.
-            num_inference_steps: denoising steps; by default the checkpoint's.
-            guidance_scale: classifier-free guidance scale; 1 is off.
-            alignment_scale: alignment scale w; 0 is off.
-            guidance_below: timestep below which both guidances act, by default the checkpoint's: where there
-                is most noise, guidance does harm (Kynkäänniemi et al. 2024, "Applying Guidance in a Limited
-                Interval Improves Sample and Distribution Quality in Diffusion Models").
-            scheduler: `"ddpm"`, `"ddim"` or `"dpm++"`; by default the checkpoint's.
-            alignment_rule: `"corrected"`, or `"literal"` for the paper's Eq. 8 as printed, see
-                `g2pdiff.guidance`.
+            num_inference_steps, guidance_scale, alignment_scale, guidance_below, scheduler, alignment_rule:
+                settings, see `Denoising`; where a call names none, they are the checkpoint's.
             previews: whether every step is decoded, by the fast decoder, and scored, or the last one alone.
             callback_on_step_end: called after every step, before it is yielded, as `(pipeline, index from 0,
                 timestep, tensors by name) -> dict` of the tensors to go on with. If it sets
@@ -439,50 +330,41 @@ class G2PDiffusionPipeline(DiffusionPipeline):
             InputError: a value is not usable; the message names the field and the mend.
         """
         # 1. Check everything before the first step is asked for
-        inputs = self.check_inputs(
-            barcode,
-            latitude,
-            longitude,
-            seed=seed,
-            generator=generator,
-            num_images_per_barcode=num_images_per_barcode,
-            num_inference_steps=num_inference_steps,
-            guidance_scale=guidance_scale,
-            alignment_scale=alignment_scale,
-            guidance_below=guidance_below,
-            scheduler=scheduler,
-            alignment_rule=alignment_rule,
-            callback_on_step_end_tensor_inputs=callback_on_step_end_tensor_inputs,
-        )
+        batch = Batch.check(barcode, latitude, longitude, seed, generator, num_images_per_barcode)
+        denoising = Denoising(
+            num_inference_steps, guidance_scale, alignment_scale, guidance_below, scheduler, alignment_rule
+        ).resolve(self.config)
+        for name in callback_on_step_end_tensor_inputs:
+            check_choice("callback_on_step_end_tensor_inputs", name, self._callback_tensor_inputs)
         return self._stream(
-            **inputs,
-            previews=previews,
-            callback=callback_on_step_end,
-            callback_tensor_inputs=callback_on_step_end_tensor_inputs,
+            batch, denoising, previews, callback_on_step_end, callback_on_step_end_tensor_inputs
         )
 
     @torch.no_grad()
     def _stream(
         self,
-        barcodes: list[Barcode],
-        localities: torch.Tensor,
-        images_per_barcode: int,
+        batch: Batch,
+        denoising: Denoising,
         previews: bool,
-        **settings,
+        callback: Callable | None,
+        callback_tensor_inputs: Sequence[str],
     ) -> Iterator[DenoisingStep]:
         # 2. Encode the condition and CLIBD's embeddings once, they are the same at every step
-        condition = self.encode_condition(barcodes, localities).repeat(images_per_barcode)
+        condition = self.encode_condition(batch.barcodes, batch.localities).repeat(batch.images_per_barcode)
         embeddings = None
         if self.clibd is not None:
-            embeddings = self.clibd.embed_barcodes([barcode.sequence for barcode in barcodes])
-            embeddings = embeddings.repeat_interleave(images_per_barcode, 0)
+            embeddings = self.clibd.embed_barcodes([barcode.sequence for barcode in batch.barcodes])
+            embeddings = embeddings.repeat_interleave(batch.images_per_barcode, 0)
+
         # 3. Denoise; decode and score what is to be shown
-        for step in self.denoise(condition, **settings):
+        steps = self.denoise(condition, denoising, batch.generators, callback, callback_tensor_inputs)
+        for step in steps:
             if previews or step.is_last:
                 step.images = self.decode(step.latents, preview=not step.is_last)
                 if embeddings is not None:
                     step.clibd_scores = self.score(step.images, embeddings)
             yield step
+
         # 4. Offload, where the pipeline was told to
         self.maybe_free_model_hooks()
 
@@ -507,12 +389,9 @@ class G2PDiffusionPipeline(DiffusionPipeline):
         """
         check_choice("output_type", output_type, OUTPUT_TYPES)
         *_, last = self.stream(barcode, latitude, longitude, previews=False, **settings)
-        if output_type == "pil":
-            images = to_pil(last.images)
-        elif output_type == "np":
-            images = last.images.permute(0, 2, 3, 1).cpu().numpy()
-        else:
-            images = last.images if output_type == "pt" else last.latents
+        images = last.latents
+        if output_type != "latent":
+            images = self.image_processor.postprocess(last.images, output_type)
         if not return_dict:
             return images, last.clibd_scores
         return G2PDiffusionOutput(images=images, clibd_scores=last.clibd_scores)

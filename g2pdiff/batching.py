@@ -1,0 +1,70 @@
+"""The specimens of one call of the pipeline: one value or many for each argument, brought into one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.errors import InputError
+from g2pdiff.validation import MAXIMUM_SEED, check_locality, check_number, check_seed
+
+MAXIMUM_IMAGES = 1000  # of one barcode in one call
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B barcodes at B localities, each to be drawn `images_per_barcode` times.
+
+    Attributes:
+        barcodes: B barcodes.
+        localities: latitude and longitude in degrees (B, 2).
+        images_per_barcode: pictures of every barcode.
+        generators: sources of the noise, one per picture, or one for the whole batch.
+    """
+
+    barcodes: list[Barcode]
+    localities: torch.Tensor
+    images_per_barcode: int
+    generators: torch.Generator | Sequence[torch.Generator]
+
+    @classmethod
+    def check(cls, barcode, latitude, longitude, seed, generator, num_images_per_barcode) -> Batch:
+        """Check the arguments of `G2PDiffusionPipeline.stream` of the same names.
+
+        Raises:
+            InputError: the first thing that is wrong, with the name of its argument as the field.
+        """
+        given = barcode if isinstance(barcode, (list, tuple)) else [barcode]
+        barcodes = [b if isinstance(b, Barcode) else Barcode.parse(b) for b in given]
+        columns = {"barcode": barcodes}
+        for name, value in (("latitude", latitude), ("longitude", longitude), ("seed", seed)):
+            columns[name] = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value]
+        batch = max(map(len, columns.values()))
+        for name, values in columns.items():
+            if len(values) not in (1, batch):
+                raise InputError(
+                    name, f"{name} has {len(values)} values for {batch} pictures; give 1 or {batch}."
+                )
+            columns[name] = values * (batch // len(values))
+        places = [
+            check_locality(*place) for place in zip(columns["latitude"], columns["longitude"], strict=True)
+        ]
+        each = int(
+            check_number("num_images_per_barcode", num_images_per_barcode, 1, MAXIMUM_IMAGES, whole=True)
+        )
+        seeds = [
+            (check_seed(value) + picture) % (MAXIMUM_SEED + 1)
+            for value in columns["seed"]
+            for picture in range(each)
+        ]
+        if isinstance(generator, (list, tuple)) and len(generator) != len(seeds):
+            raise InputError(
+                "generator", f"generator has {len(generator)} items for {len(seeds)} pictures; give one each."
+            )
+        if generator is None:
+            generator = [torch.Generator("cpu").manual_seed(value) for value in seeds]
+        return cls(columns["barcode"], torch.tensor(places, dtype=torch.float32), each, generator)
