@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 
 from g2pdiff.errors import InputError
 from g2pdiff.models.checkpoint_names import named_checkpoints
-from g2pdiff.ui import link, messages
+from g2pdiff.ui import link, messages, static
 from g2pdiff.ui.api import add_endpoints
 from g2pdiff.ui.form import QUIET, Form
 from g2pdiff.ui.messages import html
@@ -27,22 +27,13 @@ from g2pdiff.ui.tabs.explore import Explore
 from g2pdiff.ui.tabs.latitude import Latitude
 from g2pdiff.ui.tabs.learn import lesson
 from g2pdiff.ui.tabs.mutations import Mutations
-from g2pdiff.ui.widgets.theme import STYLESHEET, theme
+from g2pdiff.ui.widgets.theme import css, theme
 
 TITLE = """
 <h1>G2PDiffusion</h1>
 <p>From a DNA barcode and a place on Earth to a picture of the animal, drawn step by step.
 <a href="?tab=learn">New here? Start with five short activities.</a></p>
 <p class="simulated">{origin}</p>
-"""
-# The link works by itself, on a phone for one, where the tab may be in a menu; else what was typed stays.
-TO_LEARN = """
-element.addEventListener('click', event => {
-  const tab = document.getElementById('learn-tab-button');
-  if (!event.target.closest('a') || !tab) return;
-  event.preventDefault();
-  tab.click();
-});
 """
 SIMULATED = (
     "This model learned from simulated specimens: colours and patterns are invented, not the real animal's."
@@ -57,7 +48,8 @@ SESSIONS = 64  # the last visitors, whose state is in memory: more than have a p
 
 LAUNCH = {
     "theme": theme(),
-    "css_paths": STYLESHEET,
+    "css": css(),
+    "js": static.text("js/page.js"),
     "footer_links": ["api", "settings"],
     "run_history": False,
     "ssr_mode": False,
@@ -79,7 +71,9 @@ class Page:
 
     def __init__(self, models: Models, blocks: gr.Blocks):
         self.models = models
-        self.title = html(TITLE.format(origin=SIMULATED), elem_id="title", js_on_load=TO_LEARN)
+        self.title = html(
+            TITLE.format(origin=SIMULATED), elem_id="title", js_on_load=static.text("js/learn_link.js")
+        )
         self.notice = html(elem_id="notice")
         with gr.Row(elem_id="page"):
             with gr.Column(min_width=320, scale=5, elem_id="form"):

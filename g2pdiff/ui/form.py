@@ -10,7 +10,7 @@ from g2pdiff.dna.barcode import Barcode
 from g2pdiff.dna.mutation import KINDS, edit, mutate
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.request import mutation_model
-from g2pdiff.ui import link
+from g2pdiff.ui import link, static
 from g2pdiff.ui.messages import complaint, html, note
 from g2pdiff.ui.server.run import Run
 from g2pdiff.ui.widgets.examples import choices, examples, name_of
@@ -22,11 +22,6 @@ TEXT_LIMIT = 20_000  # characters in the barcode box, so that the link stays wit
 EDITS_LIMIT = 2_000  # characters of typed edits
 MODEL = ("kind", "transition_transversion_ratio", "no_new_stops", "region")
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-
-# The map follows the fields as long as they hold a place on Earth.
-SHOW_PLACE = """(latitude, longitude, place) => [
-  latitude === null || longitude === null || Math.abs(latitude) > 90 || Math.abs(longitude) > 180
-    ? place : [latitude, longitude]]"""
 
 
 class Form:
@@ -143,14 +138,14 @@ class Form:
         self.picker.input(
             pick, self.picker, [self.barcode, self.latitude, self.longitude, self.place], **QUIET
         )
-        self.picker.focus(None, js="() => document.querySelector('#picker input').select()")
-        self.place.input(None, self.place, [self.latitude, self.longitude], js="place => place")
+        self.picker.focus(None, js=static.call("selectSpecies"))
+        self.place.input(None, self.place, [self.latitude, self.longitude], js=static.call("takePlace"))
         gr.on(
             [self.latitude.input, self.longitude.input],
             None,
             [self.latitude, self.longitude, self.place],
             self.place,
-            js=SHOW_PLACE,
+            js=static.call("showPlace"),
         )
         gr.on(
             [field.change for field in self.fields],

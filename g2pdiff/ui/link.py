@@ -1,7 +1,6 @@
 """A link that reproduces a view: the tab and its values in the query string, written on Run, read on load."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.dna.mutation import MutationModel, parse_ratio, parse_region
@@ -38,29 +37,6 @@ FORM: dict[str, Callable] = {
     "alignment_scale": lambda text: check_scale("alignment_scale", text),
 }
 """What is read for each value of the form, in the order of the form."""
-
-# A function of a view's values in the order of NAMES, which it passes on; empty values leave the link, and so
-# does what the link held before. The form's mutation rate is in per cent. Inside a Hugging Face Space the
-# page around the app is told too.
-_WRITE = """(...values) => {
-  const query = new URLSearchParams(location.search);
-  for (const name of [...query.keys()]) if (!name.startsWith('__')) query.delete(name);
-  if (TAB !== 'explore') query.set('tab', TAB);
-  NAMES.forEach((name, i) => {
-    const value = name === 'mutation_rate' ? values[i] / 100 : values[i];
-    if (name === 'fasta' && value?.length > LONGEST_FASTA) return;
-    if (![null, undefined, '', false].includes(value)) query.set(name, value);
-  });
-  history.replaceState(null, '', '?' + query);
-  if (parent !== window) parent.postMessage({queryString: query.toString()}, 'https://huggingface.co');
-  return values;
-}"""
-
-
-def writer(tab: str, names: Sequence[str]) -> str:
-    """JavaScript that writes a view's link, a function of the values that `names` names, in their order."""
-    script = _WRITE.replace("LONGEST_FASTA", str(LONGEST_FASTA))
-    return script.replace("NAMES", json.dumps(list(names))).replace("TAB", json.dumps(tab))
 
 
 def read(query: Mapping[str, str], checks: Mapping[str, Callable] = FORM) -> tuple[dict, list[str]]:

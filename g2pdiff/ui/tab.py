@@ -14,7 +14,7 @@ from typing import ClassVar
 import gradio as gr
 
 from g2pdiff.errors import InputError
-from g2pdiff.ui import link, messages
+from g2pdiff.ui import link, messages, static
 from g2pdiff.ui.form import QUIET, Form
 from g2pdiff.ui.messages import html
 from g2pdiff.ui.server.model import Models
@@ -28,33 +28,13 @@ READY = '<div class="progress"></div><p class="status">Ready: press Run, or chan
 
 LOADING = "The model is loading; the run starts by itself."
 
-# On a narrow page what a run shows is below the form: bring it into view when a run starts.
-START = """(...values) => {
-  const outcome = document.getElementById('TAB-outcome');
-  if (outcome.getBoundingClientRect().top > innerHeight * 0.6) {
-    const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-    outcome.scrollIntoView({behavior: calm ? 'auto' : 'smooth'});
-  }
-  return (WRITE_LINK)(...values);
-}"""
-
-# The run ends with the step it is in: until then there is nothing more to press.
-STOPPING = """() => [
-  '<div class="progress busy"><i></i></div><p class="status">Stopping after this step.</p>',
-  {interactive: false, __type__: 'update'}]"""
+# The run ends with the step it is in.
+STOPPING = messages.waiting("Stopping after this step.")
 
 BROKE_OFF = "The run broke off: please try again."
 
 # What stands when the server cannot even say how a run ended.
-RELEASE = """() => [
-  '<div class="progress"></div><p class="status">BROKE_OFF</p>',
-  {interactive: true, __type__: 'update'}, {interactive: false, __type__: 'update'}]"""
-
-COPY_LINK = """async (...values) => {
-  (WRITE_LINK)(...values);
-  try { await navigator.clipboard.writeText(location.href); }
-  catch { prompt('Link to this view', location.href); }
-}"""
+RELEASED = f'<div class="progress"></div><p class="status">{BROKE_OFF}</p>'
 
 
 def as_given(value: object) -> object:
@@ -108,9 +88,7 @@ class RunTab(ABC):
                     interactive=False,
                     elem_id=f"{self.name}-stop",
                 )
-            self.status = html(
-                READY, elem_id=f"{self.name}-status", js_on_load="element.setAttribute('role', 'status')"
-            )
+            self.status = html(READY, elem_id=f"{self.name}-status", js_on_load=static.text("js/status.js"))
             with gr.Column(elem_id=f"{self.name}-outcome", elem_classes="outcome"):
                 self.outputs = self.build_outcome()
                 with gr.Row(elem_classes="keep"):
@@ -163,24 +141,25 @@ class RunTab(ABC):
             field.preprocess = as_given
         controls = [self.status, self.run, self.stop]
         outputs = [*self.outputs, self.download, self.kept, *controls]
-        write = link.writer(self.name, self.names)
-        start = START.replace("TAB", self.name).replace("WRITE_LINK", write)
+        view = {"tab": self.name, "names": self.names, "longest": link.LONGEST_FASTA}
         running = gr.on(
             [self.run.click, *self.also_starts()],
             self._stream,
             inputs,
             outputs,
-            js=start,
+            js=static.call("startRun", view),
             show_progress="hidden",
             api_visibility="private",
             concurrency_limit=None,  # runs stand in the line, where they can be told when their turn comes
         )
         # One event from Run to the run's end, and one that ends it where it does not do so itself: whatever
         # order messages come in, no other event can leave Run disabled, or free it while a run goes on.
-        self.stop.click(None, None, [self.status, self.stop], js=STOPPING, cancels=running)
+        self.stop.click(
+            None, None, [self.status, self.stop], js=static.call("stopRun", STOPPING), cancels=running
+        )
         ended = running.failure(self._stopped, self.kept, outputs, **QUIET)  # so Gradio counts a stop too
-        ended.failure(None, None, controls, js=RELEASE.replace("BROKE_OFF", BROKE_OFF))
-        self.copy.click(None, inputs, None, js=COPY_LINK.replace("WRITE_LINK", write))
+        ended.failure(None, None, controls, js=static.call("releaseRun", RELEASED))
+        self.copy.click(None, inputs, None, js=static.call("copyLink", view))
 
     def also_starts(self) -> list:
         """Events that start a run, beside the button's click."""

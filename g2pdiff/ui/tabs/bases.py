@@ -15,14 +15,14 @@ import gradio as gr
 from g2pdiff.dna.barcode import BASES, CODON_START, SITES, Barcode
 from g2pdiff.dna.mutation import edit
 from g2pdiff.errors import InputError
-from g2pdiff.ui import messages
+from g2pdiff.ui import messages, static
 from g2pdiff.ui.form import QUIET, as_run
 from g2pdiff.ui.messages import errors_as_toast, html, note
 from g2pdiff.ui.server.model import references, threshold
 from g2pdiff.ui.server.queue import Place
 from g2pdiff.ui.server.run import Run
 from g2pdiff.ui.tab import Clock, RunTab
-from g2pdiff.ui.widgets.codon_strip import AMINO_ACIDS, JS, strip
+from g2pdiff.ui.widgets.codon_strip import AMINO_ACIDS, strip
 from g2pdiff.ui.widgets.downloads import data_link, picture_link, table_link
 from g2pdiff.ui.widgets.pictures import enlarge, picture_box, pil, thumbnail
 from g2pdiff.validation import check_number
@@ -74,10 +74,8 @@ class Bases(RunTab):
                 self.picture = picture_box("Prediction", "bases-picture")
             with gr.Column(elem_id="bases-strip-column"):
                 html(OCCLUSION)
-                self.strip = html(READY, elem_id="bases-strip", js_on_load=JS)
-                self.picked = html(
-                    elem_id="bases-picked", js_on_load="element.setAttribute('role', 'status')"
-                )
+                self.strip = html(READY, elem_id="bases-strip", js_on_load=static.text("js/codon_strip.js"))
+                self.picked = html(elem_id="bases-picked", js_on_load=static.text("js/status.js"))
         self.relatives = html(elem_id="bases-relatives")
         self.lookalikes = html(elem_id="bases-lookalikes")
         form = self.form

@@ -11,7 +11,7 @@ import gradio as gr
 
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.request import Denoising, check_denoising, text_of
-from g2pdiff.ui import link
+from g2pdiff.ui import link, static
 from g2pdiff.ui.experiment_tab import Asked, ExperimentTab
 from g2pdiff.ui.form import QUIET
 from g2pdiff.ui.messages import html, note, notes, plural
@@ -32,28 +32,7 @@ ERRORS_SHOWN = 3  # unreadable records that the read-out names
 NOTE = """<p class="note">Draws every record of a FASTA text, all from the same noise. Place, seed and
 settings are the form's; a header may name a place of its own, as <code>&gt;moth 1 lat=56.6 lon=11.3</code>
 does. The form's barcode and mutations do not count here.</p>"""
-
-# A file is read in the browser: what is wrong with it is said at once, and no copy stays on the server.
 FILE = '<label>Open a FASTA file<input type="file" accept=".fasta,.fa,.txt"></label>'
-READ_FILE = """
-element.addEventListener('change', async event => {
-  const [file] = event.target.files, limit = LIMIT;
-  if (!file) return;
-  let text = null, wrong = '';
-  if (file.size > limit) {
-    wrong = `The file has ${file.size.toLocaleString('en')} bytes: split it into files of up to ` +
-      `${limit.toLocaleString('en')}.`;
-  } else {
-    try { text = new TextDecoder('utf-8', {fatal: true}).decode(await file.arrayBuffer()); }
-    catch { wrong = 'The file is not plain text in UTF-8: save it as a FASTA text file.'; }
-  }
-  event.target.value = '';  // so that the same file can be opened again
-  props.value = {text, wrong};
-  trigger('input');
-});
-""".replace("LIMIT", str(FILE_LIMIT))
-TAKE_FILE = """({text, wrong}, before) =>
-  wrong ? [before, `<p class="note error">${wrong}</p>`] : [text, '']"""
 
 
 @dataclass
@@ -145,10 +124,14 @@ class Batch(ExperimentTab):
         )
         with gr.Row(elem_classes="batch-file"):
             opened = gr.HTML(
-                html_template=FILE, js_on_load=READ_FILE, apply_default_css=False, elem_id="batch-open"
+                html_template=FILE,
+                js_on_load=static.text("js/open_file.js"),
+                apply_default_css=False,
+                limit=FILE_LIMIT,
+                elem_id="batch-open",
             )
             remarks = html(elem_id="batch-note")
-        opened.input(None, [opened, text], [text, remarks], js=TAKE_FILE)
+        opened.input(None, [opened, text], [text, remarks], js=static.call("takeFile"))
         text.change(read_out, text, remarks, trigger_mode="always_last", **QUIET)
         self.fields = {"fasta": text}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,9 +12,9 @@ from PIL import Image
 
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.sheet import contact_sheet
-from g2pdiff.ui import messages
+from g2pdiff.ui import messages, static
 from g2pdiff.ui.experiment_tab import Asked, ExperimentTab
-from g2pdiff.ui.form import SHOW_PLACE, as_run
+from g2pdiff.ui.form import as_run
 from g2pdiff.ui.messages import compass, html
 from g2pdiff.ui.server.queue import Place
 from g2pdiff.ui.server.run import Run
@@ -43,7 +42,6 @@ MARGIN = 0.06  # share of the chart left free at both ends
 ON_THE_WAY = (
     "Every place gets the same barcode and the same noise: what changes along the way comes from the place."
 )
-FULL_ENDS = f"along => ({json.dumps(ENDS)})[along]"
 
 
 def check_along(along: object) -> str:
@@ -163,7 +161,7 @@ class Latitude(ExperimentTab):
             )
         self.fields = {"along": along, "start": ends[0], "end": ends[1]}
         self.fields |= {"places": places, "pictures_per_place": pictures}
-        along.input(None, along, ends, js=FULL_ENDS)
+        along.input(None, along, ends, js=static.call("takeEnds", ENDS))
 
     def build_outcome(self) -> list[gr.components.Component]:
         self.film = html(elem_id="latitude-film")
@@ -177,7 +175,8 @@ class Latitude(ExperimentTab):
         self.key = html(elem_id="latitude-key")
         # The pin walks along until there is something to read: then it goes back to where the fields say.
         form = self.form
-        self.reading.change(None, [form.latitude, form.longitude, form.place], form.place, js=SHOW_PLACE)
+        place = [form.latitude, form.longitude, form.place]
+        self.reading.change(None, place, form.place, js=static.call("showPlace"))
         return [self.film, self.reading, self.chart, self.key, form.place]
 
     def restore(self, values: dict) -> dict:

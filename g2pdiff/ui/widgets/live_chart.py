@@ -6,38 +6,12 @@ from pathlib import Path
 import gradio as gr
 import plotly
 
+from g2pdiff.ui import static
+
 PLOTLY = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").as_posix()
 gr.set_static_paths([PLOTLY])
 
 TRUTH = "#d97706"  # of truth and threshold: seen on light and dark; other colours are the page's
-
-# Text, grid and line have the page's own colours, read at every draw: the chart follows light and dark.
-JS = """
-const colour = name => getComputedStyle(element).getPropertyValue(name).trim();
-const draw = () => {
-  const plot = element.querySelector('.live-chart');
-  if (!plot) return;
-  const {data, layout} = structuredClone(props.value);
-  const axis = {gridcolor: colour('--border-color-primary'), zeroline: false, fixedrange: true};
-  Plotly.react(plot, data, {
-    ...layout,
-    colorway: [colour('--color-accent')],
-    font: {color: colour('--body-text-color'), family: colour('--font'), size: 12},
-    paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', showlegend: false,
-    xaxis: {...axis, ...layout.xaxis}, yaxis: {...axis, ...layout.yaxis},
-  }, {responsive: true, displayModeBar: false});
-};
-watch('value', draw);
-draw();
-new MutationObserver(draw).observe(document.body, {attributes: true, attributeFilter: ['class']});
-// Gradio may write the template anew after a value has come: what was drawn is gone then.
-new MutationObserver(draw).observe(element, {childList: true});
-// What was drawn while it was hidden does not know its size.
-new ResizeObserver(() => {
-  const plot = element.querySelector('.live-chart');
-  if (plot?.layout && plot.offsetWidth) Plotly.Plots.resize(plot);
-}).observe(element);
-"""
 
 
 def live_chart(figure: dict, description: str, height: int, **options) -> gr.HTML:
@@ -53,7 +27,7 @@ def live_chart(figure: dict, description: str, height: int, **options) -> gr.HTM
         figure,
         html_template=f'<div class="live-chart" role="img" aria-label="{escape(description)}" '
         f'style="height:{height}px"></div>',
-        js_on_load=JS,
+        js_on_load=static.text("js/live_chart.js"),
         head=f'<script src="gradio_api/file={PLOTLY}"></script>',
         apply_default_css=False,
         **options,

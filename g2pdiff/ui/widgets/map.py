@@ -14,60 +14,13 @@ from branca.element import Element
 from countryinfo import CountryInfo
 from xstatic.pkg import leaflet
 
+from g2pdiff.ui import static
+
 LEAFLET = Path(leaflet.BASE_DIR).as_posix()
 gr.set_static_paths([LEAFLET])
 PARALLELS = (-60, -30, 0, 30, 60)
 TITLE = "World map. Click to choose a place; the latitude and longitude fields do the same."
 VIEW = [[-74, -180], [84, 180]]  # south-west, north-east
-
-STYLE = """<style>
-  html, body { height: 100%; margin: 0; background: #e3edf4; }
-  body .leaflet-container { background: #e3edf4; font: 11px system-ui, sans-serif; cursor: crosshair; }
-  .leaflet-bar a.leaflet-disabled { opacity: .45; }
-  .leaflet-container:focus-visible { outline: 3px solid #0f766e; outline-offset: -3px; }
-  .land { fill: #b9d1b4; stroke: #94b38e; } .parallel { stroke: #64748b; stroke-opacity: .35; }
-  .parallel-label { color: #475569; white-space: nowrap; }
-  .dark, body.dark .leaflet-container { background: #101c2b; } .dark .land { fill: #3b5647; stroke: #587a66; }
-  .dark .parallel { stroke: #94a3b8; } .dark .parallel-label { color: #a9b6c6; }
-  .dark .leaflet-bar a, .dark .leaflet-bar a.leaflet-disabled {
-    background: #1e293b; color: #e2e8f0; border-color: #334155;
-  }
-</style>"""
-
-# The page of the map lives in an iframe; this script, in the page around it, joins the two.
-JS = """
-const frame = element.querySelector('iframe');
-const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-const join = () => {
-  const inner = frame.contentWindow, map = inner?.[props.map_name], pin = inner?.[props.pin_name];
-  if (!map || !pin || map.joined) return;
-  map.joined = true;
-  const body = frame.contentDocument.body;
-  const dark = () => body.classList.toggle('dark', document.body.classList.contains('dark'));
-  dark();
-  new MutationObserver(dark).observe(document.body, {attributes: true, attributeFilter: ['class']});
-  const show = () => {
-    pin.setLatLng(props.value);
-    if (!map.getBounds().contains(props.value)) map.panTo(props.value, {animate: !calm});
-  };
-  map.on('click', event => {
-    const place = event.latlng.wrap(), limit = (v, m) => +Math.max(-m, Math.min(m, v)).toFixed(2);
-    props.value = [limit(place.lat, 90), limit(place.lng, 180)];
-    show();
-    trigger('input');
-  });
-  const fit = () => {  // the whole world, and no further out
-    map.setMinZoom(-9).invalidateSize({pan: false}).fitBounds(props.view, {animate: false});
-    map.setMinZoom(map.getZoom());
-  };
-  new ResizeObserver(fit).observe(frame);
-  fit();
-  watch('value', show);
-  show();
-};
-frame.addEventListener('load', join);
-frame.srcdoc = props.page;  // not part of the template, whose literal would eat folium's backslashes
-"""
 
 
 class OfflineMap(folium.Map):
@@ -125,7 +78,7 @@ def page() -> tuple[str, str, str]:
     ).add_to(world)
     root = world.get_root()
     root.title = "World map"
-    root.header.add_child(Element(STYLE))
+    root.header.add_child(Element(f"<style>{static.text('css/map.css')}</style>"))
     return root.render(), world.get_name(), pin.get_name()
 
 
@@ -141,7 +94,7 @@ def locality_map(value: tuple[float, float], height: int, **options) -> gr.HTML:
     return gr.HTML(
         list(value),
         html_template=f'<iframe title="{TITLE}" style="height:{height}px"></iframe>',
-        js_on_load=JS,
+        js_on_load=static.text("js/map.js"),
         apply_default_css=False,
         page=html,
         map_name=map_name,

@@ -1,12 +1,19 @@
-"""The look of the app: a Gradio theme whose fonts Gradio itself serves, and the project's own stylesheet."""
+"""The look of the app: a Gradio theme whose fonts Gradio itself serves, and the project's own stylesheets."""
 
-from importlib.resources import files
 from pathlib import Path
 
 import gradio as gr
 
+from g2pdiff.ui import static
+
 ASSETS = Path(__file__).parents[3] / "assets"
-STYLESHEET = files("g2pdiff.ui") / "static" / "style.css"
+
+STYLESHEETS = ("colours", "page", "mutations", "latitude", "batch", "compare", "bases", "learn")
+
+
+def css() -> str:
+    """Return the page's stylesheets as one."""
+    return "\n".join(static.text(f"css/{name}.css") for name in STYLESHEETS)
 
 
 # Of the IBM Plex files that Gradio carries, these two weights are whole; the others lack most letters.

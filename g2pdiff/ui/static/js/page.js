@@ -1,0 +1,68 @@
+// What the events of the page call, before or in place of the server: `g2pdiff.ui.static.call` writes the calls.
+// Each function gets the parameters of its call, then the values of the event's inputs, and returns its outputs.
+
+globalThis.g2pdiff = (() => {
+  // Write a view's link into the address bar, and return the values. Empty values leave the link, and so does
+  // what the link held before.
+  //   view.tab      name of the tab
+  //   view.names    names of the values, in their order
+  //   view.longest  characters of a FASTA text that a link may hold
+  const writeLink = (view, ...values) => {
+    const query = new URLSearchParams(location.search);
+    for (const name of [...query.keys()]) if (!name.startsWith('__')) query.delete(name);
+    if (view.tab !== 'explore') query.set('tab', view.tab);
+    view.names.forEach((name, i) => {
+      const value = name === 'mutation_rate' ? values[i] / 100 : values[i];  // the form has it in per cent
+      if (name === 'fasta' && value?.length > view.longest) return;
+      if (![null, undefined, '', false].includes(value)) query.set(name, value);
+    });
+    history.replaceState(null, '', '?' + query);
+    // Inside a Hugging Face Space the page around the app is told too.
+    if (parent !== window) parent.postMessage({queryString: query.toString()}, 'https://huggingface.co');
+    return values;
+  };
+
+  // On a narrow page what a run shows is below the form: bring it into view when a run starts.
+  const startRun = (view, ...values) => {
+    const outcome = document.getElementById(`${view.tab}-outcome`);
+    if (outcome.getBoundingClientRect().top > innerHeight * 0.6) {
+      const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+      outcome.scrollIntoView({behavior: calm ? 'auto' : 'smooth'});
+    }
+    return writeLink(view, ...values);
+  };
+
+  const copyLink = async (view, ...values) => {
+    writeLink(view, ...values);
+    try { await navigator.clipboard.writeText(location.href); }
+    catch { prompt('Link to this view', location.href); }
+  };
+
+  const button = interactive => ({interactive, __type__: 'update'});
+
+  // Until a run that is to stop has ended, there is nothing more to press.
+  const stopRun = status => [status, button(false)];
+
+  // When the server cannot even say how a run ended, Run is free again.
+  const releaseRun = status => [status, button(true), button(false)];
+
+  // The map follows the fields as long as they hold a place on Earth.
+  const showPlace = (latitude, longitude, place) => [
+    latitude === null || longitude === null || Math.abs(latitude) > 90 || Math.abs(longitude) > 180
+      ? place : [latitude, longitude]];
+
+  // The fields follow the map.
+  const takePlace = place => place;
+
+  // What is typed takes the place of the species that was picked.
+  const selectSpecies = () => document.querySelector('#picker input').select();
+
+  // Both ends of a walk go with its direction.
+  const takeEnds = (ends, along) => ends[along];
+
+  // What js/open_file.js has read: the text and the remark beside it.
+  const takeFile = ({text, wrong}, before) =>
+    wrong ? [before, `<p class="note error">${wrong}</p>`] : [text, ''];
+
+  return {copyLink, releaseRun, selectSpecies, showPlace, startRun, stopRun, takeEnds, takeFile, takePlace};
+})();

@@ -1,0 +1,2 @@
+// Screen readers say aloud what is written here.
+element.setAttribute('role', 'status');
