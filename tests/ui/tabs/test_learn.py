@@ -11,11 +11,12 @@ from g2pdiff.simulation.traits import PLANTED_SLOPE
 from g2pdiff.ui import link
 from g2pdiff.ui.app import TABS
 from g2pdiff.ui.server.run import Run
-from g2pdiff.ui.tabs.learn import ACTIVITIES, BACKWARDS, lesson
+from g2pdiff.ui.tabs.learn import Activity, activities, lesson
 from g2pdiff.ui.widgets.examples import examples
 from g2pdiff.ui.widgets.readout import facts, mutation_readout, readout
 from tests.ui.test_browser import overflow, wait
 
+ACTIVITIES = activities()
 READ, WATCH, BREAK, WALK, DOUBT = ACTIVITIES
 TABS_BY_NAME = {tab.name: tab for tab in TABS}
 VISITS = [visit for activity in ACTIVITIES for visit in activity.visits]
@@ -52,7 +53,7 @@ def test_every_activity_has_what_a_student_needs():
     assert html.count("<details>") == html.count("</details>") == 5
     assert html.count('class="visit"') == len(VISITS) == html.count('rel="noopener"')
     for activity in ACTIVITIES:
-        assert activity.visits and len(activity.steps) >= 3
+        assert activity.visits and activity.steps.count("<li>") >= 3
         assert activity.question.count("?") >= 1 and "?" not in activity.answer
         sentences = re.findall(r"[.?!](?=\s|$)", words(activity.introduction))
         assert 2 <= len(sentences) <= 4
@@ -60,9 +61,27 @@ def test_every_activity_has_what_a_student_needs():
 
 def test_the_links_and_tags_of_the_page_are_closed():
     html = lesson()
-    for tag in ("a", "p", "b", "em", "code", "ol", "li", "article", "div", "span", "h3"):
+    for tag in ("a", "p", "b", "em", "strong", "code", "ol", "li", "article", "div", "span", "h3"):
         assert len(re.findall(rf"<{tag}[ >]", html)) == html.count(f"</{tag}>"), tag
     assert not re.search(r'href="[^"]*&(?!amp;)', html)
+
+
+def test_an_activity_is_read_from_markdown():
+    read = Activity.read(
+        '+++\ntitle = "T"\n[[visits]]\nlabel = "L"\ntab = "explore"\nspecies = "Vanessa cardui"\n'
+        "values = { seed = 1 }\n+++\n\nA **b** & <i>.\n\n## Steps\n\n1. `c`\n\n"
+        "## Question\n\nD?\n\n## Answer\n\nE.\n"
+    )
+    assert (read.title, read.introduction) == ("T", "<p>A <strong>b</strong> &amp; &lt;i&gt;.</p>\n")
+    assert words(read.steps) == "c" and (words(read.question), words(read.answer)) == ("D?", "E.")
+    assert read.visits[0].values == {"barcode": BUTTERFLY.sequence, "seed": 1}
+
+
+def test_the_ladybird_is_where_it_was_collected():
+    (visit,) = WATCH.visits
+    ladybird = examples()["Coccinella septempunctata"]
+    assert (visit.values["latitude"], visit.values["longitude"]) == (ladybird.latitude, ladybird.longitude)
+    assert visit.values["barcode"] == ladybird.dna_barcode
 
 
 def test_the_codons_of_butterfly_and_fly_are_as_answered():
@@ -80,7 +99,7 @@ def test_the_codons_of_butterfly_and_fly_are_as_answered():
     assert acids == set(named)
     for letter, name in named.items():
         assert f"{letter} ({name})" in answer
-    assert f"{codon(BUTTERFLY, 1)} is T" in words(READ.steps[1])
+    assert f"{codon(BUTTERFLY, 1)} is T" in words(READ.steps)
     assert "658 letters" in words(READ.introduction) and BUTTERFLY.length == fly.length == 658
     # All eight are on the page, which shows as many codons as fit.
     assert readout(fly, fly).count("<li class=") >= 8
@@ -105,7 +124,7 @@ def test_the_series_can_be_run_with_the_kinds_that_are_asked_for():
     rates = [float(rate) / 100 for rate in visit.values["rates"].split()]
     for kind in ("synonymous", "nonsynonymous"):
         label = KINDS[kind].split(":")[0]
-        assert label in words(BREAK.steps[2])
+        assert label in words(BREAK.steps)
         for replicate in range(visit.values["replicates"]):
             assert largest_rate(BUTTERFLY, MutationModel(kind), replicate) >= max(rates)
 
@@ -115,8 +134,9 @@ def test_what_is_planted_is_as_told():
 
 
 def test_the_signs_of_the_backwards_barcode_are_as_answered():
-    barcode = Barcode.parse(BACKWARDS)
-    assert sorted(BACKWARDS) == sorted(BUTTERFLY.sequence)
+    backwards = DOUBT.visits[0].values["barcode"]
+    barcode = Barcode.parse(backwards)
+    assert sorted(backwards) == sorted(BUTTERFLY.sequence)
     (warning,) = barcode.warnings
     match = re.search(r"unlike insect COI \(match ([\d.]+), of real barcodes ([\d.]+) and more\)", warning)
     answer = words(DOUBT.answer)
