@@ -109,10 +109,16 @@ def check_weights(folder: Path, name: str, part: ModelMixin) -> None:
 def check_fit(folder: Path, pipeline: G2PDiffusionPipeline) -> None:
     """Refuse parts of which one does not take what another makes."""
     unet, aligner = pipeline.unet.config, pipeline.aligner and pipeline.aligner.config
-    latent = {"unet": unet.in_channels, "vae": pipeline.vae.config.latent_channels}
+    shape = (
+        pipeline.conditioner.config.latent_shape
+    )  # of the mean latent, which the U-Net reads beside its own
+    beside = shape[0] if shape else 0
+    latent = {"unet": unet.in_channels - beside, "vae": pipeline.vae.config.latent_channels}
     size, condition = {"unet": unet.sample_size}, {"conditioner": pipeline.conditioner.config.hidden_size}
     if isinstance(unet.cross_attention_dim, int):
         condition["unet"] = unet.cross_attention_dim
+    if shape:
+        latent["conditioner"], size["conditioner"] = shape[0], shape[-1]
     if aligner:
         latent["aligner"], size["aligner"] = aligner.latent_channels, aligner.latent_size
         condition["aligner"] = aligner.condition_size

@@ -7,6 +7,7 @@ evaluation use these two and nothing lower.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import diffusers
 import torch
@@ -166,7 +167,7 @@ class G2PDiffusionPipeline(SavedPipeline):
         Latents are float32 whatever the weights are: the solver's differences are lost in half precision.
         """
         size = self.unet.config.sample_size
-        shape = (batch, self.unet.config.in_channels, size, size)
+        shape = (batch, self.unet.config.out_channels, size, size)
         return randn_tensor(shape, generators, device=device, dtype=torch.float32)
 
     def predict_noise(
@@ -192,7 +193,7 @@ class G2PDiffusionPipeline(SavedPipeline):
             latents = torch.cat([latents, latents])
             residuals = {name: _beside_zeros(added) for name, added in residuals.items()}
         prediction = self.unet(
-            latents,
+            condition.beside(latents),
             timestep,
             encoder_hidden_states=condition.context,
             class_labels=condition.pooled if self.unet.config.class_embed_type else None,
@@ -273,7 +274,7 @@ class G2PDiffusionPipeline(SavedPipeline):
                     given = {name: tensors[name] for name in callback_tensor_inputs}
                     tensors |= callback(self, index, timestep, given)
                     latents = tensors["latents"]
-                    condition = Condition(tensors["pooled"], tensors["context"])
+                    condition = replace(condition, pooled=tensors["pooled"], context=tensors["context"])
                     log_prob = self.log_prob(condition) if is_aligned else None
                 bar.update()
                 is_done, is_last = index + 1 == steps, self.interrupt or index + 1 == steps

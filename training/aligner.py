@@ -21,40 +21,20 @@ from accelerate import PartialState
 from accelerate.utils import set_seed
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler
 from torch import nn
-from tqdm.auto import tqdm
 
 from g2pdiff.dna.tokenizer import KmerTokenizer
 from g2pdiff.guidance import add_noise
 from g2pdiff.models.aligner import LatentAligner
 from g2pdiff.models.autoencoder import PatchAutoencoder
 from g2pdiff.models.conditioner import BarcodeConditioner
-from g2pdiff.models.locality import geodesic
 from training.configs.schema import Config, command
-from training.data.specimens import SpecimenSet, draw_rows, load_specimens, species_batches
+from training.data.specimens import SpecimenSet, draw_rows, load_specimens, localities_of, species_batches
 from training.data.storage import whole_folder
-from training.diffusion import cache_latents
+from training.diffusion import cache_conditions, cache_latents
 from training.evaluation.results import record_result
 from training.stages.loop import fit, step_generator
 from training.stages.losses import centre, gather, info_nce
-from training.stages.parts import load_autoencoder
-
-
-@torch.no_grad()
-def cache_conditions(
-    conditioner: BarcodeConditioner, tokenizer: KmerTokenizer, table, batch: int = 64
-) -> torch.Tensor:
-    """Pooled conditions of all rows of a table: (N, D)."""
-    input_ids = tokenizer.ids(table["dna_barcode"].tolist())
-    latitude, longitude = (
-        torch.tensor(table[name].to_numpy(), dtype=torch.float32) for name in ("coord-lat", "coord-lon")
-    )
-    localities = geodesic(latitude, longitude)
-    chunks = tqdm(
-        zip(input_ids.split(batch), localities.split(batch), strict=True),
-        total=-(-len(input_ids) // batch),
-        desc="encode conditions",
-    )
-    return torch.cat([conditioner(ids, places).pooled for ids, places in chunks])
+from training.stages.parts import load_autoencoder, start_weights
 
 
 def reference_rows(table, size: int, seed: int) -> np.ndarray:
@@ -127,7 +107,8 @@ class AlignerStage:
         table = specimens.table.iloc[chosen].reset_index(drop=True)
         self.latents = cache_latents(vae, specimens, run / "data")[chosen]
         self.groups = species_batches(table)
-        self.conditions = cache_conditions(conditioner, tokenizer, table)
+        input_ids = tokenizer.ids(table["dna_barcode"].tolist())
+        self.conditions = cache_conditions(conditioner, input_ids, localities_of(table)).pooled.float()
         self.species = torch.from_numpy(table["species"].factorize()[0])
         references = reference_rows(table, settings["bank_size"], seed)
         aligner = LatentAligner(
@@ -138,6 +119,7 @@ class AlignerStage:
             bank_size=len(references),
             **config.aligner.model,
         )
+        start_weights(config, f"{self.name}/model", aligner)
         aligner.bank.copy_(self.conditions[references])
         self.model = AlignerLoss(aligner, scheduler, self.species[references])
         training = config.aligner.training

@@ -21,12 +21,19 @@ from g2pdiff.errors import InputError
 from g2pdiff.models.aligner import LatentAligner
 from g2pdiff.models.conditioner import BarcodeConditioner
 from g2pdiff.pipeline import G2PDiffusionPipeline
-from training.configs.schema import Config, command
+from training.configs.schema import Config, DataConfig, command
 from training.data.bioscan import WHOLE_FRAMES
 from training.data.storage import whole_folder
 from training.release.model_card import write_model_card
 from training.release.references import write_references
-from training.stages.parts import load_autoencoder, load_clibd, load_unet
+from training.stages.parts import load_clibd, load_final_autoencoder, load_unet
+
+
+def keeps_size(data: DataConfig) -> bool:
+    """Whether an animal's size can be read off its picture: not where every animal fills it."""
+    if data.by_specimen:
+        return data.package in WHOLE_FRAMES
+    return not data.by_species
 
 
 def build_pipeline(config: Config) -> G2PDiffusionPipeline:
@@ -35,7 +42,7 @@ def build_pipeline(config: Config) -> G2PDiffusionPipeline:
     diffusion = run / "diffusion"
     aligner = LatentAligner.from_pretrained(run / "aligner" / "model")
     return G2PDiffusionPipeline(
-        vae=load_autoencoder(run),
+        vae=load_final_autoencoder(run),
         tokenizer=KmerTokenizer.from_pretrained(diffusion / "tokenizer"),
         conditioner=BarcodeConditioner.from_pretrained(diffusion / "conditioner"),
         unet=load_unet(run, aligner.config.latent_size),
@@ -48,7 +55,7 @@ def build_pipeline(config: Config) -> G2PDiffusionPipeline:
         default_alignment_scale=config.assemble.default_alignment_scale,
         default_guidance_below=config.assemble.default_guidance_below,
         truth=None if config.data.photographed else "simulated",
-        whole_frames=not config.data.photographed or config.data.package in WHOLE_FRAMES,
+        whole_frames=keeps_size(config.data),
     )
 
 

@@ -2,9 +2,9 @@
 
     python -m training.autoencoder --config training/configs/embedded.yaml
 
-The encoder is closed form: principal components of patches (`g2pdiff.models.autoencoder`). What is trained is
-the decoder's refinement. Thin legs, antennae and veins are a small share of the pixels and most of what one
-looks at, so the loss weighs a pixel by how much detail surrounds it.
+The encoder is closed form: principal components of patches (`g2pdiff.models.autoencoder`), or those of the
+run to start from. What is trained is the decoder's refinement. Thin legs, antennae and veins are a small
+share of the pixels and most of what one looks at, so the loss weighs a pixel by how much detail surrounds it.
 
 A run on a base (`diffusion.base`) takes the base's autoencoder and trains none.
 """
@@ -29,7 +29,7 @@ from training.evaluation.results import record_result
 from training.stages.loop import fit
 from training.stages.lora import load_base
 from training.stages.losses import gather
-from training.stages.parts import reconstruct
+from training.stages.parts import reconstruct, start_weights
 
 
 def detail_weight(images: torch.Tensor, strength: float) -> torch.Tensor:
@@ -87,6 +87,7 @@ class AutoencoderStage:
             specimens, vae.config.patch_size, settings["pca_pictures"], config.autoencoder.training.seed
         )
         self.variance_kept = vae.fit_components(patches)
+        start_weights(config, f"{self.name}/model", vae)
         self.model = AutoencoderLoss(vae, settings["detail"], settings["latent_noise"])
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:

@@ -36,6 +36,13 @@ from training.stages.loop import fit, step_generator
 from training.stages.losses import centre, gather, info_nce
 
 
+def resize(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Pictures (B, 3, H, W) at the size that a judge sees: (B, 3, side, side)."""
+    if images.shape[-1] == side:
+        return images
+    return F.interpolate(images, (side, side), mode="bilinear", antialias=True)
+
+
 def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Turn and move pictures a little, and blur and noise some of them.
 
@@ -91,7 +98,7 @@ class ClibdStage:
 
     def __init__(self, config: Config, specimens: SpecimenSet):
         self.specimens, self.groups = specimens, species_batches(specimens.table)
-        clibd = CLIBD(image_size=config.data.image_size, **config.clibd.model)
+        clibd = CLIBD(**{"image_size": config.data.image_size, **config.clibd.model})
         tokenizer = KmerTokenizer(k=clibd.config.k, stride=clibd.config.stride)
         self.input_ids = tokenizer.ids(specimens.table["dna_barcode"].tolist())
         self.unknown = tokenizer.unk_token_id
@@ -107,8 +114,9 @@ class ClibdStage:
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         rows = draw_rows(self.groups, size, generator)
+        side = self.model.clibd.config.image_size
         return {
-            "images": augment(self.specimens.images(rows), generator),
+            "images": augment(resize(self.specimens.images(rows), side), generator),
             "input_ids": mask_tokens(self.input_ids[rows], self.unknown, generator),
             "species": self.species[rows],
         }

@@ -7,6 +7,9 @@ weights, and a tenth of the conditions replaced by the learned empty one for cla
 barcode encoder is as costly as the small U-Net, so every encoded barcode serves several noise draws of its
 picture.
 
+Where a conditioner stage came before (`training.conditioner`), its conditioner stays as it is: conditions are
+computed once, and the U-Net reads the mean latent beside the noisy one.
+
 On a base (`diffusion.base`), such as Stable Diffusion, the U-Net is the base's and stays as it is; an adapter
 beside it is trained in its place (`training.stages.lora`).
 """
@@ -32,16 +35,25 @@ from g2pdiff.errors import InputError
 from g2pdiff.guidance import add_noise
 from g2pdiff.models.autoencoder import PatchAutoencoder
 from g2pdiff.models.conditioner import BarcodeConditioner, Condition
-from g2pdiff.models.locality import geodesic
 from g2pdiff.models.pretrained import start_from_barcodebert
 from training.configs.schema import Config, DiffusionConfig, command
-from training.data.specimens import SpecimenSet, draw_rows, load_specimens, mask_tokens, species_batches
+from training.data.specimens import (
+    SpecimenSet,
+    draw_rows,
+    load_specimens,
+    localities_of,
+    mask_tokens,
+    species_batches,
+)
 from training.data.storage import new_array, whole_folder
 from training.evaluation.results import record_result
 from training.stages.loop import fit
 from training.stages.lora import ADAPTER_FOLDER, add_adapter, load_base, save_adapter
 from training.stages.losses import denoising_error, min_snr_weight
-from training.stages.parts import load_autoencoder, to_latents
+from training.stages.parts import load_autoencoder, start_weights, to_latents
+
+SKETCH_BARCODES = 8192
+"""Training barcodes that the sketch's components are computed from, where no setting says otherwise."""
 
 
 @torch.no_grad()
@@ -115,7 +127,7 @@ def denoising_errors(
     noise, timesteps = noise.flatten(0, 1), timesteps.flatten()
     noisy = add_noise(clean, noise, timesteps, scheduler.alphas_cumprod)
     prediction = unet(
-        noisy,
+        condition.beside(noisy),
         timesteps,
         encoder_hidden_states=condition.context,
         class_labels=condition.pooled if unet.config.class_embed_type else None,
@@ -125,14 +137,31 @@ def denoising_errors(
     return denoising_error(prediction, clean, noise, gamma, scheduler.config.prediction_type), gamma
 
 
+def condition_of(conditioner: BarcodeConditioner, specimens: dict[str, torch.Tensor]) -> Condition:
+    """Return the condition of B specimens: as it was computed before, or encoded now.
+
+    Args:
+        conditioner: encodes.
+        specimens: the tensors of a `Condition`, or `input_ids` (B, L) and `locality` (B, 3).
+    """
+    return Condition(**specimens) if "pooled" in specimens else conditioner(**specimens)
+
+
 class DiffusionLoss(nn.Module):
-    """Conditioner and U-Net; forward() is the weighted denoising loss of a batch."""
+    """Conditioner and U-Net; forward() is the weighted denoising loss of a batch.
+
+    Args:
+        conditioner: learns with the U-Net, unless conditions are given in place of barcodes.
+        unet: learns.
+        scheduler: the noise schedule.
+        min_snr_gamma: limit of the min-SNR weight; None weighs all timesteps alike.
+    """
 
     def __init__(
         self,
         conditioner: BarcodeConditioner,
         unet: UNet2DConditionModel,
-        scheduler,
+        scheduler: DPMSolverMultistepScheduler,
         min_snr_gamma: float | None = None,
     ):
         super().__init__()
@@ -141,34 +170,69 @@ class DiffusionLoss(nn.Module):
 
     def forward(
         self,
-        input_ids: torch.Tensor,
-        locality: torch.Tensor,
         latents: torch.Tensor,
         noise: torch.Tensor,
         timesteps: torch.Tensor,
         dropped: torch.Tensor,
+        **specimens: torch.Tensor,
     ) -> torch.Tensor:
         """
         Args:
-            input_ids: tokens (B, L).
-            locality: unit vectors (B, 3).
             latents: clean latents (B, C, h, w).
             noise: K draws for every specimen (B, K, C, h, w).
             timesteps: likewise (B, K).
             dropped: whether the empty condition takes the condition's place (B, K).
+            specimens: `input_ids` (B, L) and `locality` (B, 3) of the specimens, or the tensors of their
+                `Condition`.
         """
-        condition = self.conditioner(input_ids, locality).repeat(noise.shape[1])
-        null = self.conditioner.null(condition)
-        dropped = dropped.flatten()
-        seen = Condition(
-            torch.where(dropped[:, None], null.pooled, condition.pooled),
-            torch.where(dropped[:, None, None], null.context, condition.context),
-        )
+        condition = condition_of(self.conditioner, specimens).repeat(noise.shape[1])
+        seen = condition.where(~dropped.flatten(), self.conditioner.null(condition))
         errors, gamma = denoising_errors(self.unet, self.scheduler, seen, latents, noise, timesteps)
         if self.min_snr_gamma is not None:
             kind = self.scheduler.config.prediction_type
             errors = errors * min_snr_weight(gamma, kind, self.min_snr_gamma)
         return errors.mean()
+
+
+def fresh_conditioner(
+    config: Config, tokenizer: KmerTokenizer, input_ids: torch.Tensor, **shape: tuple[int, int, int]
+) -> BarcodeConditioner:
+    """Return an untrained conditioner of a configuration, its sketch fitted to training barcodes.
+
+    Args:
+        config: its `diffusion.conditioner` describes the model.
+        tokenizer: of the barcodes.
+        input_ids: tokens of the training barcodes (N, L).
+        shape: `latent_shape`, where it is to regress a mean latent.
+    """
+    described = {"max_tokens": input_ids.shape[1], **config.diffusion.conditioner, **shape}
+    conditioner = BarcodeConditioner(vocab_size=tokenizer.vocab_size, k=tokenizer.k, **described)
+    if config.diffusion.conditioner_init:
+        start_from_barcodebert(conditioner, config.diffusion.conditioner_init)
+    if conditioner.sketch is not None:
+        barcodes = config.diffusion.settings.get("sketch_barcodes", SKETCH_BARCODES)
+        conditioner.sketch.fit_components(input_ids[:barcodes])
+    return conditioner
+
+
+@torch.no_grad()
+def cache_conditions(
+    conditioner: BarcodeConditioner, input_ids: torch.Tensor, localities: torch.Tensor, batch: int = 64
+) -> Condition:
+    """Return the conditions of N specimens in half precision: what does not change is computed once.
+
+    Args:
+        conditioner: frozen.
+        input_ids: tokens (N, L).
+        localities: unit vectors (N, 3).
+        batch: specimens that are encoded at once.
+    """
+    chunks = tqdm(
+        zip(input_ids.split(batch), localities.split(batch), strict=True),
+        total=-(-len(input_ids) // batch),
+        desc="encode conditions",
+    )
+    return Condition.cat([conditioner(ids, places).to(torch.float16) for ids, places in chunks])
 
 
 def noise_schedule(config: Config) -> DPMSolverMultistepScheduler:
@@ -211,43 +275,54 @@ class DiffusionStage:
     def __init__(
         self, config: Config, specimens: SpecimenSet, vae: PatchAutoencoder | AutoencoderKL, folder: Path
     ):
-        default = {"draws": 4, "condition_dropout": 0.1, "min_snr_gamma": None, "sketch_barcodes": 8192}
+        default = {"draws": 4, "condition_dropout": 0.1, "min_snr_gamma": None}
         self.settings = default | config.diffusion.settings
         self.tokenizer = KmerTokenizer(**config.diffusion.tokenizer)
         table = specimens.table
         self.input_ids = self.tokenizer.ids(table["dna_barcode"].tolist())
-        self.localities = geodesic(
-            torch.tensor(table["coord-lat"].to_numpy(), dtype=torch.float32),
-            torch.tensor(table["coord-lon"].to_numpy(), dtype=torch.float32),
-        )
+        self.localities = localities_of(table)
         self.latents = cache_latents(vae, specimens, folder)
         self.groups = species_batches(table)
-        described = {"max_tokens": self.input_ids.shape[1], **config.diffusion.conditioner}
-        conditioner = BarcodeConditioner(
-            vocab_size=self.tokenizer.vocab_size, k=self.tokenizer.k, **described
-        )
-        if config.diffusion.conditioner_init:
-            start_from_barcodebert(conditioner, config.diffusion.conditioner_init)
-        if conditioner.sketch is not None:
-            conditioner.sketch.fit_components(self.input_ids[: self.settings["sketch_barcodes"]])
+        self.conditions, beside = None, 0
+        if config.conditioner.training.steps:
+            conditioner = BarcodeConditioner.from_pretrained(Path(config.run) / "conditioner" / "model")
+            conditioner.requires_grad_(False)
+            conditioner.null_token.requires_grad_(True)  # the empty condition is the U-Net's to learn
+            self.conditions = cache_conditions(conditioner, self._masked_ids(), self.localities)
+            beside = self.latents.shape[1]
+        else:
+            conditioner = fresh_conditioner(config, self.tokenizer, self.input_ids)
         width = conditioner.config.hidden_size
         if config.diffusion.base:
             unet = adapted_unet(config.diffusion, self.latents.shape[1:], width)
         else:
             unet = UNet2DConditionModel(
                 sample_size=self.latents.shape[-1],
-                in_channels=self.latents.shape[1],
+                in_channels=self.latents.shape[1] + beside,
                 out_channels=self.latents.shape[1],
                 cross_attention_dim=width,
                 projection_class_embeddings_input_dim=width,
                 **config.diffusion.model,
             )
+            start_weights(config, f"{self.name}/unet", unet)
         self.model = DiffusionLoss(
             conditioner,
             unet,
             noise_schedule(config),
             self.settings["min_snr_gamma"],
         )
+
+    def _masked_ids(self) -> torch.Tensor:
+        """Return all tokens (N, L), some of them hidden as real reads miss bases."""
+        generator = torch.Generator().manual_seed(0)
+        return mask_tokens(self.input_ids, self.tokenizer.unk_token_id, generator)
+
+    def _specimens(self, rows: np.ndarray, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """Return what the loss is told of some rows: their conditions where known, or barcode and place."""
+        if self.conditions is not None:
+            return dict(vars(self.conditions[rows].to(torch.float32)))
+        masked = mask_tokens(self.input_ids[rows], self.tokenizer.unk_token_id, generator)
+        return {"input_ids": masked, "locality": self.localities[rows]}
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         draws = self.settings["draws"]
@@ -257,8 +332,7 @@ class DiffusionStage:
         # Stratified over the draws of a specimen, so that a batch covers the whole schedule evenly.
         strata = torch.arange(draws) + torch.rand(size, draws, generator=generator)
         return {
-            "input_ids": mask_tokens(self.input_ids[rows], self.tokenizer.unk_token_id, generator),
-            "locality": self.localities[rows],
+            **self._specimens(rows, generator),
             "latents": latents,
             "noise": torch.randn(size, draws, *latents.shape[1:], generator=generator),
             "timesteps": (strata / draws * steps).long().clamp(max=steps - 1),

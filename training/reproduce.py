@@ -27,7 +27,7 @@ from g2pdiff.dna.mutation import UNIFORM, mutate
 from g2pdiff.models.conditioner import BarcodeConditioner
 from g2pdiff.models.controlnet import BarcodeControlNet
 from g2pdiff.pipeline import G2PDiffusionPipeline
-from training import diffusion, run
+from training import conditioner, diffusion, run
 from training.assemble import build_pipeline
 from training.baselines import controlnet, df_gan
 from training.configs.schema import Config, command, parse_arguments
@@ -74,8 +74,9 @@ def train(config: Config) -> None:
                 if not (folder / shared).exists():
                     (folder / shared).symlink_to(Path(config.run).resolve() / shared)
         PartialState().wait_for_everyone()
-        if "diffusion" not in read_results(folder):
-            diffusion.train(varied)
+        for part, stage in (("conditioner", conditioner), ("diffusion", diffusion)):
+            if run.is_wanted(varied, part) and part not in read_results(folder):
+                stage.train(varied)
 
 
 def with_parts(pipeline: G2PDiffusionPipeline, **changes) -> G2PDiffusionPipeline:

@@ -10,11 +10,25 @@ from pathlib import Path
 
 from accelerate import PartialState
 
-from training import aligner, assemble, autoencoder, clibd, diffusion
+from training import aligner, assemble, autoencoder, clibd, conditioner, decoder, diffusion, phenotype
 from training.configs.schema import Config, command
 from training.evaluation.results import read_results
 
-STAGES = {"autoencoder": autoencoder, "clibd": clibd, "diffusion": diffusion, "aligner": aligner}
+STAGES = {
+    "autoencoder": autoencoder,
+    "conditioner": conditioner,
+    "clibd": clibd,
+    "phenotype": phenotype,
+    "diffusion": diffusion,
+    "aligner": aligner,
+    "decoder": decoder,
+}
+OPTIONAL = {"conditioner", "phenotype", "decoder"}  # left out where the configuration gives them no steps
+
+
+def is_wanted(config: Config, name: str) -> bool:
+    """Whether a configuration has a stage."""
+    return name not in OPTIONAL or getattr(config, name).training.steps > 0
 
 
 def run(config: Config) -> Path:
@@ -22,7 +36,7 @@ def run(config: Config) -> Path:
     state, trained = PartialState(), read_results(Path(config.run))
     state.wait_for_everyone()
     for name, stage in STAGES.items():
-        if name not in trained:
+        if is_wanted(config, name) and name not in trained:
             stage.train(config)
             state.wait_for_everyone()  # the main process saves what a stage made
     folder = Path(config.assemble.checkpoint)

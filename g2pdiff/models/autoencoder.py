@@ -46,10 +46,11 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     """Principal-component encoder and convolutional decoder.
 
     Args:
-        patch_size: pixels along the side of a patch, the factor between picture and latent; a multiple of 4.
+        patch_size: pixels along the side of a patch, the factor between picture and latent.
         latent_channels: principal components kept of a patch, C.
-        widths: channels of the decoder at latent resolution, at twice and at four times that.
-        layers: residual blocks at each of the three.
+        widths: channels of the decoder at latent resolution, at twice that, and so on; the last level's
+            resolution divides the picture's.
+        layers: residual blocks at each of these levels.
         whitening: share of the components' spread that is levelled out: 1 for latents with unit variance in
             every channel, 0 for latents with the pixels' own variances.
         scaling_factor: by which a pipeline multiplies latents before diffusion, as for diffusers'
@@ -61,8 +62,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         self,
         patch_size: int = 8,
         latent_channels: int = 16,
-        widths: tuple[int, int, int] = (160, 96, 48),
-        layers: tuple[int, int, int] = (3, 3, 2),
+        widths: tuple[int, ...] = (160, 96, 48),
+        layers: tuple[int, ...] = (3, 3, 2),
         whitening: float = 0.5,
         scaling_factor: float = 1.0,
     ):
@@ -82,7 +83,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
             stages += [ResidualBlock(width) for _ in range(count)]
             channels = width
         self.refine = nn.Sequential(*stages)
-        self.conv_out = nn.Conv2d(channels, 3 * (patch_size // 4) ** 2, 3, padding=1)
+        self.left = patch_size // 2 ** (len(widths) - 1)  # from the last level to pixels
+        self.conv_out = nn.Conv2d(channels, 3 * self.left**2, 3, padding=1)
         nn.init.zeros_(self.conv_out.weight)
         nn.init.zeros_(self.conv_out.bias)
 
@@ -130,7 +132,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         if not refine:
             return DecoderOutput(sample=linear)
         residual = self.conv_out(self.refine(white))
-        return DecoderOutput(sample=linear + F.pixel_shuffle(residual, size // 4))
+        return DecoderOutput(sample=linear + F.pixel_shuffle(residual, self.left))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Reconstruct pictures."""

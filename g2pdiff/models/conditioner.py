@@ -12,11 +12,17 @@ A BERT that starts from nothing learns slowly what a barcode's bases mean togeth
 sees tens of thousands of barcodes rather than millions, also has a sketch of the sequence: principal
 components of the one-hot barcodes, in closed form, and a small MLP. The sketch is added to the pooled
 condition and stands first in the context.
+
+With a `latent_shape` the conditioner also says what the picture will look like before any denoising: the mean
+latent, regressed from the pooled condition and the place. The U-Net reads it beside the noisy latent, as
+further channels, and so need not find out where things are from a vector alone. This is no part of the paper.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -34,19 +40,41 @@ class Condition:
 
     pooled: torch.Tensor  # (B, D), the paper's c
     context: torch.Tensor  # (B, 1, D) or (B, 1 + L, D), for cross-attention
+    mean_latent: torch.Tensor | None = None  # (B, C, h, w), where the conditioner regresses one
+
+    def _map(self, function: Callable[..., torch.Tensor], *others: Condition) -> Condition:
+        """Apply a function to each tensor, and to the same tensor of other conditions."""
+        rows = [[getattr(one, field.name) for one in (self, *others)] for field in fields(self)]
+        return Condition(*(None if row[0] is None else function(*row) for row in rows))
 
     def __getitem__(self, index) -> Condition:
-        return Condition(self.pooled[index], self.context[index])
+        return self._map(lambda tensor: tensor[index])
+
+    def to(self, dtype: torch.dtype) -> Condition:
+        """Return the condition in another precision."""
+        return self._map(lambda tensor: tensor.to(dtype))
 
     def repeat(self, times: int) -> Condition:
         """Repeat each barcode `times` times: (B, ...) -> (B * times, ...)."""
-        return Condition(self.pooled.repeat_interleave(times, 0), self.context.repeat_interleave(times, 0))
+        return self._map(lambda tensor: tensor.repeat_interleave(times, 0))
+
+    def where(self, chosen: torch.Tensor, other: Condition) -> Condition:
+        """Return the rows of this condition that are chosen (B,), and those of another one elsewhere."""
+        return self._map(
+            lambda ours, theirs: torch.where(chosen.view(-1, *[1] * (ours.ndim - 1)), ours, theirs), other
+        )
+
+    def beside(self, latents: torch.Tensor) -> torch.Tensor:
+        """Return what a U-Net reads: noisy latents (B, C, h, w), with the mean latent as further channels."""
+        if self.mean_latent is None:
+            return latents
+        return torch.cat([latents, self.mean_latent.to(latents.dtype)], dim=1)
 
     @staticmethod
     def cat(conditions: list[Condition]) -> Condition:
-        return Condition(
-            torch.cat([c.pooled for c in conditions]), torch.cat([c.context for c in conditions])
-        )
+        """Join conditions to one batch."""
+        first, *others = conditions
+        return first._map(lambda *tensors: torch.cat(tensors), *others)
 
 
 class SequenceSketch(nn.Module):
@@ -102,6 +130,33 @@ class SequenceSketch(nn.Module):
         return self.mlp(self._centred(input_ids) @ self.components)
 
 
+class MeanLatentHead(nn.Module):
+    """An MLP from the pooled condition and the place to the latent that pictures have in the mean.
+
+    Args:
+        condition_size: width D of the condition.
+        latent_shape: (C, h, w) of a latent.
+        hidden_size: width of the hidden layers.
+    """
+
+    def __init__(self, condition_size: int, latent_shape: tuple[int, int, int], hidden_size: int):
+        super().__init__()
+        self.latent_shape = tuple(latent_shape)
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(condition_size + 3),
+            nn.Linear(condition_size + 3, 2 * hidden_size),
+            nn.SiLU(),
+            nn.Linear(2 * hidden_size, hidden_size),
+            nn.SiLU(),
+            nn.Linear(hidden_size, math.prod(self.latent_shape)),
+        )
+
+    def forward(self, pooled: torch.Tensor, locality: torch.Tensor) -> torch.Tensor:
+        """Conditions (B, D) and unit vectors (B, 3) -> mean latents (B, C, h, w)."""
+        joined = torch.cat([pooled, locality.to(pooled.dtype)], dim=1)
+        return self.mlp(joined).unflatten(1, self.latent_shape)
+
+
 class BarcodeConditioner(ModelMixin, ConfigMixin):
     """BERT over `[environment token, DNA tokens]`.
 
@@ -116,6 +171,7 @@ class BarcodeConditioner(ModelMixin, ConfigMixin):
         environment: whether a locality conditions the picture at all.
         sketch_components: principal components of the sequence sketch; 0 leaves it out, as in the paper.
         k: letters in a token, which the sketch reads them by.
+        latent_shape: (C, h, w) of the mean latent to regress; None regresses none, as in the paper.
     """
 
     @register_to_config
@@ -131,6 +187,7 @@ class BarcodeConditioner(ModelMixin, ConfigMixin):
         environment: bool = True,
         sketch_components: int = 0,
         k: int = 4,
+        latent_shape: tuple[int, int, int] | None = None,
     ):
         super().__init__()
         config = BertConfig(
@@ -148,6 +205,9 @@ class BarcodeConditioner(ModelMixin, ConfigMixin):
         self.sketch = (
             SequenceSketch(k, max_tokens, sketch_components, hidden_size) if sketch_components else None
         )
+        self.mean_latent_head = (
+            MeanLatentHead(hidden_size, latent_shape, hidden_size) if latent_shape else None
+        )
         self.null_token = nn.Parameter(torch.randn(hidden_size) * hidden_size**-0.5)
 
     def forward(self, input_ids: torch.Tensor, locality: torch.Tensor) -> Condition:
@@ -158,19 +218,44 @@ class BarcodeConditioner(ModelMixin, ConfigMixin):
             locality: unit vectors (B, 3) of `g2pdiff.models.locality.geodesic`.
 
         Returns:
-            The pooled condition (B, D) and the context: (B, 1, D), or (B, 1 + L, D), a token longer with a
-            sketch.
+            The pooled condition (B, D), the context: (B, 1, D), or (B, 1 + L, D), a token longer with a
+            sketch, and the mean latent (B, C, h, w) where one is regressed.
+        """
+        hidden, sketch = self.encode(input_ids, locality)
+        pooled = hidden.mean(1)
+        if sketch is not None:
+            pooled, hidden = pooled + sketch, torch.cat([sketch[:, None], hidden], dim=1)
+        return Condition(
+            pooled,
+            pooled[:, None] if self.config.context == "pooled" else hidden,
+            self.mean_latent_head(pooled, locality) if self.mean_latent_head is not None else None,
+        )
+
+    def encode(
+        self, input_ids: torch.Tensor, locality: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Encode barcodes and places by the two parts that the condition is made of.
+
+        Args:
+            input_ids: DNA tokens (B, L).
+            locality: unit vectors (B, 3).
+
+        Returns:
+            BERT's output (B, 1 + L, D), and the sketch (B, D) where there is one.
         """
         embeds = self.bert.embeddings.word_embeddings(input_ids)  # (B, L, D)
         if self.environment_encoder is not None:
             embeds = torch.cat([self.environment_encoder(locality), embeds], dim=1)  # (B, 1 + L, D)
         hidden = self.bert(inputs_embeds=embeds).last_hidden_state
-        pooled = hidden.mean(1)
-        if self.sketch is not None:
-            sketch = self.sketch(input_ids)
-            pooled, hidden = pooled + sketch, torch.cat([sketch[:, None], hidden], dim=1)
-        return Condition(pooled, pooled[:, None] if self.config.context == "pooled" else hidden)
+        return hidden, self.sketch(input_ids) if self.sketch is not None else None
 
     def null(self, like: Condition) -> Condition:
-        """The learned empty condition of classifier-free guidance (Ho & Salimans 2022), shaped as `like`."""
-        return Condition(self.null_token.expand_as(like.pooled), self.null_token.expand_as(like.context))
+        """Return the empty condition of classifier-free guidance (Ho & Salimans 2022), shaped as `like`.
+
+        Its token is learned. Its mean latent is zero, the middle of all latents.
+        """
+        return Condition(
+            self.null_token.expand_as(like.pooled),
+            self.null_token.expand_as(like.context),
+            None if like.mean_latent is None else torch.zeros_like(like.mean_latent),
+        )

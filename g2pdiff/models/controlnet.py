@@ -91,7 +91,7 @@ class BarcodeControlNet(ModelMixin, ConfigMixin):
         hint = self.hint(condition.pooled).unflatten(1, (3, size, size))
         picture = F.interpolate(hint, 8 * self.config.latent_size)  # (B, 3, H, W)
         down, middle = self.controlnet(
-            latents,
+            null.beside(latents),
             timestep,
             encoder_hidden_states=null.context,
             controlnet_cond=picture,

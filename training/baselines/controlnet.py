@@ -23,7 +23,7 @@ from g2pdiff.models.controlnet import BarcodeControlNet
 from training.configs.schema import Config, command
 from training.data.specimens import load_specimens
 from training.data.storage import whole_folder
-from training.diffusion import DiffusionStage, denoising_errors
+from training.diffusion import DiffusionStage, condition_of, denoising_errors
 from training.evaluation.results import record_result
 from training.stages.loop import fit
 from training.stages.parts import load_autoencoder, load_unet
@@ -51,22 +51,20 @@ class ControlNetLoss(nn.Module):
 
     def forward(
         self,
-        input_ids: torch.Tensor,
-        locality: torch.Tensor,
         latents: torch.Tensor,
         noise: torch.Tensor,
         timesteps: torch.Tensor,
+        **specimens: torch.Tensor,
     ) -> torch.Tensor:
         """
         Args:
-            input_ids: tokens (B, L).
-            locality: unit vectors (B, 3).
             latents: clean latents (B, C, h, w).
             noise: K draws for every specimen (B, K, C, h, w).
             timesteps: likewise (B, K).
+            specimens: barcodes and places, or conditions, see `training.diffusion.condition_of`.
         """
         with torch.no_grad():
-            condition = self.conditioner(input_ids, locality).repeat(noise.shape[1])
+            condition = condition_of(self.conditioner, specimens).repeat(noise.shape[1])
         null = self.conditioner.null(condition)
         errors, _ = denoising_errors(
             self.unet,

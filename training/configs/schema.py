@@ -25,12 +25,16 @@ from training.data.storage import writing_to
 
 @dataclass
 class DataConfig:
-    """Which specimens to learn from: simulated ones, or photographs where `metadata` or `hub` is given."""
+    """Which specimens to learn from: simulated ones, or photographs.
+
+    Photographs show the barcoded animals themselves (`metadata` or `hub`), or their species (`photographs`).
+    """
 
     table: str | None = None  # parquet or CSV in BIOSCAN-5M's columns; None makes barcodes along a tree
     metadata: str | None = None  # BIOSCAN-5M's CSV, see training/data/bioscan.py
     pictures: str | None = None  # with it: folder that holds bioscan5m/images or the zips as downloaded
     hub: str | None = None  # in place of both: a parquet data set on the Hub, or a local folder of parquet
+    photographs: str | None = None  # beside `table`: pictures by species, see training/species_pictures.py
     package: str = "cropped_256"  # of photographs; to measure body size choose original_256
     unlabelled: bool = False  # learn from the pretrain split too, whose specimens have no species name
     cache: str = "runs/cache"  # folder for what is made once of metadata and zips
@@ -44,17 +48,33 @@ class DataConfig:
     mutated_share: float = 0.2  # simulated training specimens whose barcode is mutated before they are drawn
     max_mutation_rate: float = 0.5  # their rates are uniform up to this
     roaming_share: float = 0.25  # simulated training specimens set down at a random place on Earth
+    unseen_species: float = 0.1  # share of the species that are held out whole
+    unseen_genera: float = 0.0  # share of the genera that are held out with all their species
     seed: int = 0
 
     def __post_init__(self):
         given = [f"data.{name}" for name in ("table", "metadata", "hub") if getattr(self, name)]
         if len(given) > 1:
             raise InputError("data", f"Specimens come from one source: give {' or '.join(given)} alone.")
+        if self.photographs and not self.table:
+            raise InputError(
+                "data", "Photographs by species need the barcodes of their species: give data.table=FILE."
+            )
+
+    @property
+    def by_species(self) -> bool:
+        """Whether photographs show the species of a barcode, not the barcoded animal."""
+        return bool(self.photographs)
+
+    @property
+    def by_specimen(self) -> bool:
+        """Whether photographs show the barcoded animals themselves."""
+        return bool(self.metadata or self.hub)
 
     @property
     def photographed(self) -> bool:
         """Whether specimens are photographs of real animals."""
-        return bool(self.metadata or self.hub)
+        return self.by_specimen or self.by_species
 
 
 @dataclass
@@ -142,11 +162,15 @@ class Config:
     """A whole training run."""
 
     run: str = "runs/default"  # folder of everything the run writes
+    start_from: str | None = None  # folder of a finished run whose weights the stages start from
     arguments: list[str] = field(default_factory=list, compare=False)  # it was read from
     threads: int | None = None  # of a process on CPU; None leaves PyTorch's choice
     data: DataConfig = field(default_factory=DataConfig)
     autoencoder: StageConfig = field(default_factory=StageConfig)
     clibd: StageConfig = field(default_factory=StageConfig)
+    conditioner: StageConfig = field(default_factory=lambda: StageConfig(training=TrainingConfig(steps=0)))
+    phenotype: StageConfig = field(default_factory=lambda: StageConfig(training=TrainingConfig(steps=0)))
+    decoder: StageConfig = field(default_factory=lambda: StageConfig(training=TrainingConfig(steps=0)))
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     aligner: StageConfig = field(default_factory=StageConfig)
     controlnet: StageConfig = field(default_factory=StageConfig)

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import nn
 
+from g2pdiff.errors import InputError
 from g2pdiff.models.autoencoder import PatchAutoencoder
 from g2pdiff.models.clibd import CLIBD
 from g2pdiff.models.clibd_official import OfficialCLIBD
+from training.configs.schema import Config
 from training.stages.lora import ADAPTER_FOLDER, fuse, load_adapted
 
 
@@ -25,8 +28,14 @@ def _load_either(folder: Path, *kinds: type, **settings):
 
 
 def load_autoencoder(run: Path) -> PatchAutoencoder | AutoencoderKL:
-    """The autoencoder of a run."""
+    """Return the autoencoder of a run, as its first stage trained it: what latents are made with."""
     return _load_either(run / "autoencoder" / "model", PatchAutoencoder, AutoencoderKL)
+
+
+def load_final_autoencoder(run: Path) -> PatchAutoencoder | AutoencoderKL:
+    """Return the autoencoder that a run ends with: with the last decoder, where a stage trained one."""
+    last = run / "decoder" / "model"
+    return PatchAutoencoder.from_pretrained(last) if last.is_dir() else load_autoencoder(run)
 
 
 def load_clibd(folder: Path, **settings) -> CLIBD | OfficialCLIBD:
@@ -48,6 +57,29 @@ def load_unet(run: Path, latent_size: int) -> UNet2DConditionModel:
     if adapter.is_dir():
         return fuse(load_adapted(adapter, latent_size))
     return UNet2DConditionModel.from_pretrained(run / "diffusion" / "unet")
+
+
+def start_weights(config: Config, part: str, model: nn.Module) -> None:
+    """Give a fresh model the weights of the same part in the run to start from, where one is named.
+
+    Args:
+        config: names the run in `start_from`.
+        part: folder of the part in a run, such as `diffusion/unet`.
+        model: takes the weights.
+
+    Raises:
+        InputError: field `start_from`, if the run lacks the part, or its part is of another shape.
+    """
+    if not config.start_from:
+        return
+    folder = Path(config.start_from) / part
+    try:
+        trained = type(model).from_pretrained(folder)
+        model.load_state_dict(trained.state_dict())
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(
+            "start_from", f"{folder} does not hold the weights of this configuration's {part}."
+        ) from error
 
 
 def to_latents(vae: PatchAutoencoder | AutoencoderKL, images: torch.Tensor) -> torch.Tensor:

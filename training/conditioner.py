@@ -1,0 +1,137 @@
+"""Stage 2: the conditioner first. It learns to regress a picture's latent from barcode and place.
+
+    python -m training.conditioner --config training/configs/butterflies.yaml
+
+A conditioner that starts from nothing learns what a barcode means through the U-Net, one noise draw at a
+time. The mean latent of barcode and place is an easier lesson, which needs pairs alone: mean squared error,
+minutes. What comes of it is kept: the U-Net reads the mean latent beside the noisy one, and the pooled
+condition that the mean latent is read from.
+
+The condition is BERT's mean over tokens plus the sketch. Each is asked alone, too, so that neither leaves the
+work to the other; what each knows of held-out barcodes is in results.json.
+
+A configuration with `conditioner.training.steps=0`, as the paper's, has no such stage: the conditioner then
+learns with the U-Net.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from accelerate import PartialState
+from accelerate.utils import set_seed
+from diffusers import AutoencoderKL
+from torch import nn
+
+from g2pdiff.dna.tokenizer import KmerTokenizer
+from g2pdiff.models.autoencoder import PatchAutoencoder
+from g2pdiff.models.conditioner import BarcodeConditioner
+from training.configs.schema import Config, command
+from training.data.specimens import (
+    SpecimenSet,
+    draw_rows,
+    load_specimens,
+    localities_of,
+    mask_tokens,
+    species_batches,
+)
+from training.data.storage import whole_folder
+from training.diffusion import cache_latents, fresh_conditioner
+from training.evaluation.results import record_result
+from training.stages.loop import fit
+from training.stages.parts import load_autoencoder, start_weights
+
+
+def mean_latents(
+    conditioner: BarcodeConditioner, input_ids: torch.Tensor, locality: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Regress mean latents from the whole condition, and from each of its parts alone.
+
+    Args:
+        conditioner: with a `latent_shape`.
+        input_ids: tokens (B, L).
+        locality: unit vectors (B, 3).
+
+    Returns:
+        Mean latents (B, C, h, w) under the names `both`, `bert` and `sketch`; without a sketch, `both` alone.
+    """
+    hidden, sketch = conditioner.encode(input_ids, locality)
+    bert = hidden.mean(1)
+    parts = {"both": bert} if sketch is None else {"both": bert + sketch, "bert": bert, "sketch": sketch}
+    return {name: conditioner.mean_latent_head(pooled, locality) for name, pooled in parts.items()}
+
+
+class MeanLatentLoss(nn.Module):
+    """Mean squared error of the mean latents, of the whole condition and of its parts in equal shares."""
+
+    def __init__(self, conditioner: BarcodeConditioner):
+        super().__init__()
+        self.conditioner = conditioner
+
+    def forward(self, input_ids: torch.Tensor, locality: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        found = mean_latents(self.conditioner, input_ids, locality)
+        return torch.stack([F.mse_loss(one.float(), latents) for one in found.values()]).mean()
+
+
+class ConditionerStage:
+    """Batches of barcodes, places and latents of distinct species."""
+
+    name = "conditioner"
+
+    def __init__(
+        self, config: Config, specimens: SpecimenSet, vae: PatchAutoencoder | AutoencoderKL, folder: Path
+    ):
+        self.tokenizer = KmerTokenizer(**config.diffusion.tokenizer)
+        self.input_ids = self.tokenizer.ids(specimens.table["dna_barcode"].tolist())
+        self.localities = localities_of(specimens.table)
+        self.latents = cache_latents(vae, specimens, folder)
+        self.groups = species_batches(specimens.table)
+        shape = tuple(self.latents.shape[1:])
+        conditioner = fresh_conditioner(config, self.tokenizer, self.input_ids, latent_shape=shape)
+        start_weights(config, f"{self.name}/model", conditioner)
+        self.model = MeanLatentLoss(conditioner)
+
+    def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        rows = draw_rows(self.groups, size, generator)
+        return {
+            "input_ids": mask_tokens(self.input_ids[rows], self.tokenizer.unk_token_id, generator),
+            "locality": self.localities[rows],
+            "latents": torch.from_numpy(self.latents[rows].astype(np.float32)),
+        }
+
+
+@torch.no_grad()
+def explained(stage: ConditionerStage, specimens: SpecimenSet, latents: np.ndarray) -> dict[str, float]:
+    """Return the share of held-out latents' variance that the mean latents explain (R2), by part."""
+    input_ids = stage.tokenizer.ids(specimens.table["dna_barcode"].tolist())
+    localities, truth = localities_of(specimens.table), torch.from_numpy(latents[:].astype(np.float32))
+    residual: dict[str, float] = {}
+    for rows in torch.arange(len(truth)).split(64):
+        for name, found in mean_latents(stage.model.conditioner, input_ids[rows], localities[rows]).items():
+            residual[name] = residual.get(name, 0.0) + (found - truth[rows]).square().sum().item()
+    total = (truth - truth.mean(0)).square().sum().item()
+    return {name: 1 - value / total for name, value in residual.items()}
+
+
+def train(config: Config) -> None:
+    """Train the conditioner alone and save it to `RUN/conditioner/model`."""
+    run = Path(config.run)
+    set_seed(config.conditioner.training.seed)
+    vae = load_autoencoder(run)
+    stage = ConditionerStage(config, load_specimens(config.data, run), vae, run / "data")
+    result = fit(stage, config.conditioner.training, run / stage.name)
+    if not PartialState().is_main_process:
+        return
+    with whole_folder(run / stage.name / "model") as folder:
+        stage.model.conditioner.save_pretrained(folder)
+    held_out = load_specimens(config.data, run, "val")
+    latents = cache_latents(vae, held_out, run / "data")
+    record_result(run, stage.name, result | {"held_out_r2": explained(stage, held_out, latents)})
+
+
+if __name__ == "__main__":
+    sys.exit(command(__doc__, train))
