@@ -21,10 +21,11 @@ from tqdm.auto import tqdm
 
 from g2pdiff.dna.barcode import COI_SCORE, Barcode, frame
 from g2pdiff.errors import InputError
+from g2pdiff.models.locality import geodesic
 from g2pdiff.simulation import Simulator
 from g2pdiff.simulation.barcodes import simulate_barcodes
 from training.configs.schema import DataConfig
-from training.data import bioscan
+from training.data import bioscan, species_pictures
 from training.data.pictures import Photographs
 from training.data.splits import assign_splits, unlearned
 from training.data.storage import new_array
@@ -32,7 +33,7 @@ from training.data.storage import new_array
 COLUMNS = ("processid", "order", "family", "genus", "species", "dna_barcode", "coord-lat", "coord-lon")
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
+def read_table(path: str | Path, unseen_species: float = 0.1, unseen_genera: float = 0.0) -> pd.DataFrame:
     """Read a barcode table and bring its barcodes into the frame of the Folmer region.
 
     Rows without a barcode, species or coordinates are left out: they cannot be split or placed.
@@ -51,15 +52,15 @@ def read_table(path: str | Path) -> pd.DataFrame:
         raise InputError("table", f"{path} cannot be read as a parquet or CSV table.") from error
     if missing := [name for name in COLUMNS if name not in table]:
         raise InputError("table", f"{path} lacks the column {missing[0]}; BIOSCAN-5M's names are expected.")
-    return prepare(table)
+    return prepare(table, unseen_species, unseen_genera)
 
 
-def prepare(table: pd.DataFrame) -> pd.DataFrame:
+def prepare(table: pd.DataFrame, unseen_species: float = 0.1, unseen_genera: float = 0.0) -> pd.DataFrame:
     """Frame the barcodes of a table, drop those that are unlike COI, and decide every row's split."""
     table = table.dropna(subset=["dna_barcode", "species", "coord-lat", "coord-lon"])
     framed, _, scores = frame(table["dna_barcode"].tolist())
     table = table.assign(dna_barcode=framed)[scores >= COI_SCORE].reset_index(drop=True)
-    return table.assign(split=assign_splits(table))
+    return table.assign(split=assign_splits(table, unseen_species, unseen_genera))
 
 
 def load_table(config: DataConfig) -> pd.DataFrame:
@@ -67,12 +68,14 @@ def load_table(config: DataConfig) -> pd.DataFrame:
 
     Of BIOSCAN-5M it is the labelled splits, a row in thirteen: the others are drawn from, never held.
     """
-    if config.photographed:
+    if config.by_specimen:
         return bioscan.labelled_table(config)
+    held_out = config.unseen_species, config.unseen_genera
     if config.table:
-        return read_table(config.table)
+        table = read_table(config.table, *held_out)
+        return species_pictures.pictured_rows(table, config) if config.by_species else table
     records = simulate_barcodes(config.simulated_species, config.simulated_per_species, config.seed)
-    return prepare(pd.DataFrame(records))
+    return prepare(pd.DataFrame(records), *held_out)
 
 
 @dataclass
@@ -108,8 +111,9 @@ def draw_specimens(table: pd.DataFrame, split: str, config: DataConfig, per_spec
     rows["seed"] = rng.integers(0, 2**31, len(rows))
     if split != "train":
         return rows
-    photographed = "place" in rows
-    mutated_share, roaming_share = (0, 0) if photographed else (config.mutated_share, config.roaming_share)
+    mutated_share, roaming_share = config.mutated_share, config.roaming_share
+    if config.photographed:
+        mutated_share = roaming_share = 0
     rows["mutation_rate"] = np.where(
         rng.random(len(rows)) < mutated_share, rng.uniform(0, config.max_mutation_rate, len(rows)), 0.0
     )
@@ -148,9 +152,15 @@ def render_specimens(rows: pd.DataFrame, size: int, path: Path, batch: int = 64)
 def _digest(config: DataConfig) -> str:
     """Eight letters that change with whatever decides which specimens are drawn."""
     immaterial = {"pictures", "cache"}
-    if not config.photographed:
+    if not config.by_specimen:
         immaterial |= {"metadata", "hub", "package", "unlabelled"}
-    settings = {name: value for name, value in asdict(config).items() if name not in immaterial}
+    default = asdict(DataConfig())
+    newer = {"photographs", "unseen_species", "unseen_genera"}  # at their defaults, runs before them hold
+    settings = {
+        name: value
+        for name, value in asdict(config).items()
+        if name not in immaterial and not (name in newer and value == default[name])
+    }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -172,7 +182,7 @@ def _load_or_make(config: DataConfig, stem: Path, split: str) -> SpecimenSet:
         rows = pd.read_parquet(rows_path)
     else:
         limit = config.per_species if split == "train" else 4
-        table = bioscan.candidates(config, split, limit) if config.photographed else load_table(config)
+        table = bioscan.candidates(config, split, limit) if config.by_specimen else load_table(config)
         rows = draw_specimens(table, split, config, limit)
         if split != "train":
             rows = rows.iloc[: config.held_out]
@@ -184,7 +194,9 @@ def _load_or_make(config: DataConfig, stem: Path, split: str) -> SpecimenSet:
 
 def picture_specimens(rows: pd.DataFrame, config: DataConfig, stem: Path) -> SpecimenSet:
     """Chosen rows with their pictures, which are kept beside `stem` where they take long to make."""
-    if config.photographed:
+    if config.by_species:
+        pictures = species_pictures.pictures_of(rows, config)
+    elif config.by_specimen:
         pictures = bioscan.photographs(config, rows, stem.with_suffix(".zip"))
     else:
         pictures = render_specimens(rows, config.image_size, stem.with_suffix(".npy"))
@@ -202,6 +214,14 @@ def draw_rows(groups: list[np.ndarray], size: int, generator: torch.Generator) -
     order = (order * (size // len(order) + 1))[:size]
     picks = torch.rand(size, generator=generator).tolist()
     return np.array([groups[g][int(p * len(groups[g]))] for g, p in zip(order, picks, strict=True)])
+
+
+def localities_of(rows: pd.DataFrame) -> torch.Tensor:
+    """Return the places of N rows as unit vectors (N, 3)."""
+    latitude, longitude = (
+        torch.tensor(rows[name].to_numpy(), dtype=torch.float32) for name in ("coord-lat", "coord-lon")
+    )
+    return geodesic(latitude, longitude)
 
 
 def mask_tokens(

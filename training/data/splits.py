@@ -4,17 +4,20 @@ Names follow BIOSCAN-5M. A tenth of the species is held out whole (`test_unseen`
 other species, barcodes are held out (`test`, `val`, the closed world): the hash is of the framed barcode,
 so records with one barcode fall on one side of these three, whatever their species or order in the table.
 
-Species can share a barcode, so a row of an unseen species can have a barcode of a seen one. `unlearned`
-leaves such rows out of whatever is drawn from a held-out split.
+A hash cannot see that two barcodes say the same: a read that is shorter than another has N where the other
+has letters, and species can share a barcode. `unlearned` leaves out of whatever is drawn from a held-out
+split every row whose barcode equals a learned one at all sites that both know.
 """
 
 from __future__ import annotations
 
 import hashlib
 
+import numpy as np
 import pandas as pd
 
-UNSEEN_SPECIES = 0.10
+from g2pdiff.dna.framing import BASES, encode
+
 TEST_BARCODES = 0.10
 VALIDATION_BARCODES = 0.03
 
@@ -25,9 +28,17 @@ def fraction(text: str, salt: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def split_of(species: str, barcode: str) -> str:
-    """`train`, `val`, `test` or `test_unseen` for a framed barcode of a species."""
-    if fraction(species, "species") < UNSEEN_SPECIES:
+def split_of(species: str, barcode: str, unseen_species: float = 0.1, unseen_genera: float = 0.0) -> str:
+    """Return `train`, `val`, `test` or `test_unseen` for a framed barcode of a species.
+
+    Args:
+        species: its name; the first word is the genus.
+        barcode: the framed barcode.
+        unseen_species: share of the species that are held out whole.
+        unseen_genera: share of the genera that are held out with all their species.
+    """
+    genus = species.partition(" ")[0]
+    if fraction(species, "species") < unseen_species or fraction(genus, "genus") < unseen_genera:
         return "test_unseen"
     place = fraction(barcode, "barcode")
     if place < TEST_BARCODES:
@@ -36,7 +47,7 @@ def split_of(species: str, barcode: str) -> str:
 
 
 def unlearned(rows: pd.DataFrame, table: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Rows of a held-out split that share no barcode with the training rows of their table.
+    """Return the rows of a held-out split whose barcode says something that no learned barcode says.
 
     Args:
         rows: of the split.
@@ -45,16 +56,55 @@ def unlearned(rows: pd.DataFrame, table: pd.DataFrame, split: str) -> pd.DataFra
         split: its name, not `train`.
 
     Returns:
-        The rows, in their order, without those whose barcode is in `train` or, for a split other than `val`,
-        in `val`, which thresholds are set on.
+        The rows, in their order, without those whose barcode equals, at all sites that both know, one in
+        `train` or, for a split other than `val`, one in `val`, which thresholds are set on.
     """
     learned = table.loc[table["split"].isin({"train", "val"} - {split}), "dna_barcode"]
-    return rows[~rows["dna_barcode"].isin(learned)]
+    kept = rows[~rows["dna_barcode"].isin(learned)]
+    if kept.empty or learned.empty:
+        return kept
+    different = nearest_difference(kept["dna_barcode"].tolist(), learned.unique().tolist()) > 0
+    return kept[different]
 
 
-def assign_splits(table: pd.DataFrame) -> pd.Series:
-    """The split of every row; a table that brings its own `split` column (BIOSCAN-5M's) keeps it."""
+def nearest_difference(barcodes: list[str], learned: list[str], rows: int = 2048) -> np.ndarray:
+    """Return the share of differing sites between each framed barcode and the learned one nearest to it.
+
+    Sites are compared where both are known. Pairs that share fewer than half of the sites do not count as
+    near.
+
+    Args:
+        barcodes: N framed barcodes.
+        learned: M framed barcodes.
+        rows: barcodes that are compared at once.
+
+    Returns:
+        Shares (N,), from 0 for a barcode that a learned one equals, to 1.
+    """
+    unique, inverse = np.unique(barcodes, return_inverse=True)
+    nearest = np.ones(len(unique), np.float32)
+    ours, theirs = encode(unique.tolist()), encode(learned)
+    for start in range(0, len(theirs), rows):
+        one_hot = _one_hot(theirs[start : start + rows])
+        known = (theirs[start : start + rows] < len(BASES)).astype(np.float32)
+        for at in range(0, len(ours), rows):
+            some = ours[at : at + rows]
+            shared = (some < len(BASES)).astype(np.float32) @ known.T
+            equal = _one_hot(some) @ one_hot.T
+            share = np.where(shared >= some.shape[1] / 2, (shared - equal) / np.maximum(shared, 1), 1.0)
+            nearest[at : at + rows] = np.minimum(nearest[at : at + rows], share.min(1))
+    return nearest[inverse]
+
+
+def _one_hot(codes: np.ndarray) -> np.ndarray:
+    """Return codes (N, L) as (N, 4L), zeros where a site is unknown."""
+    return (codes[:, :, None] == np.arange(len(BASES))).reshape(len(codes), -1).astype(np.float32)
+
+
+def assign_splits(table: pd.DataFrame, unseen_species: float = 0.1, unseen_genera: float = 0.0) -> pd.Series:
+    """Return the split of every row; a table that brings its own `split` column (BIOSCAN-5M's) keeps it."""
     if "split" in table:
         return table["split"]
     pairs = zip(table["species"], table["dna_barcode"], strict=True)
-    return pd.Series([split_of(*pair) for pair in pairs], index=table.index, name="split")
+    splits = [split_of(*pair, unseen_species, unseen_genera) for pair in pairs]
+    return pd.Series(splits, index=table.index, name="split")

@@ -1,0 +1,178 @@
+"""Photographs given by species: a few pictures of each species, and many barcodes.
+
+A folder of pictures, or a parquet file, has a picture and a species name in every row; a barcode table has
+the species' barcodes. No picture shows the animal that a barcode was read from. So a training specimen is a
+barcode and a photograph drawn at random among those of its species, turned, moved, scaled, mirrored and lit a
+little differently each time: the model is to learn wings, not a file. A held-out specimen has a photograph as
+it is.
+
+Folders follow the convention of Hugging Face's `imagefolder`: a `metadata.csv` with the columns `file_name`
+and `species`, or one sub-folder for each species, named after it.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from g2pdiff.errors import InputError
+from training.configs.schema import DataConfig
+from training.data.pictures import square
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
+TURN, SCALE, SHIFT, LIGHT, TINT = 0.07, 0.05, 0.02, 0.08, 0.02
+"""How much an augmented picture differs at most: radians, a factor, a share of the side, factors of light."""
+
+
+def read_photographs(source: str | Path) -> pd.DataFrame:
+    """Read what a folder or a parquet file holds: a table with `species` and `picture`, the encoded bytes.
+
+    Raises:
+        InputError: field `photographs`, if there is nothing to read, or it lacks a column.
+    """
+    source = Path(source)
+    if source.is_dir():
+        return _read_folder(source)
+    try:
+        table = pd.read_parquet(source)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "photographs", f"{source} is neither a folder of pictures nor a parquet file that can be read."
+        ) from error
+    if missing := [name for name in ("species", "picture") if name not in table]:
+        raise InputError("photographs", f"{source} lacks the column {missing[0]}.")
+    pictures = [one["bytes"] if isinstance(one, dict) else one for one in table["picture"]]
+    return table.assign(picture=pictures)[["species", "picture"]]
+
+
+def _read_folder(folder: Path) -> pd.DataFrame:
+    listed = folder / "metadata.csv"
+    if listed.is_file():
+        table = pd.read_csv(listed)
+        if missing := [name for name in ("file_name", "species") if name not in table]:
+            raise InputError("photographs", f"{listed} lacks the column {missing[0]}.")
+        files, species = [folder / name for name in table["file_name"]], table["species"].tolist()
+    else:
+        files = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES)
+        species = [path.parent.name.replace("_", " ") for path in files]
+    if not files:
+        raise InputError(
+            "photographs",
+            f"There are no pictures in {folder}: it should hold a metadata.csv with file_name and species, "
+            "or a sub-folder for each species.",
+        )
+    try:
+        pictures = [path.read_bytes() for path in files]
+    except OSError as error:
+        raise InputError("photographs", f"The picture {error.filename} cannot be read.") from error
+    return pd.DataFrame({"species": species, "picture": pictures})
+
+
+@lru_cache(maxsize=2)
+def load_photographs(source: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Read and decode all photographs of a source.
+
+    Returns:
+        Species names (M,), and pictures (M, 3, size, size), uint8, padded to squares.
+
+    Raises:
+        InputError: field `photographs`, if one cannot be read.
+    """
+    table = read_photographs(source)
+    decoded = []
+    for number, content in enumerate(table["picture"]):
+        try:
+            decoded.append(square(Image.open(BytesIO(content)), size))
+        except OSError as error:
+            raise InputError("photographs", f"Picture {number} of {source} cannot be decoded.") from error
+    return table["species"].astype(str).str.strip().to_numpy(), np.stack(decoded)
+
+
+def pictured_rows(table: pd.DataFrame, config: DataConfig) -> pd.DataFrame:
+    """Return the rows of a prepared table whose species has a photograph; say what has no counterpart.
+
+    Raises:
+        InputError: field `photographs`, if no species has both.
+    """
+    names = set(load_photographs(config.photographs, config.image_size)[0])
+    barcoded = set(table["species"])
+    both = names & barcoded
+    if not both:
+        raise InputError(
+            "photographs",
+            f"None of the {len(names)} species of {config.photographs} has a barcode in {config.table}.",
+        )
+    print(
+        f"{len(both)} species have photographs and barcodes; {len(names - barcoded)} with photographs have "
+        f"no barcode, {len(barcoded - names)} with barcodes have no photograph.",
+        file=sys.stderr,
+    )
+    return table[table["species"].isin(both)].reset_index(drop=True)
+
+
+def pictures_of(rows: pd.DataFrame, config: DataConfig) -> SpeciesPictures:
+    """Return the pictures of chosen rows; those of training rows are augmented."""
+    names, photographs = load_photographs(config.photographs, config.image_size)
+    of_species = {name: np.flatnonzero(names == name) for name in np.unique(names)}
+    chosen = [
+        of_species[species][seed % len(of_species[species])]
+        for species, seed in zip(rows["species"], rows["seed"], strict=True)
+    ]
+    augmented = (rows["split"] == "train").to_numpy()
+    return SpeciesPictures(photographs, np.array(chosen), rows["seed"].to_numpy(), augmented)
+
+
+class SpeciesPictures:
+    """Pictures (N, 3, size, size) uint8 of N specimens, made when they are asked for.
+
+    Args:
+        photographs: pictures (M, 3, size, size), uint8.
+        chosen: number of each specimen's photograph (N,).
+        seeds: of each specimen's augmentation (N,).
+        augmented: which specimens' pictures are augmented (N,).
+    """
+
+    def __init__(self, photographs: np.ndarray, chosen: np.ndarray, seeds: np.ndarray, augmented: np.ndarray):
+        self.photographs, self.chosen, self.seeds, self.augmented = photographs, chosen, seeds, augmented
+        self.shape = (len(chosen), *photographs.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, rows) -> np.ndarray:
+        """Return the pictures of B rows: (B, 3, size, size), uint8."""
+        rows = np.asarray(rows)
+        pictures = self.photographs[self.chosen[rows]].copy()
+        if len(varied := np.flatnonzero(self.augmented[rows])):
+            images = torch.from_numpy(pictures[varied]).float() / 255
+            images = augment(images, self.seeds[rows[varied]])
+            pictures[varied] = (images * 255).round().byte().numpy()
+        return pictures
+
+
+def augment(images: torch.Tensor, seeds: np.ndarray) -> torch.Tensor:
+    """Turn, scale, move, mirror and light pictures (B, 3, H, W) in [0, 1], each by its own seed."""
+    draws = np.stack([np.random.default_rng(seed).random(9) for seed in seeds])
+    draws = torch.from_numpy(draws).float() * 2 - 1  # (B, 9) in [-1, 1]
+    angle, scale, dx, dy, mirror, light, *tint = draws.unbind(1)
+    angle, scale = angle * TURN, 1 + SCALE * scale
+    sign = torch.where(mirror < 0, -1.0, 1.0)
+    affine = torch.stack(
+        [
+            torch.stack([angle.cos() * scale * sign, -angle.sin() * scale, SHIFT * dx], 1),
+            torch.stack([angle.sin() * scale * sign, angle.cos() * scale, SHIFT * dy], 1),
+        ],
+        1,
+    )
+    grid = F.affine_grid(affine, images.shape, align_corners=False)
+    turned = F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False)
+    factor = 1 + LIGHT * light[:, None] + TINT * torch.stack(tint, 1)  # (B, 3)
+    return (turned * factor[:, :, None, None]).clamp(0, 1)
