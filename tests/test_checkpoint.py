@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from g2pdiff.checkpoint import load_pipeline, resolve_checkpoint
 from g2pdiff.errors import InputError
 from g2pdiff.models.controlnet import BarcodeControlNet
-from g2pdiff.pipeline import MOVED_MODULES
+from g2pdiff.models.saved import MOVED_MODULES
 from tests.tiny import BARCODE, tiny_components, tiny_pipeline
 
 

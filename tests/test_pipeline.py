@@ -1,14 +1,18 @@
 """The pipeline's contract: streaming, seeds, batches, guidance, save and load, bad input."""
 
+import doctest
+
 import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
 from torch.testing import assert_close
 
+from g2pdiff.denoising import ALIGNMENT_RULES, SCHEDULERS, Denoising
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
-from g2pdiff.pipeline import SCHEDULERS, G2PDiffusionPipeline
+from g2pdiff.guidance import RULES
+from g2pdiff.pipeline import G2PDiffusionPipeline
 from tests.tiny import BARCODE, tiny_components, tiny_pipeline
 
 MUTANT = Barcode.parse(BARCODE).mutate(0.2)
@@ -114,6 +118,24 @@ def test_guidance_acts_below_a_timestep(pipeline):
     assert not torch.allclose(late[-1], unguided[-1]) and not torch.allclose(late[-1], guided[-1])
 
 
+def test_settings_are_completed_by_the_checkpoints_defaults(pipeline):
+    config = pipeline.config
+    assert Denoising().resolve(config) == Denoising(4, 2.0, 1.0, 1000)
+    given = Denoising(7, 0, 0, 0, "ddim", "literal")
+    assert given.resolve(config) == given
+    assert Denoising(steps="7").resolve(config).steps == 7
+    assert set(ALIGNMENT_RULES) == set(RULES)
+
+
+def test_every_setting_reaches_the_picture(pipeline):
+    settings = Denoising(3, 3.0, 2.0, 900, "ddim", "literal").arguments
+    drawn = picture(pipeline, **settings)
+    assert torch.equal(picture(pipeline, **settings), drawn)
+    for name in settings:
+        changed = {"alignment_rule": "corrected"} if name == "alignment_rule" else {name: None}
+        assert not torch.equal(picture(pipeline, **settings | changed), drawn), name
+
+
 def test_the_predictions_of_both_kinds_are_understood():
     """A U-Net that predicts v is the same denoiser as one that predicts the matching noise."""
     velocity = tiny_pipeline(aligner=None)
@@ -163,6 +185,12 @@ def test_without_previews_only_the_last_step_is_decoded_and_scored(pipeline):
     assert torch.equal(latents, plain[-1].latents)
 
 
+def test_the_example_of_the_docstring_runs():
+    (example,) = doctest.DocTestFinder(recurse=False).find(G2PDiffusionPipeline, globs={})
+    assert len(example.examples) >= 5
+    assert doctest.DocTestRunner().run(example).failed == 0
+
+
 def test_an_unknown_output_type_is_refused(pipeline):
     with pytest.raises(InputError, match="choose pil or np or pt or latent"):
         pipeline(BARCODE, 0, 0, output_type="jpeg")
@@ -209,6 +237,7 @@ def test_a_stable_diffusion_autoencoder_fits():
         ("alignment_scale", {"alignment_scale": "strong"}),
         ("guidance_below", {"guidance_below": 1001}),
         ("scheduler", {"scheduler": "euler"}),
+        ("alignment_rule", {"alignment_rule": "printed"}),
         ("longitude", {"latitude": [1, 2, 3], "longitude": [1, 2]}),
     ],
 )

@@ -71,6 +71,7 @@ class MeanLatentLoss(nn.Module):
     def __init__(self, conditioner: BarcodeConditioner):
         super().__init__()
         self.conditioner = conditioner
+        conditioner.null_token.requires_grad_(False)  # the diffusion stage's to learn
 
     def forward(self, input_ids: torch.Tensor, locality: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
         found = mean_latents(self.conditioner, input_ids, locality)

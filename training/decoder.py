@@ -76,7 +76,7 @@ class DecoderLoss(nn.Module):
     ):
         super().__init__()
         self.vae, self.unet, self.scheduler = vae, unet.requires_grad_(False), scheduler
-        self.discriminator = PatchDiscriminator()
+        self.discriminator = PatchDiscriminator() if adversarial else None
         self.adversarial, self.detail = adversarial, detail
 
     @torch.no_grad()
@@ -120,7 +120,7 @@ class DecoderLoss(nn.Module):
         decoded = self.vae.decode(given).sample.float()
         error = decoded - images
         loss = (detail_weight(images, self.detail) * (error.square() + error.abs()) / 2).mean()
-        if not self.adversarial:
+        if self.discriminator is None:
             return loss
         self.discriminator.requires_grad_(False)  # the decoder's loss leaves it alone
         loss = loss - self.adversarial * self.discriminator(decoded).float().mean()
@@ -167,10 +167,9 @@ def train(config: Config) -> None:
     set_seed(config.decoder.training.seed)
     stage = DecoderStage(config, load_specimens(config.data, run), run)
     learning_rate = config.decoder.training.learning_rate
-    groups = [
-        {"params": [*stage.model.vae.parameters()], "lr": learning_rate},
-        {"params": [*stage.model.discriminator.parameters()], "lr": learning_rate / 2},
-    ]
+    groups = [{"params": [*stage.model.vae.parameters()], "lr": learning_rate}]
+    if stage.model.discriminator is not None:
+        groups += [{"params": [*stage.model.discriminator.parameters()], "lr": learning_rate / 2}]
     before = psnr(stage.model.vae, held_out := load_specimens(config.data, run, "val"))
     result = fit(stage, config.decoder.training, run / stage.name, groups)
     if not PartialState().is_main_process:

@@ -23,21 +23,19 @@ from safetensors.numpy import load_file
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tests.tiny import tiny_pipeline
-from training import aligner, autoencoder, clibd, diffusion, evaluate, publish
+from training import autoencoder, diffusion, evaluate, publish
 from training.baselines import controlnet, df_gan
 from training.configs.schema import command
 from training.data.storage import whole_folder, write_json
 from training.evaluation.figures import loss_curve
 from training.evaluation.results import read_results
+from training.run import STAGES as RUN_STAGES
 from training.stages import loop
 from training.stages.loop import checkpoints
 
 ROOT = Path(__file__).parents[2]
 STAGES = {
-    "autoencoder": autoencoder,
-    "clibd": clibd,
-    "diffusion": diffusion,
-    "aligner": aligner,
+    **RUN_STAGES,
     "controlnet": controlnet,
     "df_gan": df_gan,
 }

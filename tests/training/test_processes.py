@@ -20,7 +20,15 @@ from training.evaluation.figures import loss_curve
 from training.stages.loop import checkpoints
 
 CONFIG = "training/configs/test.yaml"
-STAGES = {"autoencoder": 3, "clibd": 2, "diffusion": 4, "aligner": 30}
+STAGES = {
+    "autoencoder": 3,
+    "conditioner": 3,
+    "clibd": 2,
+    "phenotype": 1,
+    "diffusion": 4,
+    "aligner": 30,
+    "decoder": 1,
+}
 PATIENCE = 600  # seconds
 
 
@@ -64,7 +72,12 @@ def by_two(tmp_path_factory):
 def test_two_processes_learn_what_one_does(by_two, tmp_path):
     config = load(CONFIG, overrides(tmp_path))
     run.run(config)
-    for stage in ("autoencoder", "diffusion", "aligner"):  # the CPU has no synchronised batch norm for CLIBD
+    for stage in (
+        "autoencoder",
+        "conditioner",
+        "diffusion",
+        "aligner",
+    ):  # the CPU has no synchronised batch norm for CLIBD
         (several, losses), (single, expected) = (loss_curve(part / stage) for part in (by_two, tmp_path))
         assert list(several) == list(single) == list(range(1, STAGES[stage] + 1))
         assert_close(torch.tensor(losses), torch.tensor(expected), rtol=1e-4, atol=1e-5)

@@ -28,7 +28,7 @@ from training.configs.schema import DataConfig
 from training.data.pictures import square
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
-TURN, SCALE, SHIFT, LIGHT, TINT = 0.07, 0.05, 0.02, 0.08, 0.02
+TURN, SCALE, SHIFT, LIGHT, TINT = 0.02, 0.015, 0.006, 0.06, 0.02
 """How much an augmented picture differs at most: radians, a factor, a share of the side, factors of light."""
 
 

@@ -169,12 +169,12 @@ def test_recomputed_activations_give_the_same_gradients():
         parts["unet"].down_blocks[0].resnets[0].register_forward_pre_hook(lambda *_: calls.append(1))
         generator = torch.Generator().manual_seed(0)
         model(
-            torch.randint(3, 259, (2, 165), generator=generator),
-            torch.randn(2, 3, generator=generator),
             torch.randn(2, 4, 4, 4, generator=generator),
             torch.randn(2, 2, 4, 4, 4, generator=generator),
             torch.tensor([[10, 600], [200, 900]]),
             torch.tensor([[False, True], [False, False]]),
+            input_ids=torch.randint(3, 259, (2, 165), generator=generator),
+            locality=torch.randn(2, 3, generator=generator),
         ).backward()
         return [p.grad for p in model.parameters() if p.grad is not None], len(calls)
 

@@ -104,7 +104,7 @@ def test_the_diffusion_loss_of_a_perfect_denoiser_is_zero(prediction):
     parts["unet"].register_forward_hook(perfect)
     ids = torch.randint(3, 259, (2, 165))
     dropped = torch.tensor([[True, False, False], [False, False, True]])
-    value = loss(ids, torch.randn(2, 3), clean, noise, timesteps, dropped)
+    value = loss(clean, noise, timesteps, dropped, input_ids=ids, locality=torch.randn(2, 3))
     assert value.item() == pytest.approx(0, abs=1e-10)
 
 
