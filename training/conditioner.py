@@ -47,7 +47,10 @@ from training.stages.parts import load_autoencoder, start_weights
 
 
 def mean_latents(
-    conditioner: BarcodeConditioner, input_ids: torch.Tensor, locality: torch.Tensor
+    conditioner: BarcodeConditioner,
+    input_ids: torch.Tensor,
+    locality: torch.Tensor,
+    encoded: int | None = None,
 ) -> dict[str, torch.Tensor]:
     """Regress mean latents from the whole condition, and from each of its parts alone.
 
@@ -55,27 +58,42 @@ def mean_latents(
         conditioner: with a `latent_shape`.
         input_ids: tokens (B, L).
         locality: unit vectors (B, 3).
+        encoded: rows that BERT reads, of which the first are taken; by default all.
 
     Returns:
-        Mean latents (B, C, h, w) under the names `both`, `bert` and `sketch`; without a sketch, `both` alone.
+        Mean latents under the names `both` and `bert` (encoded, C, h, w), and `sketch` (B, C, h, w); without a
+        sketch, `both` alone.
     """
-    hidden, sketch = conditioner.encode(input_ids, locality)
-    bert = hidden.mean(1)
-    parts = {"both": bert} if sketch is None else {"both": bert + sketch, "bert": bert, "sketch": sketch}
-    return {name: conditioner.mean_latent_head(pooled, locality) for name, pooled in parts.items()}
+    head, few = conditioner.mean_latent_head, slice(None, encoded)
+    sketch = conditioner.sketch(input_ids) if conditioner.sketch is not None else None
+    bert = conditioner.encode(input_ids[few], locality[few])[0].mean(1)
+    if sketch is None:
+        return {"both": head(bert, locality[few])}
+    return {
+        "both": head(bert + sketch[few], locality[few]),
+        "bert": head(bert, locality[few]),
+        "sketch": head(sketch, locality),
+    }
 
 
 class MeanLatentLoss(nn.Module):
-    """Mean squared error of the mean latents, of the whole condition and of its parts in equal shares."""
+    """Mean squared error of the mean latents, of the whole condition and of its parts in equal shares.
 
-    def __init__(self, conditioner: BarcodeConditioner):
+    Args:
+        conditioner: learns.
+        bert_share: share of a batch that BERT reads. It costs a hundred times what the sketch does, which
+            learns from the whole batch.
+    """
+
+    def __init__(self, conditioner: BarcodeConditioner, bert_share: float = 1.0):
         super().__init__()
-        self.conditioner = conditioner
+        self.conditioner, self.bert_share = conditioner, bert_share
         conditioner.null_token.requires_grad_(False)  # the diffusion stage's to learn
 
     def forward(self, input_ids: torch.Tensor, locality: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
-        found = mean_latents(self.conditioner, input_ids, locality)
-        return torch.stack([F.mse_loss(one.float(), latents) for one in found.values()]).mean()
+        encoded = max(1, round(self.bert_share * len(latents)))
+        found = mean_latents(self.conditioner, input_ids, locality, encoded)
+        return torch.stack([F.mse_loss(one.float(), latents[: len(one)]) for one in found.values()]).mean()
 
 
 class ConditionerStage:
@@ -94,7 +112,7 @@ class ConditionerStage:
         shape = tuple(self.latents.shape[1:])
         conditioner = fresh_conditioner(config, self.tokenizer, self.input_ids, latent_shape=shape)
         start_weights(config, f"{self.name}/model", conditioner)
-        self.model = MeanLatentLoss(conditioner)
+        self.model = MeanLatentLoss(conditioner, config.conditioner.settings.get("bert_share", 1.0))
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         rows = draw_rows(self.groups, size, generator)
