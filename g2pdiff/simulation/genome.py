@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from importlib.resources import files
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
+
+GENOTYPE_PATH = Path(__file__).with_name("genotype.npz")  # which training.genotype writes
 
 SITES = 658
 BASES = "ACGT"
@@ -65,7 +67,7 @@ class Genome:
     @classmethod
     def load(cls) -> Self:
         """Read the packaged ``genotype.npz``."""
-        with (files(__package__) / "genotype.npz").open("rb") as file, np.load(file) as arrays:
+        with np.load(GENOTYPE_PATH) as arrays:
             return cls.of(dict(arrays))
 
     @classmethod

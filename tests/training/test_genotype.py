@@ -7,8 +7,8 @@ import pytest
 from g2pdiff.errors import InputError
 from g2pdiff.simulation import Simulator
 from g2pdiff.simulation.barcodes import simulate_barcodes
-from g2pdiff.simulation.fit import fit, main, subsample
 from g2pdiff.simulation.genome import Genome
+from training.genotype import fit, main, subsample
 
 
 @pytest.fixture(scope="module")

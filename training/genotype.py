@@ -1,4 +1,4 @@
-"""Fit the genotype map to a barcode table: ``python -m g2pdiff.simulation.fit --table barcodes.parquet``.
+"""Fit the genotype map to a barcode table: ``python -m training.genotype --table barcodes.parquet``.
 
 Writes ``genotype.npz``, the arrays of :class:`g2pdiff.simulation.genome.Genome`, from a subsample that no
 species dominates. The arrays fix the planted function, so a new fit is a new world: models trained on
@@ -16,10 +16,9 @@ import torch
 
 from g2pdiff.dna.framing import frame
 from g2pdiff.errors import InputError
-
-from .archetypes import COLOUR_GROUPS, NAMES, TRAITS, load_archetypes
-from .genome import SITES, Genome, one_hot
-from .traits import Development
+from g2pdiff.simulation.archetypes import COLOUR_GROUPS, NAMES, TRAITS, load_archetypes
+from g2pdiff.simulation.genome import GENOTYPE_PATH, SITES, Genome, one_hot
+from g2pdiff.simulation.traits import Development
 
 PER_SPECIES = 30  # barcodes kept of a species
 COORDINATES = 96
@@ -139,7 +138,7 @@ def fit(table: pd.DataFrame) -> dict[str, np.ndarray]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", type=Path, required=True, help="parquet file in the BIOSCAN schema")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("genotype.npz"))
+    parser.add_argument("--out", type=Path, default=GENOTYPE_PATH)
     options = parser.parse_args()
     columns = ["order", "family", "genus", "species", "dna_barcode"]
     try:
