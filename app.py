@@ -1,16 +1,14 @@
 """The app: a DNA barcode and a place on Earth in, a picture of the animal out, live in the browser.
 
 `python app.py` serves it at http://127.0.0.1:7860, with `--mcp` as an MCP server too, whose tools are the
-named endpoints. The environment variable G2PDIFF_CHECKPOINT names another checkpoint than the built-in one.
+named endpoints. The environment variable G2PDIFF_CHECKPOINT names other checkpoints than the built-in ones.
 """
 
-import importlib
-import threading
+from g2pdiff.ui.launch import import_torch_meanwhile, read_flags
 
-# While Gradio is imported here: the model then is there by the time that somebody presses Run.
-threading.Thread(target=importlib.import_module, args=["torch"]).start()
+import_torch_meanwhile()
 
-from g2pdiff.ui.app import LAUNCH, build, read_flags  # noqa: E402
+from g2pdiff.ui.app import LAUNCH, build  # noqa: E402
 
 demo = build()
 

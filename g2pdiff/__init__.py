@@ -6,6 +6,8 @@ none of it.
 
 from importlib import import_module
 
+__version__ = "0.1.0"
+
 _HOME = {
     "Barcode": "g2pdiff.dna.barcode",
     "G2PDiffusionPipeline": "g2pdiff.pipeline",

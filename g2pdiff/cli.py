@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import get_args
 
+from g2pdiff import __version__
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.arguments import (
     BATCH,
@@ -181,17 +182,31 @@ def experiment(arguments: argparse.Namespace) -> dict:
     return result
 
 
+def app(arguments: argparse.Namespace) -> None:
+    """Serve the app until it is interrupted."""
+    from g2pdiff.ui.launch import serve
+
+    serve(arguments)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Parser with one subcommand a verb. Numbers stay text: the core's checks say what is wrong with them."""
     parser = argparse.ArgumentParser(
-        prog="python -m g2pdiff", description="Pictures of animals from DNA barcodes."
+        prog="g2pdiffusion", description="Pictures of animals from DNA barcodes."
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="verb")
     verb = _add_verb(verbs, GENERATE, generate)
     verb.add_argument("--out", type=Path, default=Path("picture.png"), help="file to write (%(default)s)")
     for kind in (MUTATIONS, LATITUDE_SWEEP, COMPARE, BATCH):
         verb = _add_verb(verbs, kind, experiment)
         verb.add_argument("--out", type=Path, default=Path(kind.name), help="folder to write (%(default)s)")
+    from g2pdiff.ui.launch import add_flags
+
+    about = "serve the app in the browser, at http://127.0.0.1:7860"
+    verb = verbs.add_parser("app", help=about, description=about)
+    verb.set_defaults(run=app)
+    add_flags(verb)
     return parser
 
 
@@ -231,5 +246,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130  # by custom, 128 and the signal's number
-    print(json.dumps(result))
+    if result is not None:
+        print(json.dumps(result))
     return 0

@@ -10,6 +10,7 @@ import pytest
 import tqdm
 from PIL import Image
 
+from g2pdiff import __version__
 from g2pdiff.cli import main
 from g2pdiff.dna.barcode import Barcode
 from tests.tiny import tiny_pipeline
@@ -232,6 +233,13 @@ def test_every_verb_has_help(verb, capfd):
     with pytest.raises(SystemExit, match="0"):
         main([verb, "--help"])
     assert "--seed" in capfd.readouterr().out
+
+
+def test_the_app_is_a_verb_and_the_version_is_told(capfd):
+    for option, told in ((["app", "--help"], "--mcp"), (["--version"], f"g2pdiffusion {__version__}\n")):
+        with pytest.raises(SystemExit, match="0"):
+            main(option)
+        assert told in capfd.readouterr().out
 
 
 def test_usage_errors_exit_with_2():

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import g2pdiff
+from g2pdiff.built_in import list_checkpoints
 
 
 def test_a_barcode_is_read_without_pytorch():
@@ -22,3 +23,12 @@ def test_every_public_name_is_there_and_no_other():
     }
     with pytest.raises(AttributeError, match="no attribute 'Barcodes'"):
         _ = g2pdiff.Barcodes
+
+
+def test_built_in_checkpoints_are_listed_with_the_default_first(tmp_path):
+    for name in ("butterflies", "checkpoint", "aphids"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model_index.json").touch()
+    (tmp_path / "screenshots").mkdir()
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint", "aphids", "butterflies"]
+    assert list_checkpoints(tmp_path / "nowhere") == (tmp_path / "nowhere" / "checkpoint",)

@@ -261,6 +261,10 @@ def publish(
     written = {kind: out / kind for kind in ("model", "space") if kind == "model" or space}
     for kind, folder in written.items():
         check_target(folder, kind, checkpoint)
+    if space and not (ROOT / SPACE_FILES[0]).is_file():
+        raise InputError(
+            "space", "A Space is made from a clone of the G2PDiffusion repository; run this in one."
+        )
     card = write_model(checkpoint, written["model"], repo, licence)
     if space:
         write_space(written["model"], written["space"], repo, card.data.license)

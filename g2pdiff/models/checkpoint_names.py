@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-DEFAULT_CHECKPOINT = Path(__file__).resolve().parents[2] / "assets" / "checkpoint"
+from g2pdiff.built_in import list_checkpoints
+
 ENVIRONMENT_VARIABLE = "G2PDIFF_CHECKPOINT"  # folders or hub ids, with commas between them
 
 
 def named_checkpoints() -> tuple[str, ...]:
-    """Folders and hub ids that `$G2PDIFF_CHECKPOINT` names, without repeats; else the embedded checkpoint."""
+    """Return the folders and hub ids that `$G2PDIFF_CHECKPOINT` names, without repeats.
+
+    Where it names none, these are the built-in checkpoints, the default one first.
+    """
     named = map(str.strip, os.environ.get(ENVIRONMENT_VARIABLE, "").split(","))
-    return tuple(dict.fromkeys(filter(None, named))) or (str(DEFAULT_CHECKPOINT),)
+    return tuple(dict.fromkeys(filter(None, named))) or tuple(map(str, list_checkpoints()))

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
-import sys
-from collections.abc import Sequence
 from contextlib import suppress
 
 import gradio as gr
@@ -158,15 +154,3 @@ def build() -> gr.Blocks:
         Page(models, blocks)
         add_endpoints(models)
     return blocks
-
-
-def read_flags(argv: Sequence[str] | None = None) -> dict:
-    """Options of the launch from the app's command line; ends the program where they cannot be had."""
-    parser = argparse.ArgumentParser(description="Serve the app.")
-    parser.add_argument(
-        "--mcp", action="store_true", help="serve the endpoints as the tools of an MCP server too"
-    )
-    flags = parser.parse_args(argv)
-    if flags.mcp and importlib.util.find_spec("mcp") is None:
-        sys.exit("--mcp needs the package mcp: python -m pip install -r requirements-mcp.txt.")
-    return {"mcp_server": True} if flags.mcp else {}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from g2pdiff.built_in import ASSETS
 from g2pdiff.ui.app import LAUNCH, build
-from g2pdiff.ui.widgets.theme import ASSETS
 from tests.ui.chromium import CHROMIUM, FLAGS
 
 RUN_SECONDS = 600

@@ -128,6 +128,12 @@ def test_a_published_model_is_published_again_elsewhere_with_one_usage(checkpoin
     assert card.count("## How to use it") == 1 and "owner/two" in card and "owner/one" not in card
 
 
+def test_a_space_is_made_from_a_clone_alone(checkpoint, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(publish, "ROOT", tmp_path / "site-packages")
+    said = refusal(capsys, "--checkpoint", checkpoint, "--out", tmp_path / "out", "--space", "owner/demo")
+    assert said.startswith("A Space is made from a clone") and not (tmp_path / "out" / "model").exists()
+
+
 def everything(folder) -> dict:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from g2pdiff.ui.app import LAUNCH, build, read_flags
+from g2pdiff.ui.app import LAUNCH, build
+from g2pdiff.ui.launch import read_flags
 from tests.tiny import BARCODE
 
 NAMES = ["generate", "mutations", "latitude", "compare", "batch"]
@@ -13,7 +14,7 @@ NAMES = ["generate", "mutations", "latitude", "compare", "batch"]
 def test_without_the_package_the_flag_says_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", {}.get)  # finds nothing
     assert read_flags([]) == {}
-    with pytest.raises(SystemExit, match=r"^--mcp needs .* requirements-mcp\.txt\.$"):
+    with pytest.raises(SystemExit, match=r"^--mcp needs .* \"gradio\[mcp\]\"\.$"):
         read_flags(["--mcp"])
 
 

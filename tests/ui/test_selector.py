@@ -12,9 +12,10 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from g2pdiff.built_in import DEFAULT_CHECKPOINT
 from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.errors import InputError
-from g2pdiff.models.checkpoint_names import DEFAULT_CHECKPOINT, named_checkpoints
+from g2pdiff.models.checkpoint_names import named_checkpoints
 from g2pdiff.ui.server import model
 from g2pdiff.ui.server.model import Models
 from tests.tiny import BARCODE, tiny_pipeline

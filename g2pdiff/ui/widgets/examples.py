@@ -4,10 +4,8 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 
+from g2pdiff.built_in import EXAMPLES
 from g2pdiff.dna.barcode import Barcode
-from g2pdiff.ui.widgets.theme import ASSETS
-
-EXAMPLES = ASSETS / "examples.csv"
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,8 @@
 """The look of the app: a Gradio theme whose fonts Gradio itself serves, and the project's own stylesheets."""
 
-from pathlib import Path
-
 import gradio as gr
 
 from g2pdiff.ui import static
-
-ASSETS = Path(__file__).parents[3] / "assets"
 
 STYLESHEETS = ("colours", "page", "mutations", "latitude", "batch", "compare", "bases", "learn")
 
