@@ -25,7 +25,20 @@ from transformers import BertConfig, BertModel, ResNetConfig, ResNetModel
 from g2pdiff.dna.tokenizer import KmerTokenizer
 
 
-class CLIBD(ModelMixin, ConfigMixin):
+class Judge(nn.Module):
+    """What every CLIBD model has: the score of pictures and barcodes in its one space."""
+
+    def embed_images(self, images: torch.Tensor) -> torch.Tensor:
+        """Pictures (B, 3, H, W) in [0, 1] -> unit vectors (B, E)."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def score(self, images: torch.Tensor, barcode_embeddings: torch.Tensor) -> torch.Tensor:
+        """CLIBDScore of B pictures (B, 3, H, W) in [0, 1] and their barcodes' unit vectors (B, E): (B,)."""
+        return (self.embed_images(images) * barcode_embeddings).sum(-1)
+
+
+class CLIBD(Judge, ModelMixin, ConfigMixin):
     """Contrastive picture and barcode encoder.
 
     Args:
@@ -110,11 +123,6 @@ class CLIBD(ModelMixin, ConfigMixin):
     def forward(self, images: torch.Tensor, input_ids: torch.Tensor) -> torch.Tensor:
         """Logits (B, B) of every picture against every barcode, for the contrastive loss."""
         return self.logit_scale.exp() * self.embed_images(images) @ self.embed_tokens(input_ids).T
-
-    @torch.no_grad()
-    def score(self, images: torch.Tensor, barcode_embeddings: torch.Tensor) -> torch.Tensor:
-        """CLIBDScore of B pictures (B, 3, H, W) in [0, 1] and their barcodes' unit vectors (B, E): (B,)."""
-        return (self.embed_images(images) * barcode_embeddings).sum(-1)
 
 
 def success_threshold(true_scores: np.ndarray, shuffled_scores: np.ndarray) -> tuple[float, float]:

@@ -26,7 +26,7 @@ from transformers import BertConfig, BertForMaskedLM
 
 from g2pdiff.dna.tokenizer import KmerTokenizer
 from g2pdiff.errors import InputError
-from g2pdiff.models.clibd import CLIBD
+from g2pdiff.models.clibd import Judge
 from g2pdiff.models.pretrained import check_weights, read_weights
 
 HUB_ID = "bioscan-ml/clibd"
@@ -97,7 +97,7 @@ class VisionTransformer(nn.Module):
         return self.head(self.norm(self.blocks(tokens))[:, 0])
 
 
-class OfficialCLIBD(ModelMixin, ConfigMixin):
+class OfficialCLIBD(Judge, ModelMixin, ConfigMixin):
     """The published picture and barcode encoder, with the interface of `g2pdiff.models.clibd.CLIBD`.
 
     Args:
@@ -162,8 +162,6 @@ class OfficialCLIBD(ModelMixin, ConfigMixin):
         """Framed barcodes, B strings -> unit vectors (B, E)."""
         logits = self.barcode_tower(self.barcode_ids(sequences).to(self.device)).logits  # (B, 133, E)
         return F.normalize(logits.softmax(-1).mean(1), dim=-1)
-
-    score = CLIBD.score
 
 
 def _merge_lora(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
