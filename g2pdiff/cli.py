@@ -12,34 +12,28 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import get_args
+
+from pydantic.fields import FieldInfo
 
 from g2pdiff import __version__
 from g2pdiff.errors import InputError
-from g2pdiff.experiments.arguments import (
-    BATCH,
-    COMPARE,
-    GENERATE,
-    LATITUDE_SWEEP,
-    MUTATIONS,
-    Argument,
-    Required,
-    Verb,
-)
+from g2pdiff.experiments.generate import Generate
+from g2pdiff.experiments.specification import Experiment, Specification, check_of, specifications
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-SEQUENCES = {"barcode": "barcode", "other_barcode": "barcode", "fasta": "FASTA"}  # may name a file
+SHORT_OPTIONS = {"transition_transversion_ratio": "ts_tv_ratio"}
 
 _FILE_NAME = re.compile(r".{1,250}\.\w{1,5}")
 
 
-def read_sequence(field: str, value: str) -> str:
-    """Text of a barcode given as letters, as FASTA, or as the name of a file with either.
+def read_sequence(field: str, value: str, kind: str) -> str:
+    """Return the text of a barcode given as letters, as FASTA, or as the name of a file with either.
 
-    A value names a file if it exists on disk or has a path separator or a file suffix.
+    A value names a file if it exists on disk or has a path separator or a file suffix. `kind` is what such a
+    file is called.
 
     Raises:
         InputError: `field`, if the file cannot be read as text.
@@ -57,8 +51,7 @@ def read_sequence(field: str, value: str) -> str:
         reason = f"cannot be read ({error.strerror})"
     except UnicodeDecodeError:
         reason = "is not plain text"
-    name = SEQUENCES[field]
-    raise InputError(field, f'The {name} file "{value}" {reason}: give a FASTA or text file in UTF-8.')
+    raise InputError(field, f'The {kind} file "{value}" {reason}: give a FASTA or text file in UTF-8.')
 
 
 @contextmanager
@@ -99,46 +92,51 @@ def make_folder(path: Path) -> None:
         tempfile.TemporaryFile(dir=path).close()
 
 
-def values_of(arguments: argparse.Namespace) -> dict:
-    """What was given for the verb's own arguments, with the text of files and lists as text."""
-    values = {argument.name: vars(arguments)[argument.name] for argument in arguments.verb.arguments}
+def specification_of(arguments: argparse.Namespace) -> Specification:
+    """Return the checked specification that was asked for; what was not given has its default.
+
+    Raises:
+        InputError: the first thing that is wrong.
+    """
+    kind, given = arguments.specification, vars(arguments)
+    values = {name: given[name] for name in kind.arguments() if name in given}
     for name, value in values.items():
-        if name in SEQUENCES and value:
-            values[name] = read_sequence(name, value)
+        file = check_of(kind.model_fields[name]).file
+        if file and value:
+            values[name] = read_sequence(name, value, file)
         elif isinstance(value, list):
             values[name] = " ".join(value)
-    return values
+    return kind(**values)
 
 
 def generate(arguments: argparse.Namespace) -> dict:
     """Write the picture of one barcode at one place to `arguments.out`; returns what is printed."""
-    from g2pdiff.experiments.request import Request
-
-    request = Request.check(**values_of(arguments))
+    specification = specification_of(arguments)
+    assert isinstance(specification, Generate)
     check_out(arguments.out)
 
     from g2pdiff.checkpoint import load_pipeline
 
     pipeline = load_pipeline(arguments.checkpoint)
     started = time.perf_counter()
-    output = pipeline(**request.arguments)
+    output = pipeline(**specification.call)
     seconds = time.perf_counter() - started
     with writing(arguments.out):
         output.images[0].save(arguments.out)
     return {
-        "clibd_score": output.clibd_scores and round(output.clibd_scores[0], 4),
+        "clibd_score": round(output.clibd_scores[0], 4) if output.clibd_scores else None,
         "seconds": round(seconds, 2),
-        "steps": request.denoising.steps or pipeline.config.default_steps,
+        "steps": specification.denoising.resolve(pipeline.config).steps,
         "checkpoint": str(pipeline.name_or_path),
         "out": str(arguments.out),
-        "name": request.barcode.name,
-        "latitude": request.latitude,
-        "longitude": request.longitude,
-        "mutation_rate": request.mutation_rate,
-        "changed_bases": len(request.given.differences(request.barcode)),
-        "seed": request.seed,
-        "notes": request.barcode.notes,
-        "warnings": request.barcode.warnings,
+        "name": specification.barcode.name,
+        "latitude": specification.latitude,
+        "longitude": specification.longitude,
+        "mutation_rate": specification.mutation_rate,
+        "changed_bases": specification.changed_bases,
+        "seed": specification.seed,
+        "notes": specification.mutated.notes,
+        "warnings": specification.mutated.warnings,
     }
 
 
@@ -147,19 +145,18 @@ def experiment(arguments: argparse.Namespace) -> dict:
 
     Interrupted, it writes and returns what was finished.
     """
-    from g2pdiff.experiments.verbs import EXPERIMENTS
-
-    asked = EXPERIMENTS[arguments.verb.name](**values_of(arguments))
+    specification = specification_of(arguments)
+    assert isinstance(specification, Experiment)
 
     from tqdm import tqdm
 
     from g2pdiff.checkpoint import load_pipeline
 
     pipeline = load_pipeline(arguments.checkpoint)
-    updates, rows, started = asked.start(pipeline), [], time.perf_counter()
+    updates, rows, started = specification.start(pipeline), [], time.perf_counter()
     make_folder(arguments.out)
     try:
-        with closing(updates), tqdm(desc=arguments.verb.name, unit="step") as bar:
+        with closing(updates), tqdm(desc=specification.name, unit="step") as bar:
             for update in updates:
                 rows += update.rows
                 bar.total = update.total
@@ -167,17 +164,17 @@ def experiment(arguments: argparse.Namespace) -> dict:
     except KeyboardInterrupt:
         if not rows:
             raise
-    report = asked.report(pipeline, rows)
+    report = specification.report(pipeline, rows)
     result = report.summary | {
-        "pictures": asked.pictures_a_row * len(rows),
+        "pictures": specification.pictures_per_row * len(rows),
         "seconds": round(time.perf_counter() - started, 2),
         "checkpoint": str(pipeline.name_or_path),
         "out": str(arguments.out),
-        "notes": asked.notes,
+        "notes": specification.notes,
     }
     with writing(arguments.out):
         report.save(arguments.out)
-        record = json.dumps(result | {"settings": asked.settings}, indent=2)
+        record = json.dumps(result | {"settings": specification.settings}, indent=2)
         (arguments.out / "result.json").write_text(record + "\n", encoding="utf-8")
     return result
 
@@ -190,17 +187,20 @@ def app(arguments: argparse.Namespace) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Parser with one subcommand a verb. Numbers stay text: the core's checks say what is wrong with them."""
+    """Return a parser with one subcommand per specification that can be run by itself.
+
+    Numbers stay text: the specification's checks say what is wrong with them.
+    """
     parser = argparse.ArgumentParser(
         prog="g2pdiffusion", description="Pictures of animals from DNA barcodes."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="verb")
-    verb = _add_verb(verbs, GENERATE, generate)
-    verb.add_argument("--out", type=Path, default=Path("picture.png"), help="file to write (%(default)s)")
-    for kind in (MUTATIONS, LATITUDE_SWEEP, COMPARE, BATCH):
-        verb = _add_verb(verbs, kind, experiment)
-        verb.add_argument("--out", type=Path, default=Path(kind.name), help="folder to write (%(default)s)")
+    for kind in specifications().values():
+        if kind is Generate:
+            _add_verb(verbs, kind, generate, "picture.png", "file")
+        elif issubclass(kind, Experiment):
+            _add_verb(verbs, kind, experiment, kind.name, "folder")
     from g2pdiff.ui.launch import add_flags
 
     about = "serve the app in the browser, at http://127.0.0.1:7860"
@@ -210,30 +210,36 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_verb(verbs, verb: Verb, run) -> argparse.ArgumentParser:
-    about = verb.about.replace("%", "%%")
-    parser = verbs.add_parser(verb.name, help=about, description=about)
-    parser.set_defaults(verb=verb, run=run)
-    for argument in verb.arguments:
-        _add_argument(parser, argument)
+def _add_verb(
+    verbs: argparse._SubParsersAction,
+    kind: type[Specification],
+    run: Callable[[argparse.Namespace], dict],
+    out: str,
+    written: str,
+) -> None:
+    about = kind.about.replace("%", "%%")
+    parser = verbs.add_parser(kind.name, help=about, description=about)
+    parser.set_defaults(specification=kind, run=run)
+    for name, field in kind.arguments().items():
+        _add_argument(parser, name, field)
     parser.add_argument("--checkpoint", help="checkpoint folder or hub id (the embedded checkpoint)")
-    return parser
+    parser.add_argument("--out", type=Path, default=Path(out), help=f"{written} to write (%(default)s)")
 
 
-def _add_argument(parser: argparse.ArgumentParser, argument: Argument) -> None:
-    option = "--" + (argument.option or argument.name).replace("_", "-")
-    metavar = option[2:].upper().replace("-", "_")
-    about = argument.about.replace("%", "%%")
-    if argument.kind is bool:
-        parser.add_argument(option, dest=argument.name, action="store_true", help=about)
+def _add_argument(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
+    option = "--" + SHORT_OPTIONS.get(name, name).replace("_", "-")
+    about = str(field.description).replace("%", "%%")
+    if field.annotation is bool:
+        parser.add_argument(option, dest=name, action="store_true", default=argparse.SUPPRESS, help=about)
         return
-    if argument.name in SEQUENCES:
+    check = check_of(field)
+    if check.file:
         about += "; or a file with it"
-    if argument.default not in (Required, None, ""):
-        about += " (%(default)s)"
-    default = None if argument.default is Required else argument.default
-    several = {"nargs": "+"} if list[float] in get_args(argument.kind) else {}
-    parser.add_argument(option, dest=argument.name, default=default, metavar=metavar, help=about, **several)
+    if not field.is_required() and field.default not in (None, "") and not check.is_list:
+        about += f" ({field.default})"
+    several = {"nargs": "+"} if check.is_list else {}
+    metavar = option[2:].upper().replace("-", "_")
+    parser.add_argument(option, dest=name, default=argparse.SUPPRESS, metavar=metavar, help=about, **several)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ evaluation use these two and nothing lower.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 
 import diffusers
@@ -51,7 +51,8 @@ class G2PDiffusionPipeline(SavedPipeline):
 
     >>> import csv
     >>> from g2pdiff import load_pipeline
-    >>> with open("assets/examples.csv", newline="") as file:
+    >>> from g2pdiff.built_in import EXAMPLES
+    >>> with EXAMPLES.open(newline="") as file:
     ...     barcode = next(csv.DictReader(file))["dna_barcode"]
     >>> pipeline = load_pipeline()
     >>> output = pipeline(barcode, latitude=56.6, longitude=11.3, num_inference_steps=2)
@@ -223,7 +224,7 @@ class G2PDiffusionPipeline(SavedPipeline):
         generators: torch.Generator | list[torch.Generator],
         callback: Callable | None = None,
         callback_tensor_inputs: Sequence[str] = ("latents",),
-    ) -> Iterator[DenoisingStep]:
+    ) -> Generator[DenoisingStep]:
         """The denoising loop: a step yields the estimate of the clean latents (B, C, h, w), not yet decoded.
 
         The last estimate is the result. `stream` and `__call__` decode and score what this yields.
@@ -300,7 +301,7 @@ class G2PDiffusionPipeline(SavedPipeline):
         previews: bool = True,
         callback_on_step_end: Callable[[G2PDiffusionPipeline, int, torch.Tensor, dict], dict] | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
-    ) -> Iterator[DenoisingStep]:
+    ) -> Generator[DenoisingStep]:
         """Denoise step by step. Closing the generator stops the run.
 
         Barcode, latitude, longitude and seed are single values or sequences of one length; a single value
@@ -349,7 +350,7 @@ class G2PDiffusionPipeline(SavedPipeline):
         previews: bool,
         callback: Callable | None,
         callback_tensor_inputs: Sequence[str],
-    ) -> Iterator[DenoisingStep]:
+    ) -> Generator[DenoisingStep]:
         # 2. Encode the condition and CLIBD's embeddings once, they are the same at every step
         condition = self.encode_condition(batch.barcodes, batch.localities).repeat(batch.images_per_barcode)
         embeddings = None

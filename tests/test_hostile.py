@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from g2pdiff.dna.barcode import LONGEST_NAME, Barcode
 from g2pdiff.errors import InputError, printable, quoted
+from g2pdiff.experiments.arguments import LONGEST_LIST, as_list
 from g2pdiff.experiments.batch import BatchRow, archive, read_records
-from g2pdiff.experiments.request import LONGEST_LIST, as_list
-from g2pdiff.experiments.verbs import EXPERIMENTS
+from g2pdiff.experiments.specification import specifications
 from g2pdiff.ui import link, messages
 from g2pdiff.ui.app import TABS
 from g2pdiff.ui.form import understand
@@ -30,6 +30,7 @@ from g2pdiff.ui.tabs.batch import card, check_fasta, fasta, read_out
 from g2pdiff.validation import check_locality
 from tests.tiny import BARCODE
 
+EXPERIMENTS = specifications()
 CASES = 200  # of each of five ways in
 SECONDS = 5
 
@@ -58,7 +59,7 @@ def texts(seed: int) -> list[str]:
     return ["".join(rng.choices(PIECES, k=rng.randint(1, 6))) for _ in range(CASES)]
 
 
-def attempt(action, *arguments, **values):
+def attempt(action, /, *arguments, **values):
     """What an action gives, or None where it refuses, in a sentence and in time."""
     start = time.monotonic()
     try:
@@ -92,11 +93,11 @@ def assert_ours(html: str) -> None:
     html.encode()
 
 
-def form(**changes) -> list:
-    """The form's values, as Gradio hands them over."""
+def form(**changes) -> dict:
+    """The form's values by name, as Gradio hands them over."""
     empty = dict.fromkeys(link.FORM) | {"kind": "uniform", "no_new_stops": False, "region": "", "edits": ""}
     given = {"barcode": BARCODE, "latitude": 1, "longitude": 2, "mutation_rate": 10, "seed": 0}
-    return list((empty | given | changes).values())
+    return empty | given | changes
 
 
 def test_barcodes():
@@ -105,7 +106,7 @@ def test_barcodes():
         if barcode:
             assert len(barcode.sequence) == 658 and set(barcode.sequence) <= set("ACGTN")
             assert len(barcode.name) <= LONGEST_NAME and barcode.name == printable(barcode.name)
-        _, *html = attempt(understand, *form(barcode=text, edits=text[:50], region=text[:20]))
+        _, *html = attempt(understand, **form(barcode=text, edits=text[:50], region=text[:20]))
         assert_ours("".join(html))
 
 
@@ -135,7 +136,7 @@ def test_places():
         place = attempt(check_locality, *rng.sample([text, rng.choice(VALUES), rng.choice(PIECES), 1], 2))
         if place:
             assert abs(place[0]) <= 90 and abs(place[1]) <= 180
-        assert_ours("".join(attempt(understand, *form(latitude=rng.choice(VALUES), seed=text))[1:]))
+        assert_ours("".join(attempt(understand, **form(latitude=rng.choice(VALUES), seed=text))[1:]))
 
 
 def test_query_strings():
@@ -152,11 +153,11 @@ def test_query_strings():
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_arguments_of_the_endpoints(name):
-    verb = EXPERIMENTS[name].verb
+    arguments = EXPERIMENTS[name].arguments()
     rng = random.Random(name)
     good = {"barcode": BARCODE, "fasta": f">a\n{BARCODE}", "latitude": 1, "longitude": 2, "other_latitude": 5}
     for text in texts(5)[: CASES // len(EXPERIMENTS)]:
-        values = {argument.name: good.get(argument.name) or argument.default for argument in verb.arguments}
+        values = {one: good.get(one) or field.default for one, field in arguments.items()}
         for chosen in rng.sample(list(values), rng.randint(1, 2)):
             values[chosen] = rng.choice([text, rng.choice(VALUES), rng.choice(PIECES)])
         asked = attempt(EXPERIMENTS[name], **values)
@@ -169,7 +170,7 @@ def test_arguments_of_the_endpoints(name):
 def test_large_texts_are_read_or_refused_in_time(text):
     attempt(Barcode.parse, text)
     attempt(read_records, f">a\n{text}", 1, 2)
-    html = attempt(read_out, text) + "".join(attempt(understand, *form(barcode=text, edits=text))[1:])
+    html = attempt(read_out, text) + "".join(attempt(understand, **form(barcode=text, edits=text))[1:])
     assert_ours(html)
     assert len(html) < 100_000
 

@@ -28,9 +28,9 @@ from g2pdiff.analysis.statistics import Estimate, mean_interval
 from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
-from g2pdiff.experiments.clines import cline, relative_lengths, sweep
-from g2pdiff.experiments.mutation_series import mutations
-from g2pdiff.experiments.request import Denoising
+from g2pdiff.experiments.latitude import LatitudeSweep, cline, relative_lengths
+from g2pdiff.experiments.mutations import Mutations
+from g2pdiff.experiments.specification import Experiment
 from g2pdiff.pipeline import G2PDiffusionPipeline
 from g2pdiff.simulation.traits import PLANTED_SLOPE
 from training.configs.schema import DataConfig, join_processes, load
@@ -64,17 +64,20 @@ class Trials:
     def __init__(self, pipeline: G2PDiffusionPipeline, world: World, settings: dict):
         self.pipeline, self.world = pipeline, world
         scales = {name: settings.get(name) for name in ("guidance_scale", "alignment_scale")}
-        self.denoising = Denoising(settings.get("num_inference_steps"), **scales)
+        self.denoising = {"steps": settings.get("num_inference_steps")} | scales
 
-    def rows(self, kind, count: int, **arguments) -> list[list]:
-        """Rows of an experiment of `g2pdiff.experiments` on each of the first `count` specimens there are."""
+    def rows(self, kind: type[Experiment], count: int, **arguments) -> list[list]:
+        """Return the rows of an experiment on each of the first `count` specimens there are."""
         rows = []
-        for _, row in tqdm(list(self.world.specimens.iloc[:count].iterrows()), desc=kind.__name__):
-            place = row["coord-lat"], row["coord-lon"]
-            updates = kind(
-                self.pipeline, Barcode(row["dna_barcode"]), *place, denoising=self.denoising, **arguments
+        for _, specimen in tqdm(list(self.world.specimens.iloc[:count].iterrows()), desc=kind.name):
+            experiment = kind(
+                barcode=Barcode(specimen["dna_barcode"]),
+                latitude=specimen["coord-lat"],
+                longitude=specimen["coord-lon"],
+                **self.denoising,
+                **arguments,
             )
-            rows.append([row for update in updates for row in update.rows])
+            rows.append([row for update in experiment.start(self.pipeline) for row in update.rows])
         return rows
 
     def sweep(self, along: str, count: int, replicates: int = 2) -> dict:
@@ -83,7 +86,7 @@ class Trials:
         A slope is fitted for every barcode; the interval is that of their mean.
         """
         simulated = self.pipeline.config.truth == "simulated"
-        swept = self.rows(sweep, count, along=along, replicates=replicates)
+        swept = self.rows(LatitudeSweep, count, along=along, replicates=replicates)
         clines = [cline(rows, planted=simulated) for rows in swept]
         slopes = [found.slope for found in clines if found] or [NOTHING]
         slope = mean_interval([one.value for one in slopes]) if len(slopes) > 1 else slopes[0]
@@ -101,7 +104,7 @@ class Trials:
 
     def mutations(self, count: int) -> dict:
         """Appearance drift under mutation, generated and true."""
-        series = self.rows(mutations, count, replicates=1)
+        series = self.rows(Mutations, count, replicates=1)
         generated = np.array([[row.drift for row in rows] for rows in series])
         true = np.array([[row.true_drift for row in rows] for rows in series])
         return {

@@ -1,186 +1,165 @@
-"""The verbs of the command line, which are the endpoints too, and the arguments they take.
+"""Kinds of arguments: how a value that was typed, sent as JSON or written in a link is read and checked.
 
-One table, from which the command line makes its help and the app the documentation of its endpoints.
+An argument of a specification is a Pydantic field whose type is one of the annotated types below. Each
+carries the check, the one sentence of help and, by its Python type, the JSON schema. The schema has no
+ranges: an agent's client would refuse a value by them in other words than ours.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
-class Required:
-    """Stands for the default of an argument that must be given."""
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.dna.mutation import MutationModel, parse_ratio, parse_region
+from g2pdiff.errors import InputError, quoted
+from g2pdiff.validation import MAXIMUM_SCALE, MAXIMUM_SEED, MAXIMUM_STEPS, check_choice, check_number
+
+LONGEST_LIST = 1000  # items
+MAXIMUM_PICTURES = 400  # of one experiment
 
 
 @dataclass(frozen=True)
-class Argument:
-    """One value that a verb takes.
+class Check:
+    """Reads a value of an argument before Pydantic sees it.
 
     Attributes:
-        name: in endpoints, settings and `InputError.field`.
-        kind: type, such as `int | None`; a list is text with commas on the command line.
-        about: one line for a person or an agent, without a full stop.
-        default: what stands for a value that is not given, or `Required`.
-        option: name on the command line, where it differs.
+        read: `(name of the argument, what was given) -> value`; raises `InputError`.
+        file: what a file is called whose text the command line takes for the value; empty: it takes none.
+        is_list: whether the command line takes several values.
     """
 
-    name: str
-    kind: Any
-    about: str
-    default: Any = Required
-    option: str = ""
+    read: Callable[[str, object], object]
+    file: str = ""
+    is_list: bool = False
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        def read(value: object, info: ValidationInfo) -> object:
+            return self.read(str(info.field_name), value)
+
+        # Pydantic would take a barcode apart and put it together again.
+        is_barcode = source is Barcode or Barcode in get_args(source)
+        kind = PlainValidator if is_barcode else BeforeValidator
+        return kind(read).__get_pydantic_core_schema__(source, handler)
 
 
-@dataclass(frozen=True)
-class Verb:
-    """Something to ask for.
+def number(low: float, high: float, unit: str = "", whole: bool = False) -> Check:
+    """Return the check of a number from `low` to `high`, see `check_number`."""
 
-    Attributes:
-        name: on the command line and of the endpoint.
-        about: what it does, in a sentence.
-        returns: what the endpoint's report holds.
-        arguments: in the order of the endpoint.
+    def read(field: str, value: object) -> float:
+        found = check_number(field, value, low, high, unit, whole)
+        return int(found) if whole else found
+
+    return Check(read)
+
+
+def optional(check: Check) -> Check:
+    """Return a check that leaves None as it is, which stands for a default."""
+    return Check(lambda field, value: None if value is None else check.read(field, value))
+
+
+def choice(*names: str) -> Check:
+    """Return the check of a name among `names`."""
+    return Check(lambda field, value: check_choice(field, value, names))
+
+
+def text_of(value: object) -> str:
+    """Return what was given for a text, whatever it is; nothing is empty text.
+
+    A lone surrogate, which JSON can hold and no reply, becomes a question mark.
     """
-
-    name: str
-    about: str
-    returns: str
-    arguments: tuple[Argument, ...]
+    return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
 
 
-BARCODE = Argument("barcode", str, "COI sequence, 200 to 2,000 letters, raw or FASTA")
-LATITUDE = Argument("latitude", float, "degrees north, -90 to 90")
-LONGITUDE = Argument("longitude", float, "degrees east, -180 to 180")
-MUTATION_RATE = Argument("mutation_rate", float, "share of the known sites to substitute first, 0 to 1", 0)
-REPLICATES = "pictures that differ in chance alone, for the intervals"
+def as_list(field: str, value: object) -> list | None:
+    """Return a list, or the items of a text with commas or space between them; None where there are none.
 
-DENOISING = (
-    Argument("seed", int, "chooses the noise and the mutated sites; equal seeds give equal pictures", 0),
-    Argument("steps", int | None, "denoising steps; the checkpoint's default where empty", None),
-    Argument(
-        "guidance_scale",
-        float | None,
-        "classifier-free guidance scale, 1 is off; the checkpoint's default where empty",
-        None,
-    ),
-    Argument(
-        "alignment_scale",
-        float | None,
-        "alignment scale, 0 is off; the checkpoint's default where empty",
-        None,
-    ),
-)
-MUTATION_MODEL = (
-    Argument(
-        "kind",
-        Literal["uniform", "synonymous", "nonsynonymous"],
-        "kind of mutation: uniform, synonymous or nonsynonymous",
-        "uniform",
-    ),
-    Argument(
-        "transition_transversion_ratio",
-        float | None,
-        "transitions for each transversion; 0.5 is chance, as is empty",
-        None,
-        option="ts_tv_ratio",
-    ),
-    Argument("no_new_stops", bool, "never make a stop codon (invertebrate mitochondrial code)", False),
-    Argument(
-        "region", str, "first and last site that mutations may change, such as 100-200; all where empty", ""
-    ),
-    Argument("edits", str, "point edits made before the mutations, such as A123G, T456C", ""),
-)
+    Raises:
+        InputError: `field`, if it is neither, or has more than 1,000 items.
+    """
+    name = field.replace("_", " ").capitalize()
+    if value is None or isinstance(value, str):
+        value = re.split(r"[\s,;]+", (value or "").strip(" ,;\t\n"))
+        value = value if value != [""] else []
+    if not isinstance(value, (list, tuple)):
+        raise InputError(field, f"{name} must be a list of numbers, not {quoted(value)}.")
+    if len(value) > LONGEST_LIST:
+        raise InputError(field, f"{name} has {len(value):,} items: give at most {LONGEST_LIST:,}.")
+    return list(value) or None
 
-GENERATE = Verb(
-    "generate",
-    "Draw a specimen from a COI barcode and a place, step by step; the last picture is the result.",
-    "the picture; and its CLIBDScore, the success threshold, step and steps, notes on the barcode, settings",
-    (BARCODE, LATITUDE, LONGITUDE, MUTATION_RATE, *DENOISING, *MUTATION_MODEL),
-)
 
-MUTATIONS = Verb(
-    "mutations",
-    "Draw ever more mutated barcodes from the same noise, and measure what changes.",
-    "a contact sheet; rows, one a picture; summary with rows, one a rate; settings",
-    (
-        BARCODE,
-        LATITUDE,
-        LONGITUDE,
-        Argument(
-            "rates",
-            list[float] | None,
-            "shares of the known sites to substitute, 0 to 1; 0 to 0.5 in seven steps where empty",
-            None,
-        ),
-        Argument("replicates", int, "paths of mutation at every rate, for the intervals", 4),
-        *DENOISING,
-        *MUTATION_MODEL,
-    ),
-)
+def read_barcode(field: str, value: object) -> Barcode:
+    """Read a barcode: letters or FASTA, or one that was read already."""
+    return value if isinstance(value, Barcode) else Barcode.parse(text_of(value))
 
-LATITUDE_SWEEP = Verb(
-    "latitude",
-    "Draw one barcode from pole to pole from the same noise, and measure the slope of body length "
-    "(Bergmann's rule); along longitude it is the null control.",
-    "a contact sheet; rows, one a picture; summary with slope_percent_per_10_degrees, its 95 % interval, "
-    "the planted slope and the verdict; settings",
-    (
-        BARCODE,
-        Argument("latitude", float | None, "degrees north, -90 to 90; not needed along latitude", None),
-        Argument("longitude", float | None, "degrees east, -180 to 180; not needed along longitude", None),
-        Argument(
-            "along",
-            Literal["latitude", "longitude"],
-            "what changes: latitude, or longitude as the null control",
-            "latitude",
-        ),
-        Argument(
-            "degrees",
-            list[float] | None,
-            "where to draw; every 10 from -80 to 80, or every 20 from -160 to 160, where empty",
-            None,
-        ),
-        Argument("replicates", int, "noises at every place, for the interval", 2),
-        MUTATION_RATE,
-        *DENOISING,
-        *MUTATION_MODEL,
-    ),
-)
 
-_SAME = "the same as the first side's where empty"
+def _read_region(field: str, value: object) -> str:
+    region = parse_region(text_of(value))
+    return "{}-{}".format(*region) if region else ""
 
-COMPARE = Verb(
-    "compare",
-    "Draw two sides from the same noises: a barcode at a place, and the same with something changed, such as "
-    "mutations, the place or a scale.",
-    "a contact sheet; rows, one a pair; summary with the mean differences, second minus first, and their "
-    "95 % intervals; settings",
-    (
-        BARCODE,
-        LATITUDE,
-        LONGITUDE,
-        Argument("other_barcode", str, f"COI sequence of the second side; {_SAME}", ""),
-        Argument("other_latitude", float | None, f"degrees north of the second side; {_SAME}", None),
-        Argument("other_longitude", float | None, f"degrees east of the second side; {_SAME}", None),
-        Argument("other_guidance_scale", float | None, f"guidance scale of the second side; {_SAME}", None),
-        Argument("other_alignment_scale", float | None, f"alignment scale of the second side; {_SAME}", None),
-        Argument("pairs", int, "noises, for the interval", 6),
-        Argument("mutation_rate", float, "share of the second side's known sites to substitute, 0 to 1", 0),
-        *DENOISING,
-        *MUTATION_MODEL,
-    ),
-)
 
-BATCH = Verb(
-    "batch",
-    "Draw each record of a FASTA text, 100 at most, from the same noise; a header may say lat=56.6 lon=11.3.",
-    "a ZIP of the pictures and results.csv; rows, one a record, with the error of those that cannot be read; "
-    "summary with the counts; settings",
-    (
-        Argument("fasta", str, "FASTA text of up to 100 records of 200 to 2,000 letters"),
-        Argument("latitude", float, "degrees north, -90 to 90, of records whose header names no place"),
-        Argument("longitude", float, "degrees east, -180 to 180, of records whose header names no place"),
-        *DENOISING,
-    ),
-)
+def _read_flag(field: str, value: object) -> bool:
+    given = text_of(value).strip().lower()
+    if given not in ("true", "false", ""):
+        name = field.replace("_", " ").capitalize()
+        raise InputError(field, f"{name} must be true or false, not {quoted(given)}.")
+    return given == "true"
+
+
+BarcodeText = Annotated[
+    Barcode,
+    Check(read_barcode, file="barcode"),
+    PlainSerializer(lambda barcode: barcode.sequence, return_type=str),
+    WithJsonSchema({"type": "string"}),
+    Field(description="COI sequence, 200 to 2,000 letters, raw or FASTA"),
+]
+Latitude = Annotated[float, number(-90, 90, "degrees"), Field(description="degrees north, -90 to 90")]
+Longitude = Annotated[float, number(-180, 180, "degrees"), Field(description="degrees east, -180 to 180")]
+Rate = Annotated[
+    float,
+    number(0, 1),
+    Field(description="share of the known sites to substitute first, 0 to 1"),
+]
+Count = Annotated[int, number(1, MAXIMUM_PICTURES, whole=True)]
+
+Seed = Annotated[
+    int,
+    number(0, MAXIMUM_SEED, whole=True),
+    Field(description="chooses the noise and the mutated sites; equal seeds give equal pictures"),
+]
+Steps = Annotated[
+    int | None,
+    optional(number(1, MAXIMUM_STEPS, whole=True)),
+    Field(description="denoising steps; the checkpoint's default where empty"),
+]
+Scale = Annotated[float | None, optional(number(0, MAXIMUM_SCALE))]
+
+Kind = Annotated[
+    Literal["uniform", "synonymous", "nonsynonymous"],
+    Check(lambda field, value: MutationModel(text_of(value)).kind),
+    Field(description="kind of mutation: uniform, synonymous or nonsynonymous"),
+]
+Ratio = Annotated[
+    float | None,
+    Check(lambda field, value: parse_ratio(value)),
+    Field(description="transitions for each transversion; 0.5 is chance, as is empty"),
+]
+Flag = Annotated[bool, Check(_read_flag)]
+Region = Annotated[
+    str,
+    Check(_read_region),
+    Field(description="first and last site that mutations may change, such as 100-200; all where empty"),
+]
+Text = Annotated[str, Check(lambda field, value: text_of(value))]

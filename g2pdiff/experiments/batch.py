@@ -10,24 +10,30 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from io import BytesIO, StringIO
-from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-import torch
 from Bio.SeqIO.FastaIO import SimpleFastaParser
+from pydantic import Field, model_validator
 
 from g2pdiff.dna.barcode import Barcode, shorten
 from g2pdiff.errors import InputError
-from g2pdiff.experiments.drawing import DEFAULT, Specimen, Turn, Update, draw
+from g2pdiff.experiments.arguments import Check, Latitude, Longitude, text_of
+from g2pdiff.experiments.drawing import Picture, Specimen, Update, draw
 from g2pdiff.experiments.report import number
-from g2pdiff.experiments.request import Denoising
-from g2pdiff.outputs import to_pil
-from g2pdiff.pipeline import G2PDiffusionPipeline
-from g2pdiff.validation import check_locality, check_seed
+from g2pdiff.experiments.specification import DrawingSpecification, Experiment
+from g2pdiff.validation import check_locality
+
+if TYPE_CHECKING:
+    import torch
+
+    from g2pdiff.pipeline import G2PDiffusionPipeline
 
 MAXIMUM_RECORDS = 100
 MAXIMUM_CHARACTERS = 1_000_000
@@ -38,6 +44,98 @@ RESULTS = "results.csv"
 # A comma ends a value unless a digit follows: 56,6 is no number here, and is not to be read as 56.
 _PLACE = re.compile(r"(?i)(?<![^\s|;,])(lat|lon)=((?:[^\s|;,]|,(?=\d))*)[|;,]?")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Batch(Experiment, DrawingSpecification):
+    """Every record of a FASTA text, all from the same noise.
+
+    The rows are `BatchRow`s in the order of the records that can be read.
+    """
+
+    name: ClassVar[str] = "batch"
+    position: ClassVar[int] = 6
+    about: ClassVar[str] = (
+        "Draw each record of a FASTA text, 100 at most, from the same noise; a header may say lat=56.6 "
+        "lon=11.3."
+    )
+    returns: ClassVar[str] = (
+        "a ZIP of the pictures and results.csv; rows, one per record, with the error of those that cannot be "
+        "read; summary with the counts; settings"
+    )
+    file: ClassVar[str] = "batch.zip"
+    file_label: ClassVar[str] = "archive"
+
+    fasta: Annotated[str, Check(lambda field, value: text_of(value), file="FASTA")] = Field(
+        description="FASTA text of up to 100 records of 200 to 2,000 letters"
+    )
+    latitude: Latitude = Field(description="degrees north, -90 to 90, of records whose header names no place")
+    longitude: Longitude = Field(
+        description="degrees east, -180 to 180, of records whose header names no place"
+    )
+
+    @cached_property
+    def records(self) -> list[Record]:
+        """The records, those that cannot be read among them."""
+        return read_records(self.fasta, self.latitude, self.longitude)
+
+    @model_validator(mode="after")
+    def _check_records(self) -> Self:
+        _ = self.records
+        return self
+
+    @property
+    def readable(self) -> list[Record]:
+        """The records that are drawn."""
+        return [record for record in self.records if record.barcode]
+
+    @property
+    def wanted(self) -> int:
+        return len(self.readable)
+
+    def start(self, pipe: G2PDiffusionPipeline) -> Generator[Update]:
+        specimens = [
+            Specimen(record.barcode, record.latitude, record.longitude, self.seed) for record in self.readable
+        ]
+        drawn = 0
+        with closing(draw(pipe, specimens, self.denoising)) as updates:
+            for update in updates:
+                records = self.readable[drawn : drawn + len(update.rows)]
+                drawn += len(records)
+                rows = [_row(record, picture) for record, picture in zip(records, update.rows, strict=True)]
+                yield replace(update, rows=rows)
+
+    def report(self, pipe: G2PDiffusionPipeline, rows: Sequence[BatchRow]) -> BatchReport:
+        drawn = {row.index: row for row in rows}
+        unreadable = len(self.records) - self.wanted
+        return BatchReport(
+            [record_row(record, drawn.get(record.index)) for record in self.records],
+            {"records": len(self.records), "drawn": len(rows), "unreadable": unreadable},
+            archive(rows, self.records),
+        )
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """A batch as far as it has come.
+
+    Attributes:
+        rows: one dict per record, drawn or not.
+        summary: how many `records` there are, and how many were `drawn` and were `unreadable`.
+        archive: ZIP of the pictures and the table.
+    """
+
+    rows: list[dict]
+    summary: dict
+    archive: bytes
+
+    def save(self, folder: Path) -> None:
+        """Write the pictures and `results.csv`."""
+        with ZipFile(BytesIO(self.archive)) as file:
+            file.extractall(folder)
+
+    def write(self, path: Path) -> None:
+        """Write the archive."""
+        path.write_bytes(self.archive)
 
 
 @dataclass(frozen=True)
@@ -143,42 +241,8 @@ def _read_place(header: str, place: tuple[float, float]) -> tuple[tuple[float, f
         return place, (f"The header's place was ignored: {error}",)
 
 
-def batch(
-    pipe: G2PDiffusionPipeline,
-    records: Sequence[Record],
-    seed: int = 0,
-    denoising: Denoising = DEFAULT,
-    turn: Turn | None = None,
-) -> Iterator[Update]:
-    """Draw the records that could be read, all from the same noise.
-
-    Args:
-        pipe: the checkpoint.
-        records: of `read_records`.
-        seed: of the noise.
-        denoising: settings of the run.
-        turn: see `g2pdiff.experiments.drawing.draw`.
-
-    Yields:
-        `Update`s whose rows are `BatchRow`s in the order of `records`.
-
-    Raises:
-        InputError: field `seed`.
-    """
-    return _batch(pipe, [r for r in records if r.barcode], check_seed(seed), denoising, turn)
-
-
-def _batch(pipe, readable, seed, denoising, turn) -> Iterator[Update]:
-    specimens = [Specimen(record.barcode, record.latitude, record.longitude, seed) for record in readable]
-    waiting = iter(readable)
-    with closing(draw(pipe, specimens, denoising, turn)) as updates:
-        for update in updates:
-            drawn = islice(waiting, len(update.rows))
-            update.rows = [
-                BatchRow(record.index, record, picture.image, picture.clibd_score, picture.body_length)
-                for picture, record in zip(update.rows, drawn, strict=True)
-            ]
-            yield update
+def _row(record: Record, picture: Picture) -> BatchRow:
+    return BatchRow(record.index, record, picture.image, picture.clibd_score, picture.body_length)
 
 
 def file_name(record: Record) -> str:
@@ -222,12 +286,12 @@ def record_row(record: Record, row: BatchRow | None) -> dict:
         "name": record.name,
         "latitude": record.latitude,
         "longitude": record.longitude,
-        "clibd_score": row and number(row.clibd_score),
-        "body_length": row and number(row.body_length),
+        "clibd_score": number(row.clibd_score) if row else None,
+        "body_length": number(row.body_length) if row else None,
         "notes": [*record.notes, *(barcode.notes if barcode else ())],
         "warnings": [*(barcode.warnings if barcode else ())],
         "error": record.error,
-        "file": row and file_name(record),
+        "file": file_name(record) if row else None,
     }
 
 
@@ -238,6 +302,8 @@ def as_text(cell: object) -> object:
 
 def _png(image: torch.Tensor) -> bytes:
     """A picture (3, H, W) in [0, 1]."""
+    from g2pdiff.outputs import to_pil
+
     file = BytesIO()
     to_pil(image[None])[0].save(file, "PNG")
     return file.getvalue()

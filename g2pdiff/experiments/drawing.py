@@ -1,11 +1,9 @@
 """Specimens drawn a few at a time: what every experiment is made of.
 
-The experiments are mutation series, latitude sweeps and paired runs, as generators of `Update`s. Every
-experiment draws many pictures that differ in one thing, a few at a time, and hands over rows as they are
-finished. Between them it says how far it has come, so that whoever iterates can show progress and stop at any
-denoising step; what was handed over stays. It says so, too, whenever it asks in vain for its turn at a shared
-model: waiting is left to whoever iterates. The command line, the endpoints and the app's tabs are thin layers
-over these functions.
+An experiment is a generator of `Update`s. It draws many pictures that differ in one thing, a few at a time,
+and hands over rows as they are finished. Between them it says how far it has come, so that whoever iterates
+can show progress and stop at any denoising step; what was handed over stays. Before every batch it pauses:
+whoever shares the model with others can let them draw there.
 
 On a checkpoint that learned from simulated specimens the rows also hold the truth, measured on the
 simulator's pictures in the same way as on the generated ones.
@@ -13,23 +11,20 @@ simulator's pictures in the same way as on the generated ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-import torch
-
-from g2pdiff.analysis.morphometrics import body_length
+from g2pdiff.denoising import Denoising
 from g2pdiff.dna.barcode import Barcode
-from g2pdiff.errors import InputError
-from g2pdiff.experiments.request import Denoising
-from g2pdiff.pipeline import G2PDiffusionPipeline
-from g2pdiff.validation import check_number, check_steps
+
+if TYPE_CHECKING:
+    import torch
+
+    from g2pdiff.pipeline import G2PDiffusionPipeline
 
 BATCH = 8  # pictures drawn together: more are no faster on two cores, and delay whoever waits
-MAXIMUM_PICTURES = 400  # of one experiment
-DEFAULT = Denoising()
 
 
 @dataclass(frozen=True)
@@ -52,65 +47,52 @@ class Picture:
     body_length: float  # share of the picture's side
 
 
-@dataclass
+@dataclass(frozen=True)
 class Update:
-    """How far an experiment has come: `done` of `total` picture steps, and the rows it has just finished."""
+    """How far an experiment has come.
+
+    Attributes:
+        done, total: picture steps.
+        rows: what has just been finished.
+        pauses: whether a new batch comes next. The model is idle until the experiment is asked to go on.
+    """
 
     done: int
     total: int
     rows: list = field(default_factory=list)
-
-
-class Turn(Protocol):
-    """The leave to draw, where several share a model: a context manager, entered once the turn has come."""
-
-    def wait(self) -> bool:
-        """Whether the turn has come, said at once; asked again until it has.
-
-        Who drives the generator may wait in between.
-        """
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_) -> None:
-        """Give the turn back."""
+    pauses: bool = False
 
 
 def draw(
-    pipe: G2PDiffusionPipeline,
-    specimens: Sequence[Specimen],
-    denoising: Denoising = DEFAULT,
-    turn: Turn | None = None,
-) -> Iterator[Update]:
+    pipe: G2PDiffusionPipeline, specimens: Sequence[Specimen], denoising: Denoising
+) -> Generator[Update]:
     """Draw the specimens, `BATCH` at a time.
 
     Args:
         pipe: the checkpoint.
         specimens: N specimens.
         denoising: settings of the run.
-        turn: entered for every batch and left after it, so that others can draw in between.
 
     Yields:
-        An `Update` for every denoising step, whose rows are `Picture`s in the order of `specimens`; and one
-        that says nothing new whenever the turn has not come yet.
+        An `Update` before every batch, which pauses, and one for every denoising step, whose rows are
+        `Picture`s in the order of `specimens`.
     """
-    steps = check_steps(pipe.config.default_steps if denoising.steps is None else denoising.steps)
+    from g2pdiff.analysis.morphometrics import body_length
+
+    steps = denoising.resolve(pipe.config).steps
     done, total = 0, steps * len(specimens)
     for start in range(0, len(specimens), BATCH):
         part = specimens[start : start + BATCH]
+        yield Update(done, total, pauses=True)
         stream = pipe.stream(
             [specimen.barcode for specimen in part],
             [specimen.latitude for specimen in part],
             [specimen.longitude for specimen in part],
             seed=[specimen.seed for specimen in part],
-            num_inference_steps=steps,
-            guidance_scale=denoising.guidance_scale,
-            alignment_scale=denoising.alignment_scale,
             previews=False,
+            **denoising.arguments,
         )
-        while turn and not turn.wait():
-            yield Update(done, total)
-        with turn or nullcontext(), closing(stream):
+        with closing(stream):
             for step in stream:
                 done += len(part)
                 pictures = []
@@ -121,24 +103,15 @@ def draw(
                 yield Update(done, total, pictures)
 
 
-@torch.no_grad()
 def score_against(
     pipe: G2PDiffusionPipeline, images: torch.Tensor, barcode: Barcode
 ) -> list[float] | list[None]:
-    """CLIBDScores of N pictures (N, 3, H, W) with one barcode; N times None without a CLIBD model."""
+    """Return the CLIBDScores of N pictures (N, 3, H, W) with one barcode; N times None without a CLIBD
+    model."""
+    import torch
+
     if pipe.clibd is None:
         return [None] * len(images)
-    return pipe.clibd.score(images.to(pipe.device), pipe.clibd.embed_barcodes([barcode.sequence])).tolist()
-
-
-def check_count(field: str, count: object) -> int:
-    """How many pictures of a kind. Raises `InputError(field)`."""
-    return int(check_number(field, count, 1, MAXIMUM_PICTURES, whole=True))
-
-
-def check_total(field: str, pictures: int) -> None:
-    """Raise `InputError(field)` if an experiment has too many pictures."""
-    if pictures > MAXIMUM_PICTURES:
-        raise InputError(
-            field, f"That makes {pictures:,} pictures: choose fewer, {MAXIMUM_PICTURES} at most in one go."
-        )
+    with torch.no_grad():
+        embedding = pipe.clibd.embed_barcodes([barcode.sequence])
+        return pipe.clibd.score(images.to(pipe.device), embedding).tolist()

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import torch
+from typing import TYPE_CHECKING
 
 from g2pdiff.experiments.drawing import Specimen
-from g2pdiff.pipeline import G2PDiffusionPipeline
-from g2pdiff.simulation import Simulator
+
+if TYPE_CHECKING:
+    import torch
+
+    from g2pdiff.pipeline import G2PDiffusionPipeline
+
+
+def has_truth(pipe: G2PDiffusionPipeline) -> bool:
+    """Whether the simulated truth stands behind a checkpoint."""
+    return pipe.config.truth == "simulated"
 
 
 def true_pictures(pipe: G2PDiffusionPipeline, specimens: Sequence[Specimen]) -> torch.Tensor | None:
-    """What the simulator draws of the specimens (N, 3, H, W), evenly lit; None without a known truth."""
-    if pipe.config.truth != "simulated":
+    """Return what the simulator draws of N specimens (N, 3, H, W), evenly lit; None without a truth."""
+    if not has_truth(pipe):
         return None
+    from g2pdiff.simulation import Simulator
+
     sequences = [specimen.barcode.sequence for specimen in specimens]
     latitudes = [specimen.latitude for specimen in specimens]
     return Simulator.default().specimens(sequences, latitudes, pipe.config.image_size)

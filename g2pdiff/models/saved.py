@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from diffusers import DiffusionPipeline
 
@@ -31,7 +33,7 @@ class SavedPipeline(DiffusionPipeline):
         return loaded
 
     @classmethod
-    def from_pretrained(cls, *args, **kwargs) -> SavedPipeline:
+    def from_pretrained(cls, *args, **kwargs) -> Self:
         """Load as diffusers does, then move every weight to aligned memory.
 
         Loaded tensors point into the file at any byte; the CPU's kernels for such addresses differ in the

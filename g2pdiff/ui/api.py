@@ -1,7 +1,7 @@
 """The endpoints for scripts and agents: typed, documented arguments, one clear sentence for bad input.
 
-With `--mcp` the same endpoints are the tools of an MCP server. What they take is listed in
-`g2pdiff.experiments.arguments`, and what they do is what the command line does under the same names.
+With `--mcp` the same endpoints are the tools of an MCP server. They are made from the specifications of
+`g2pdiff.experiments`, and what they do is what the command line does under the same names.
 """
 
 from __future__ import annotations
@@ -9,37 +9,23 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import aclosing, closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
 
 import gradio as gr
 from gradio.components.api_component import Api
-from gradio_client.utils import python_type_to_json_schema
 
 from g2pdiff.errors import InputError
-from g2pdiff.experiments.arguments import (
-    BATCH,
-    COMPARE,
-    GENERATE,
-    LATITUDE_SWEEP,
-    MUTATIONS,
-    Argument,
-    Required,
-    Verb,
-)
+from g2pdiff.experiments.generate import Generate
+from g2pdiff.experiments.specification import Experiment, Specification, specifications
 from g2pdiff.ui.server.model import Models, loaded, threshold
 from g2pdiff.ui.server.model_thread import drawing
-from g2pdiff.ui.server.queue import Place
+from g2pdiff.ui.server.queue import Ticket, in_batches
 
-if TYPE_CHECKING:
-    from g2pdiff.experiments.report import Report
-    from g2pdiff.experiments.request import Request
-    from g2pdiff.experiments.verbs import BatchReport
+UNKNOWN_TO_TYPES = ("title", "description", "default")  # of a JSON schema: said elsewhere, or not at all
 
 
 def add_endpoints(models: Models) -> None:
@@ -48,31 +34,29 @@ def add_endpoints(models: Models) -> None:
     Args:
         models: the checkpoints that are served.
     """
+    for kind in specifications().values():
+        if kind is Generate:
+            output = gr.Image(label="picture", format="png", visible=False)
+            _add(models, kind, stream_generate, output)
+        elif issubclass(kind, Experiment):
+            is_picture = kind.file.endswith(".png")
+            output = (
+                gr.Image(label=kind.file_label, format="png", visible=False)
+                if is_picture
+                else gr.File(label=kind.file_label, visible=False)
+            )
+            _add(models, kind, stream_experiment, output)
 
-    def generate(caller: str, checkpoint: str | None = None, **values) -> AsyncIterator[tuple]:
-        return stream_generate(models.load(checkpoint), caller, **values)
 
-    choice = ()
-    if len(models.names) > 1:
-        choice = (Argument("checkpoint", Literal[models.names], "which checkpoint draws", models.names[0]),)
-    _add(_with(GENERATE, choice), generate, gr.Image(label="picture", format="png", visible=False))
-    for verb in (MUTATIONS, LATITUDE_SWEEP, COMPARE):
-        _add_experiment(
-            models, verb, choice, gr.Image(label="contact sheet", format="png", visible=False), _sheet
-        )
-    _add_experiment(models, BATCH, choice, gr.File(label="archive", visible=False), _archive)
-
-
-async def stream_generate(model: Future, caller: str, **values) -> AsyncIterator[tuple]:
-    """Draw one specimen; yields the picture and a report after every step, and while it waits for its turn
+async def stream_generate(model: Future, caller: str, specification: Generate) -> AsyncIterator[tuple]:
+    """Draw one specimen; yields the picture and a report after every step, and while it waits in the queue
     no picture and what is known of that."""
-    request = await asyncio.to_thread(_request, values)
     pipe, start = await loaded(model), time.monotonic()
 
-    def draw(turn: Place) -> Iterator[tuple]:
-        while not turn.wait():
-            yield None, _outlook(turn)
-        with turn, closing(pipe.stream(**request.arguments)) as steps:
+    def draw(ticket: Ticket) -> Iterator[tuple]:
+        while not ticket.is_called():
+            yield None, _outlook(ticket)
+        with ticket, closing(specification.start(pipe)) as steps:
             for step in steps:
                 report = {
                     "clibd_score": step.clibd_score,
@@ -80,9 +64,9 @@ async def stream_generate(model: Future, caller: str, **values) -> AsyncIterator
                     "step": step.index,
                     "steps": step.total,
                     "seconds": round(time.monotonic() - start, 3),
-                    "changed_bases": len(request.given.differences(request.barcode)),
-                    "notes": request.notes,
-                    "settings": request.settings,
+                    "changed_bases": specification.changed_bases,
+                    "notes": specification.notes,
+                    "settings": specification.settings,
                 }
                 yield step.image, report
 
@@ -91,131 +75,96 @@ async def stream_generate(model: Future, caller: str, **values) -> AsyncIterator
             yield result
 
 
-async def stream_experiment(
-    model: Future, verb: Verb, pack: Callable, caller: str, **values
-) -> AsyncIterator[tuple]:
-    """Run an experiment; yields the file that `pack` makes of what is finished, and a report, every step."""
-    asked = await asyncio.to_thread(_experiment, verb, values)
+async def stream_experiment(model: Future, caller: str, specification: Experiment) -> AsyncIterator[tuple]:
+    """Run an experiment; yields the file of what is finished, and a report, every step."""
     pipe, start = await loaded(model), time.monotonic()
 
-    def draw(turn: Place) -> Iterator[tuple]:
+    def draw(ticket: Ticket) -> Iterator[tuple]:
         file, rows, found = None, [], {"rows": [], "summary": {}}
-        with TemporaryDirectory() as folder, closing(asked.start(pipe, turn)) as updates:
+        updates = in_batches(specification.start(pipe), ticket)
+        with TemporaryDirectory() as folder, closing(updates):
             for update in updates:
                 if update.rows:
                     rows += update.rows
-                    report = asked.report(pipe, rows)
-                    file, found = pack(report, Path(folder)), {"rows": report.rows, "summary": report.summary}
+                    report = specification.report(pipe, rows)
+                    path = Path(folder, specification.file)
+                    report.write(path)
+                    file, found = str(path), {"rows": report.rows, "summary": report.summary}
                 progress = {
                     "done": update.done,
                     "total": update.total,
                     "seconds": round(time.monotonic() - start, 3),
                 }
-                waiting = _outlook(turn) if turn.has_to_wait else {}
-                yield file, progress | waiting | found | {"notes": asked.notes, "settings": asked.settings}
+                waiting = _outlook(ticket) if update.pauses else {}
+                asked = {"notes": specification.notes, "settings": specification.settings}
+                yield file, progress | waiting | found | asked
 
     async with aclosing(drawing(draw, caller)) as results:
         async for result in results:
             yield result
 
 
-def _request(values: dict) -> Request:
-    from g2pdiff.experiments.request import Request
-
-    return Request.check(**values)
-
-
-def _experiment(verb: Verb, values: dict):
-    # With PyTorch, which takes its time where nobody has imported it yet.
-    from g2pdiff.experiments.verbs import EXPERIMENTS
-
-    return EXPERIMENTS[verb.name](**values)
+def _outlook(ticket: Ticket) -> dict:
+    """Return what a caller is told who waits in the queue."""
+    number, seconds = ticket.outlook
+    return {"number_in_queue": number, "seconds_to_start": seconds}
 
 
-def _outlook(turn: Place) -> dict:
-    """What a caller is told who waits for a turn."""
-    number, seconds = turn.outlook
-    return {"number_in_line": number, "seconds_to_turn": seconds}
-
-
-def _sheet(report: Report, folder: Path) -> str:
-    path = folder / "contact_sheet.png"
-    report.sheet.draw().save(path)
-    return str(path)
-
-
-def _archive(report: BatchReport, folder: Path) -> str:
-    path = folder / "batch.zip"
-    path.write_bytes(report.archive)
-    return str(path)
-
-
-def _with(verb: Verb, more: tuple[Argument, ...]) -> Verb:
-    return replace(verb, arguments=verb.arguments + more)
-
-
-def _add_experiment(
+def _add(
     models: Models,
-    verb: Verb,
-    choice: tuple[Argument, ...],
+    kind: type[Specification],
+    run: Callable[..., AsyncIterator[tuple]],
     output: gr.components.Component,
-    pack: Callable,
 ) -> None:
-    def run(caller: str, checkpoint: str | None = None, **values) -> AsyncIterator[tuple]:
-        return stream_experiment(models.load(checkpoint), verb, pack, caller, **values)
+    """Add the endpoint of a specification, with a file and a report for outputs."""
 
-    _add(_with(verb, choice), run, output)
-
-
-def _add(verb: Verb, run: Callable[..., AsyncIterator[tuple]], output: gr.components.Component) -> None:
-    """Add the endpoint of a verb, with a file and a report for outputs."""
-
-    async def endpoint(request: gr.Request, *values):
-        given = dict(zip(names, values, strict=True))
+    async def endpoint(request: gr.Request, **values):
         with _errors_as_sentence():
-            async with aclosing(run(request.session_hash, **given)) as results:
+            model = models.load(values.pop("checkpoint", None))
+            specification = await asyncio.to_thread(kind, **values)
+            async with aclosing(run(model, request.session_hash, specification)) as results:
                 async for result in results:
                     yield result
 
-    names = [argument.name for argument in verb.arguments]
-    _document(endpoint, verb)
-    inputs = [
-        Api(
-            None if argument.default is Required else argument.default,
-            python_type_to_json_schema(argument.kind),
-            argument.about,
-        )
-        for argument in verb.arguments
-    ]
+    inputs = {name: _component(kind, name) for name in kind.arguments()}
+    if len(models.names) > 1:
+        names = list(models.names)
+        inputs["checkpoint"] = Api(names[0], {"type": "string", "enum": names}, "which checkpoint draws")
+    _document(endpoint, kind, inputs)
     # No part of the page: Gradio hangs an endpoint on an event.
     gr.Button(visible=False).click(
         endpoint,
-        inputs,
+        None,
         [output, gr.JSON(label="report", visible=False)],
-        api_name=verb.name,
+        inputs_kwargs=inputs,
+        api_name=kind.name,
         show_progress="hidden",
-        concurrency_limit=None,  # callers stand in the line with everybody else
+        concurrency_limit=None,  # callers stand in the queue with everybody else
     )
 
 
-def _document(endpoint: Callable, verb: Verb) -> None:
-    """Give a function the name, the signature and the docstring that Gradio reads off it."""
-    endpoint.__name__ = verb.name
+def _component(kind: type[Specification], name: str) -> Api:
+    """Return the component of an argument: its default, its type and its help."""
+    schema = kind.schema_of(name)
+    only_type = {key: value for key, value in schema.items() if key not in UNKNOWN_TO_TYPES}
+    return Api(schema.get("default"), only_type, schema["description"])
 
-    def parameter(name: str, kind: type, default=inspect.Parameter.empty) -> inspect.Parameter:
-        return inspect.Parameter(
-            name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind
-        )
 
-    parameters = [parameter("request", gr.Request)]  # which Gradio fills in
-    for argument in verb.arguments:
-        default = inspect.Parameter.empty if argument.default is Required else argument.default
-        parameters.append(parameter(argument.name, argument.kind, default))
-    endpoint.__annotations__ = {one.name: one.annotation for one in parameters}
+def _document(endpoint: Callable, kind: type[Specification], inputs: Mapping[str, Api]) -> None:
+    """Give a function the signature and the docstring that Gradio and its MCP server read off it."""
+    parameters = [
+        inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=gr.Request)
+    ]
+    for name, component in inputs.items():
+        is_required = name in kind.model_fields and kind.model_fields[name].is_required()
+        default = inspect.Parameter.empty if is_required else component.value
+        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default))
+    endpoint.__annotations__ = {"request": gr.Request}
     endpoint.__signature__ = inspect.Signature(parameters)
-    lines = [f"{argument.name}: {argument.about}." for argument in verb.arguments]
-    returns = f"{verb.returns}; while the run waits for its turn, number_in_line and seconds_to_turn."
-    endpoint.__doc__ = "\n".join([verb.about, "", "Args:", *lines, "", "Returns:", returns])
+    endpoint.__name__ = kind.name
+    lines = [f"{name}: {component.label}." for name, component in inputs.items()]
+    returns = f"{kind.returns}; while the run waits in the queue, number_in_queue and seconds_to_start."
+    endpoint.__doc__ = "\n".join([kind.about, "", "Args:", *lines, "", "Returns:", returns])
 
 
 @contextmanager

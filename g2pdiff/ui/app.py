@@ -7,22 +7,17 @@ from contextlib import suppress
 import gradio as gr
 from starlette.middleware import Middleware
 
+from g2pdiff.discovery import classes_of
 from g2pdiff.errors import InputError
 from g2pdiff.models.checkpoint_names import named_checkpoints
-from g2pdiff.ui import link, messages, static
+from g2pdiff.ui import link, messages, static, tabs
 from g2pdiff.ui.api import add_endpoints
 from g2pdiff.ui.form import QUIET, Form
 from g2pdiff.ui.messages import html
 from g2pdiff.ui.server.limits import LimitedBodies
 from g2pdiff.ui.server.model import Models, loaded
 from g2pdiff.ui.tab import RunTab
-from g2pdiff.ui.tabs.bases import Bases
-from g2pdiff.ui.tabs.batch import Batch
-from g2pdiff.ui.tabs.compare import Compare
-from g2pdiff.ui.tabs.explore import Explore
-from g2pdiff.ui.tabs.latitude import Latitude
 from g2pdiff.ui.tabs.learn import lesson
-from g2pdiff.ui.tabs.mutations import Mutations
 from g2pdiff.ui.widgets.theme import css, theme
 
 TITLE = """
@@ -40,7 +35,7 @@ PHOTOGRAPHED = (
 
 CACHE_SECONDS = 3600  # streamed pictures are deleted from the server's cache after this
 
-SESSIONS = 64  # the last visitors, whose state is in memory: more than have a place in the line
+SESSIONS = 64  # the last visitors, whose state is in memory: more than have a ticket of the queue
 
 LAUNCH = {
     "theme": theme(),
@@ -54,7 +49,7 @@ LAUNCH = {
     "app_kwargs": {"middleware": [Middleware(LimitedBodies)]},
 }
 
-TABS: list[type[RunTab]] = [Explore, Mutations, Compare, Latitude, Bases, Batch]
+TABS = sorted(classes_of(tabs, RunTab), key=lambda kind: kind.specification.position)
 
 
 class Page:
@@ -83,17 +78,17 @@ class Page:
                     html(lesson(), elem_id="learn")
         self.form.connect()
         form, explore = self.form, self.built["explore"]
-        settings = [form.steps, form.guidance, form.alignment]
-        told = [*settings, self.title, self.notice, explore.chart, explore.truth_column]
+        settings = {name: form.fields[name] for name in ("steps", "guidance_scale", "alignment_scale")}
+        told = [*settings.values(), self.title, self.notice, explore.chart, explore.truth_column]
         own = [field for tab in self.built.values() for field in (tab.run, *tab.fields.values())]
         # When the page is opened: first the link's values, then, once it is loaded, the checkpoint's.
         blocks.load(
             self.restore,
             None,
-            [self.tabs, form.checkpoint, form.picker, *form.fields, form.place, *own, self.notice],
+            [self.tabs, form.checkpoint, form.picker, *form.fields.values(), form.place, *own, self.notice],
             **QUIET,
         ).then(self.wait, form.checkpoint, None, **QUIET).then(
-            self.greet, [form.checkpoint, *settings], told, **QUIET
+            self.greet, None, told, inputs_kwargs={"checkpoint": form.checkpoint} | settings, **QUIET
         )
         form.checkpoint.input(self.announce, form.checkpoint, self.notice, **QUIET).then(
             self.wait, form.checkpoint, None, **QUIET
@@ -125,23 +120,30 @@ class Page:
 
     def choose(self, checkpoint: str) -> dict:
         """Go over to another checkpoint, and to its defaults."""
-        return {self.notice: ""} | self.greet(checkpoint, None, None, None)
+        return {self.notice: ""} | self.greet(checkpoint)
 
-    def greet(self, checkpoint, steps, guidance_scale, alignment_scale) -> dict:
+    def greet(
+        self,
+        checkpoint: str,
+        steps: object = None,
+        guidance_scale: object = None,
+        alignment_scale: object = None,
+    ) -> dict:
         """Once the checkpoint is loaded, fill settings left empty with its defaults, or say what is wrong."""
         try:
             pipe = self.models.load(checkpoint).result()
         except InputError as error:
             return {self.notice: messages.note(str(error), "error")}
-        default, form = pipe.config, self.form
-        steps = default.default_steps if steps is None else steps
-        origin = SIMULATED if default.truth == "simulated" else PHOTOGRAPHED
-        return {
-            self.title: TITLE.format(origin=origin),
-            form.steps: steps,
-            form.guidance: default.default_guidance_scale if guidance_scale is None else guidance_scale,
-            form.alignment: default.default_alignment_scale if alignment_scale is None else alignment_scale,
-        } | self.built["explore"].greet(pipe, int(steps))
+        given = {"steps": steps, "guidance_scale": guidance_scale, "alignment_scale": alignment_scale}
+        filled = {
+            name: pipe.config[f"default_{name}"] if value is None else value for name, value in given.items()
+        }
+        origin = SIMULATED if pipe.config.truth == "simulated" else PHOTOGRAPHED
+        return (
+            {self.title: TITLE.format(origin=origin)}
+            | {self.form.fields[name]: value for name, value in filled.items()}
+            | self.built["explore"].greet(pipe, int(filled["steps"]))
+        )
 
 
 def build() -> gr.Blocks:

@@ -69,9 +69,9 @@ def waiting(text: str) -> str:
     return bar(30, "busy") + f'<p class="status">{escape(text)}</p>'
 
 
-def in_line(number: int, left: float | None) -> str:
-    """The state of a run that waits for its turn: its number in the line, and the seconds to its turn."""
-    parts = ["<b>Waiting for a free place</b>", f"number {number} in the line"]
+def queued(number: int, left: float | None) -> str:
+    """The state of a run that waits: its number in the queue, and the seconds to go."""
+    parts = ["<b>Waiting in the queue</b>", f"number {number}"]
     # What changes every second is not spoken.
     if left is not None:
         parts.append(f'<span aria-live="off">starts in about {seconds(left)}</span>')
@@ -128,15 +128,17 @@ def hiding(share: float) -> str:
     return bar(100 * share) + f'<p class="status" aria-live="off">{text}</p>'
 
 
-def drawing(pictures: int, wanted: int, share: float, left: float) -> str:
+def drawing(pictures: int, wanted: int, share: float, left: float | None) -> str:
     """The state of an experiment: pictures finished, and the time to its end in seconds.
 
     Args:
         pictures, wanted: finished and asked for.
         share: of the work that is done, 0 to 1.
-        left: seconds to the end.
+        left: seconds to the end; None before any of it can be told.
     """
-    text = f"<b>{pictures} of {wanted} pictures</b> · about {seconds(left)} left"
+    text = f"<b>{pictures} of {wanted} pictures</b>"
+    if left is not None:
+        text += f" · about {seconds(left)} left"
     return bar(100 * share) + f'<p class="status" aria-live="off">{text}</p>'
 
 

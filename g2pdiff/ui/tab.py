@@ -9,17 +9,18 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import gradio as gr
 
 from g2pdiff.errors import InputError
+from g2pdiff.experiments.specification import Specification
 from g2pdiff.ui import link, messages, static
 from g2pdiff.ui.form import QUIET, Form
 from g2pdiff.ui.messages import html
-from g2pdiff.ui.server.model import Models
+from g2pdiff.ui.server.model import Models, ServedPipeline
 from g2pdiff.ui.server.model_thread import WAIT_SECONDS, drawing
-from g2pdiff.ui.server.queue import Place
+from g2pdiff.ui.server.queue import Ticket
 
 FRAME_SECONDS = 0.1  # the page is given no more updates than a browser can keep up with
 SESSION_SECONDS = 3600  # how long a stopped run can be fetched
@@ -37,12 +38,6 @@ BROKE_OFF = "The run broke off: please try again."
 RELEASED = f'<div class="progress"></div><p class="status">{BROKE_OFF}</p>'
 
 
-def as_given(value: object) -> object:
-    """In place of Gradio's own checks of a field, which end without a sentence where a value is of another
-    type than the page would send: a run checks whatever it is given."""
-    return value
-
-
 class RunTab(ABC):
     """A tab that runs something on the model and can be stopped; built where it is made.
 
@@ -55,12 +50,16 @@ class RunTab(ABC):
         form: the page's form.
 
     Attributes:
+        specification: what a run asks for; its `position` is the tab's too.
+        name: of the tab, in links and in the page.
         fields: the tab's own inputs, by the name that each has in a link and in an `InputError`.
         checks: what reads a link's value for each of them, by the same names.
+        inputs: every input of a run by name, the form's and the checkpoint among them.
         outputs: what `stream` and `stopped` update, beside the run bar.
         kept: the session's state: what a run has made so far, for `stopped`.
     """
 
+    specification: ClassVar[type[Specification]]
     name: ClassVar[str]
     title: ClassVar[str]
     checks: ClassVar[Mapping[str, Callable]] = {}
@@ -108,49 +107,43 @@ class RunTab(ABC):
         """Build what a run shows; return what `stream` and `stopped` update."""
 
     @abstractmethod
-    def check(self, form: list, **fields):
-        """What a run needs, checked.
+    def check(self, values: dict[str, object]) -> Any:
+        """Check what a run needs.
 
         Args:
-            form: the values of `Form.fields`.
-            fields: the values of `fields`.
+            values: of `Form.fields` and of `fields`, by name.
 
         Raises:
             InputError: the first thing that is wrong.
         """
 
     @abstractmethod
-    def stream(self, request, pipe, turn: Place) -> Iterator[dict]:
+    def stream(self, asked: Any, pipe: ServedPipeline, ticket: Ticket) -> Iterator[dict]:
         """Run what `check` returned; yield updates, `kept` and in the end `ended(...)` among them.
 
-        The turn to draw has come; a run that gives it back has to `wait` for the next.
+        The ticket has been called; a run that gives it back has to `wait` for it again.
         """
 
     @abstractmethod
-    def stopped(self, kept) -> dict:
-        """Updates that say what a run leaves that did not come to its end."""
-
-    @property
-    def names(self) -> list[str]:
-        """The names of a view's values, in the order in which they are handed around."""
-        return [*link.FORM, *self.fields, "checkpoint"]
+    def stopped(self, kept: Any) -> dict:
+        """Return updates that say what a run leaves that did not come to its end."""
 
     def _connect(self) -> None:
-        inputs = [*self.form.fields, *self.fields.values(), self.form.checkpoint]
-        for field in inputs:
-            field.preprocess = as_given
+        self.inputs = self.form.fields | self.fields | {"checkpoint": self.form.checkpoint}
         controls = [self.status, self.run, self.stop]
         outputs = [*self.outputs, self.download, self.kept, *controls]
-        view = {"tab": self.name, "names": self.names, "longest": link.LONGEST_FASTA}
+        view = {"tab": self.name, "names": list(self.inputs), "longest": link.LONGEST_FASTA}
         running = gr.on(
             [self.run.click, *self.also_starts()],
             self._stream,
-            inputs,
+            None,
             outputs,
+            inputs_kwargs=self.inputs,
+            preprocess=False,
             js=static.call("startRun", view),
             show_progress="hidden",
             api_visibility="private",
-            concurrency_limit=None,  # runs stand in the line, where they can be told when their turn comes
+            concurrency_limit=None,  # runs stand in the queue, where they can be told how long it takes
         )
         # One event from Run to the run's end, and one that ends it where it does not do so itself: whatever
         # order messages come in, no other event can leave Run disabled, or free it while a run goes on.
@@ -159,18 +152,18 @@ class RunTab(ABC):
         )
         ended = running.failure(self._stopped, self.kept, outputs, **QUIET)  # so Gradio counts a stop too
         ended.failure(None, None, controls, js=static.call("releaseRun", RELEASED))
-        self.copy.click(None, inputs, None, js=static.call("copyLink", view))
+        self.copy.click(None, list(self.inputs.values()), None, js=static.call("copyLink", view))
 
     def also_starts(self) -> list:
-        """Events that start a run, beside the button's click."""
+        """Return events that start a run, beside the button's click."""
         return []
 
     def restore(self, values: dict) -> dict:
-        """Updates that fill the tab's own inputs with a link's values."""
+        """Return updates that fill the tab's own inputs with a link's values."""
         return {self.fields[name]: value for name, value in values.items() if name in self.fields}
 
     def controls(self, status: str, running: bool) -> dict:
-        """Updates of the status line and of the buttons, of which one can be pressed at a time."""
+        """Return updates of the status line and of the buttons, of which one can be pressed at a time."""
         return {
             self.status: status,
             self.run: gr.Button(interactive=not running),
@@ -178,17 +171,13 @@ class RunTab(ABC):
         }
 
     def ended(self, status: str) -> dict:
-        """Updates of a run's end, after which nothing of it is kept in memory."""
+        """Return updates of a run's end, after which nothing of it is kept in memory."""
         return {self.kept: None} | self.controls(status, running=False)
 
-    def _check(self, values):
-        form, own = values[: len(link.FORM)], values[len(link.FORM) :]
-        return self.check(list(form), **dict(zip(self.fields, own, strict=True)))
-
-    async def _stream(self, request: gr.Request, *values) -> AsyncIterator[dict]:
-        *values, checkpoint = values
+    async def _stream(self, request: gr.Request, **values) -> AsyncIterator[dict]:
+        checkpoint = values.pop("checkpoint")
         try:
-            asked = await asyncio.to_thread(self._check, values)
+            asked = await asyncio.to_thread(self.check, values)
             loading = self.models.load(checkpoint)
             said = messages.waiting("The run starts." if loading.done() else LOADING)
             yield {self.kept: None, self.download: ""} | self.controls(said, running=True)
@@ -205,16 +194,16 @@ class RunTab(ABC):
             logging.getLogger(__name__).exception("A run of %s broke off", self.name)
             yield self.ended(messages.note(BROKE_OFF, "error"))
 
-    def _draw(self, asked, pipe, turn: Place) -> Iterator[dict]:
-        yield from self.wait(turn)
-        yield from self.stream(asked, pipe, turn)
+    def _draw(self, asked: Any, pipe: ServedPipeline, ticket: Ticket) -> Iterator[dict]:
+        yield from self.wait(ticket)
+        yield from self.stream(asked, pipe, ticket)
 
-    def wait(self, turn: Place) -> Iterator[dict]:
-        """Updates that say how long it takes until the turn to draw comes; it has come when they end."""
-        while not turn.wait():
-            yield {self.status: messages.in_line(*turn.outlook)}
+    def wait(self, ticket: Ticket) -> Iterator[dict]:
+        """Yield updates that say how long it takes until the ticket is called; it is when they end."""
+        while not ticket.is_called():
+            yield {self.status: messages.queued(*ticket.outlook)}
 
-    def _stopped(self, kept) -> dict:
+    def _stopped(self, kept: Any) -> dict:
         if kept is None:
             return self.ended(messages.stopped_before())
         return self.stopped(kept)

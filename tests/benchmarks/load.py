@@ -6,7 +6,7 @@ they let a run end, stop it, give bad input, or hang up in its middle. Every req
 
     result    what was asked for
     message   the sentence that is due to bad input
-    refused   the sentence that all places are taken, and when to come back
+    refused   the sentence that the queue is full, and when to come back
     stopped   the end of a run that was stopped
     closed    none: the visitor hung up
     lost      anything else, which must not happen
@@ -162,7 +162,7 @@ class Script:
             return asked, "stopped", ""
         except AppError as error:
             said = str(error)
-            if "places in the line" in said:
+            if "in the queue for the model" in said or "The queue for the model is full" in said:
                 return asked, "refused", said
             return asked, "message" if manner == "bad" and is_sentence(said) else "lost", said
         except (KeyError, ValueError) as error:  # gradio_client, where the end crosses the stop
@@ -237,7 +237,7 @@ class Browser:
     def _judge(self, said: str, last: dict, manner: str) -> tuple[str, str]:
         if not last["success"]:
             return "lost", str(last["output"])
-        if "places in the line" in said:
+        if "in the queue for the model" in said or "The queue for the model is full" in said:
             return "refused", ""
         if "note error" in said:
             return ("message" if manner == "bad" else "lost"), said[-300:]

@@ -14,16 +14,15 @@ from PIL import Image
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.batch import (
+    Batch,
     BatchRow,
     Record,
     archive,
     as_text,
-    batch,
     file_name,
     read_records,
     record_row,
 )
-from g2pdiff.experiments.request import Denoising
 from tests.tiny import BARCODE, tiny_pipeline
 
 PLACE = (56.6, 11.3)
@@ -48,7 +47,9 @@ def records():
 
 @pytest.fixture(scope="module")
 def rows(pipeline, records):
-    return [row for update in batch(pipeline, records, 3, Denoising(steps=2)) for row in update.rows]
+    specification = Batch(fasta=FASTA, latitude=PLACE[0], longitude=PLACE[1], seed=3, steps=2)
+    assert specification.records == records
+    return [row for update in specification.start(pipeline) for row in update.rows]
 
 
 def table(file: ZipFile) -> list[dict]:
@@ -180,16 +181,17 @@ def test_a_picture_of_a_batch_is_the_pipelines_own(pipeline, records, rows):
 
 
 def test_more_records_than_are_drawn_together_keep_their_order(pipeline):
-    many = read_records("".join(f">moth {i}\n{BARCODE[i:]}\n>bad\nA\n" for i in range(10)), *PLACE)
-    updates = list(batch(pipeline, many, denoising=Denoising(steps=1)))
+    many = "".join(f">moth {i}\n{BARCODE[i:]}\n>bad\nA\n" for i in range(10))
+    drawn = Batch(fasta=many, latitude=1, longitude=2, steps=1).start(pipeline)
+    updates = [update for update in drawn if not update.pauses]
     assert [len(update.rows) for update in updates] == [8, 2]
     assert [row.record.name for update in updates for row in update.rows] == [f"moth {i}" for i in range(10)]
     assert (updates[-1].done, updates[-1].total) == (10, 10)
 
 
-def test_a_bad_seed_is_refused_before_the_first_step(pipeline, records):
+def test_a_bad_seed_is_refused_before_the_first_step():
     with pytest.raises(InputError) as refused:
-        batch(pipeline, records, seed=-1)
+        Batch(fasta=FASTA, latitude=1, longitude=2, seed=-1)
     assert refused.value.field == "seed"
 
 
@@ -231,6 +233,7 @@ def test_a_batch_that_was_stopped_still_lists_every_record(records, rows):
 
 
 def test_without_a_clibd_model_there_is_no_score(records):
-    (update,) = batch(tiny_pipeline(clibd=None), records, denoising=Denoising(steps=1))
+    specification = Batch(fasta=FASTA, latitude=1, longitude=2, steps=1)
+    *_, update = specification.start(tiny_pipeline(clibd=None))
     with ZipFile(BytesIO(archive(update.rows, records))) as file:
         assert {line["clibd_score"] for line in table(file)} == {""}

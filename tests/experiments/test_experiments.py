@@ -2,24 +2,21 @@
 
 import time
 from contextlib import closing
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from g2pdiff.dna.barcode import Barcode
-from g2pdiff.dna.mutation import MutationModel
 from g2pdiff.errors import InputError
-from g2pdiff.experiments.clines import LATITUDES, LONGITUDES, SweepRow, cline, sweep
-from g2pdiff.experiments.mutation_series import check_series, mutation_curves, mutations
-from g2pdiff.experiments.pairs import PairRow, compare, differences
-from g2pdiff.experiments.request import Denoising, Variant
+from g2pdiff.experiments.compare import Compare, PairRow, differences
+from g2pdiff.experiments.latitude import LATITUDES, LONGITUDES, LatitudeSweep, SweepRow, cline
+from g2pdiff.experiments.mutations import Mutations, mutation_curves
 from g2pdiff.simulation import Simulator
 from tests.tiny import BARCODE, tiny_pipeline
 
 WILD_TYPE = Barcode.parse(BARCODE)
-QUICK = Denoising(steps=2)
+STEPS = 2
 
 
 @pytest.fixture(scope="module")
@@ -35,19 +32,42 @@ def pipeline():
     return pipeline
 
 
+def sweep(pipeline, latitude=0, longitude=0, **values):
+    """The updates of a quick sweep."""
+    values = {"steps": STEPS} | values
+    return LatitudeSweep(barcode=WILD_TYPE, latitude=latitude, longitude=longitude, **values).start(pipeline)
+
+
+def mutations(pipeline, latitude=0, longitude=0, **values):
+    """The updates of a quick series."""
+    values = {"steps": STEPS} | values
+    return Mutations(barcode=WILD_TYPE, latitude=latitude, longitude=longitude, **values).start(pipeline)
+
+
+def compare(pipeline, **values):
+    """The updates of a quick comparison."""
+    values = {"barcode": WILD_TYPE, "latitude": 0, "longitude": 0, "steps": STEPS} | values
+    return Compare(**values).start(pipeline)
+
+
+def steps(updates):
+    """The updates but for the pauses."""
+    return [update for update in updates if not update.pauses]
+
+
 def rows(updates):
     return [row for update in updates for row in update.rows]
 
 
 def test_an_experiment_counts_its_picture_steps_and_hands_over_rows_as_they_finish(pipeline):
-    updates = list(sweep(pipeline, WILD_TYPE, 0, 0, degrees=range(0, 50, 5), replicates=1, denoising=QUICK))
+    updates = steps(sweep(pipeline, degrees=list(range(0, 50, 5)), replicates=1))
     assert [update.done for update in updates] == [8, 16, 18, 20]
     assert {update.total for update in updates} == {20}
     assert [len(update.rows) for update in updates] == [0, 8, 0, 2]
 
 
 def test_a_picture_of_a_sweep_is_the_pipelines_own(pipeline):
-    swept = rows(sweep(pipeline, WILD_TYPE, 10, 20, degrees=[-60, 0], replicates=2, seed=3, denoising=QUICK))
+    swept = rows(sweep(pipeline, 10, 20, degrees=[-60, 0], replicates=2, seed=3))
     assert [(row.latitude, row.longitude, row.replicate) for row in swept] == [
         (-60, 20, 0), (-60, 20, 1), (0, 20, 0), (0, 20, 1),
     ]  # fmt: skip
@@ -58,67 +78,50 @@ def test_a_picture_of_a_sweep_is_the_pipelines_own(pipeline):
 
 
 def test_along_longitude_the_latitude_stays(pipeline):
-    swept = rows(sweep(pipeline, WILD_TYPE, 10, 20, along="longitude", degrees=[-5, 5], denoising=QUICK))
+    swept = rows(sweep(pipeline, 10, 20, along="longitude", degrees=[-5, 5], replicates=2))
     assert {row.latitude for row in swept} == {10}
     assert [row.degrees for row in swept] == [-5, -5, 5, 5]
 
 
 def test_lengths_are_not_compared_where_every_animal_fills_the_picture():
     with pytest.raises(InputError, match="fills the picture") as caught:
-        sweep(tiny_pipeline(whole_frames=False), WILD_TYPE, 0, 0)
+        sweep(tiny_pipeline(whole_frames=False))
     assert caught.value.field == "checkpoint"
 
 
-class Turn:
-    """A turn that comes when it has been asked for so many times; it tells what became of it."""
-
-    def __init__(self, asked=1):
-        self.asked = asked
-        self.told = []
-
-    def wait(self):
-        self.told.append("ask")
-        return self.told[-self.asked :] == ["ask"] * self.asked
-
-    def __enter__(self):
-        self.told.append("in")
-
-    def __exit__(self, *_):
-        self.told.append("out")
+def test_an_experiment_pauses_before_every_batch(pipeline):
+    updates = list(sweep(pipeline, degrees=list(range(9)), replicates=1))
+    assert [update.pauses for update in updates] == [True, False, False, True, False, False]
+    assert [update.done for update in updates] == [0, 8, 16, 16, 17, 18]
+    assert not any(update.rows for update in updates if update.pauses)
 
 
-def test_closing_an_experiment_gives_the_turn_back(pipeline):
-    turn = Turn()
-    with closing(
-        sweep(pipeline, WILD_TYPE, 0, 0, degrees=range(9), replicates=1, denoising=QUICK, turn=turn)
-    ) as updates:
-        for _ in range(3):
-            next(updates)
-        assert turn.told == ["ask", "in", "out", "ask", "in"]
-    assert turn.told == ["ask", "in", "out", "ask", "in", "out"]
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda pipeline: mutations(pipeline, rates=[0.1], replicates=8),
+        lambda pipeline: compare(pipeline, other_latitude=5, pairs=5),
+    ],
+)
+def test_every_experiment_pauses_between_batches(pipeline, start):
+    updates = list(start(pipeline))
+    assert updates[0].pauses and sum(update.pauses for update in updates) in (2, 4)
+    for before, update in zip(updates, updates[1:], strict=False):
+        assert update.done >= before.done and update.pauses * (update.done - before.done) == 0
+    assert updates[-1].done == updates[-1].total
 
 
-def test_an_experiment_that_waits_says_so_each_time_it_asks_for_its_turn(pipeline):
-    turn = Turn(asked=3)
-    updates = list(
-        sweep(pipeline, WILD_TYPE, 0, 0, degrees=range(9), replicates=1, denoising=QUICK, turn=turn)
-    )
-    assert [update.done for update in updates] == [0, 0, 8, 16, 16, 16, 17, 18]
-    assert [len(update.rows) for update in updates] == [0, 0, 0, 8, 0, 0, 0, 1]
-    assert turn.told == ["ask", "ask", "ask", "in", "out"] * 2
-
-
-def test_a_waiting_experiment_that_is_closed_leaves_the_turn_alone(pipeline):
-    turn = Turn(asked=3)
-    with closing(sweep(pipeline, WILD_TYPE, 0, 0, denoising=QUICK, turn=turn)) as updates:
-        next(updates)
-    assert turn.told == ["ask"]
+def test_nothing_runs_on_the_model_while_an_experiment_pauses(pipeline):
+    calls = []
+    hook = pipeline.unet.register_forward_hook(lambda *_: calls.append(1))
+    with closing(sweep(pipeline, degrees=list(range(9)), replicates=1)) as updates:
+        done = [(update.pauses, len(calls)) for update in updates]
+    hook.remove()
+    assert done == [(True, 0), (False, 1), (False, 2), (True, 2), (False, 3), (False, 4)]
 
 
 def test_a_mutation_series_is_drawn_from_one_noise_and_starts_at_the_wild_type(simulated):
-    drawn = rows(
-        mutations(simulated, WILD_TYPE, 40, 10, rates=[0.3, 0.05], replicates=3, seed=7, denoising=QUICK)
-    )
+    drawn = rows(mutations(simulated, 40, 10, rates=[0.3, 0.05], replicates=3, seed=7))
     assert [(row.rate, row.replicate) for row in drawn] == [
         (0, 0), (0.05, 0), (0.05, 1), (0.05, 2), (0.3, 0), (0.3, 1), (0.3, 2),
     ]  # fmt: skip
@@ -141,13 +144,13 @@ def test_a_mutation_series_is_drawn_from_one_noise_and_starts_at_the_wild_type(s
 
 
 def test_the_truth_is_what_the_simulator_draws(simulated):
-    drawn = rows(mutations(simulated, WILD_TYPE, 40, 10, rates=[0.3], replicates=1, denoising=QUICK))
+    drawn = rows(mutations(simulated, 40, 10, rates=[0.3], replicates=1))
     expected = Simulator.default().specimens([row.barcode.sequence for row in drawn], [40, 40], 32)
     assert torch.equal(torch.stack([row.true_image for row in drawn]), expected)
 
 
 def test_mutants_are_scored_against_the_wild_type(pipeline):
-    drawn = rows(mutations(pipeline, WILD_TYPE, 0, 0, rates=[0.5], replicates=1, denoising=QUICK))
+    drawn = rows(mutations(pipeline, 0, 0, rates=[0.5], replicates=1))
     clibd = pipeline.clibd
     with torch.no_grad():
         expected = clibd.embed_images(drawn[1].image[None]) @ clibd.embed_barcodes([BARCODE]).T
@@ -155,7 +158,7 @@ def test_mutants_are_scored_against_the_wild_type(pipeline):
 
 
 def test_curves_average_over_replicates(simulated):
-    drawn = rows(mutations(simulated, WILD_TYPE, 0, 0, rates=[0.2], replicates=3, denoising=QUICK))
+    drawn = rows(mutations(simulated, 0, 0, rates=[0.2], replicates=3))
     wild_type, mutants = mutation_curves(drawn)
     assert (wild_type["rate"], wild_type["pictures"]) == (0, 1)
     assert mutants["pictures"] == 3
@@ -166,7 +169,7 @@ def test_curves_average_over_replicates(simulated):
 
 
 def test_curves_leave_out_what_nobody_knows(pipeline):
-    drawn = rows(mutations(pipeline, WILD_TYPE, 0, 0, rates=[], denoising=QUICK))
+    drawn = rows(mutations(pipeline, 0, 0, rates=[0]))
     assert set(mutation_curves(drawn)[0]) == {"rate", "pictures", "clibd_score", "body_length", "drift"}
 
 
@@ -174,24 +177,24 @@ def test_curves_leave_out_what_nobody_knows(pipeline):
     ("name", "rates", "replicates"),
     [("rates", [0, 0.1, 0.5], 2), ("replicates", [0, 0.1], 400)],
 )
-def test_an_impossible_series_is_refused_before_it_starts(name, rates, replicates):
+def test_an_impossible_series_is_refused_before_it_starts(pipeline, name, rates, replicates):
     with pytest.raises(InputError) as refused:
-        check_series(WILD_TYPE, rates, replicates, MutationModel(kind="synonymous"), 0)
+        mutations(pipeline, rates=rates, replicates=replicates, kind="synonymous")
     assert refused.value.field == name
 
 
 def test_too_long_a_series_is_refused_at_once(pipeline):
     began = time.monotonic()
     with pytest.raises(InputError, match="That makes 399,601 pictures"):
-        mutations(pipeline, WILD_TYPE, 0, 0, rates=np.linspace(0, 0.5, 1000), replicates=400)
+        mutations(pipeline, rates=np.linspace(0, 0.5, 1000).tolist(), replicates=400)
     assert time.monotonic() - began < 1
 
 
 def test_a_series_of_several_batches_counts_its_steps_through(pipeline):
-    updates = list(mutations(pipeline, WILD_TYPE, 0, 0, rates=[0.1, 0.2], replicates=5, denoising=QUICK))
-    assert {update.total for update in updates} == {11 * QUICK.steps}
+    updates = steps(mutations(pipeline, rates=[0.1, 0.2], replicates=5))
+    assert {update.total for update in updates} == {11 * STEPS}
     told = [update.done for update in updates]
-    assert told == sorted(told) and told[-1] == 11 * QUICK.steps
+    assert told == sorted(told) and told[-1] == 11 * STEPS
     drawn = [row for update in updates for row in update.rows]
     assert [(row.rate, row.replicate) for row in drawn] == [
         (0, 0), *((rate, replicate) for rate in (0.1, 0.2) for replicate in range(5))
@@ -207,13 +210,13 @@ def test_a_series_of_several_batches_counts_its_steps_through(pipeline):
         ("along", {"along": "altitude"}),
         ("replicates", {"replicates": 0}),
         ("replicates", {"replicates": 100}),
-        ("latitude", {"degrees": [0, 91]}),
+        ("degrees", {"degrees": [0, 91]}),
         ("seed", {"seed": -1}),
     ],
 )
 def test_bad_input_to_a_sweep_names_its_field(pipeline, name, values):
     with pytest.raises(InputError) as refused:
-        sweep(pipeline, WILD_TYPE, 0, 0, **values)
+        sweep(pipeline, **values)
     assert refused.value.field == name
 
 
@@ -222,7 +225,7 @@ def swept(lengths, along="latitude", replicates=2, noise=0.0):
     rng = np.random.default_rng(0)
     degrees = LATITUDES if along == "latitude" else LONGITUDES
     return [
-        SweepRow(along, d, r, 0, 0, None, None, lengths(d, r) * (1 + noise * rng.normal()), None, None)
+        SweepRow(along, d, r, 0, 0, None, None, lengths(d, r) * (1 + noise * rng.normal()))
         for d in degrees
         for r in range(replicates)
     ]
@@ -272,31 +275,30 @@ def test_pictures_without_a_specimen_make_no_slope():
 
 
 def test_a_comparison_pairs_the_same_noise(pipeline):
-    first = Variant(WILD_TYPE, 10, 20, QUICK)
-    second = replace(first, barcode=WILD_TYPE.mutate(0.5))
-    updates = list(compare(pipeline, first, second, pairs=5, seed=2))
+    other = WILD_TYPE.mutate(0.5)
+    updates = steps(compare(pipeline, latitude=10, longitude=20, other_barcode=other, pairs=5, seed=2))
     assert updates[-1].done == updates[-1].total == 20
     pairs = rows(updates)
     assert [row.seed for row in pairs] == [2, 3, 4, 5, 6]
-    for index, side in enumerate((first, second)):
-        alone = pipeline(side.barcode, 10, 20, seed=6, num_inference_steps=2, output_type="pt").images
+    for index, barcode in enumerate((WILD_TYPE, other)):
+        alone = pipeline(barcode, 10, 20, seed=6, num_inference_steps=2, output_type="pt").images
         torch.testing.assert_close(pairs[4].images[index], alone[0], atol=1e-5, rtol=0)
     with torch.no_grad():
-        other = pipeline.clibd.embed_images(pairs[0].images[1][None])
-        expected = other @ pipeline.clibd.embed_barcodes([BARCODE]).T  # the first side's barcode
+        embedded = pipeline.clibd.embed_images(pairs[0].images[1][None])
+        expected = embedded @ pipeline.clibd.embed_barcodes([BARCODE]).T  # the first side's barcode
     assert pairs[0].clibd_scores[1] == pytest.approx(expected.item(), abs=1e-4)
 
 
-def test_sides_may_differ_in_their_denoising(pipeline):
-    first = Variant(WILD_TYPE, 0, 0, Denoising(steps=2, guidance_scale=1.0))
-    updates = list(compare(pipeline, first, replace(first, denoising=Denoising(steps=3)), pairs=1))
-    assert updates[-1].total == 5
+def test_sides_may_differ_in_their_scales(pipeline):
+    updates = list(compare(pipeline, guidance_scale=1, other_guidance_scale=3, pairs=1))
+    assert updates[-1].total == 4
     assert rows(updates)[0].drift > 0
 
 
-def test_equal_sides_do_not_differ(pipeline):
-    side = Variant(WILD_TYPE, 0, 0, QUICK)
-    drawn = rows(compare(pipeline, side, side, pairs=2))
+def test_sides_that_make_no_difference_do_not_differ():
+    """Without an aligner its scale changes nothing."""
+    pipeline = tiny_pipeline(aligner=None, truth=None)
+    drawn = rows(compare(pipeline, alignment_scale=0, other_alignment_scale=2, pairs=2))
     assert all(row.drift == 0 for row in drawn)
     assert differences(drawn)["clibd_score"].value == 0
 

@@ -2,7 +2,7 @@
 
 from axe_playwright_python.sync_playwright import Axe
 
-from g2pdiff.ui.server.queue import LINE
+from g2pdiff.ui.server.queue import QUEUE
 from tests.ui.test_browser import wait
 
 RUNS = ("explore", "mutations", "compare", "latitude", "bases", "batch")
@@ -56,7 +56,7 @@ def test_pictures_map_and_charts_say_what_they_show(app, visit):
         ".live-chart[role=img]", "all => all.map(one => one.getAttribute('aria-label'))"
     )
     assert len(charts) > 3 and all("hart of the" in said for said in charts)
-    assert "choose a place" in page.get_attribute("#map iframe", "title")
+    assert "choose a ticket" in page.get_attribute("#map iframe", "title")
     assert page.locator("#mutations-status [role=status]").count() == 1
 
 
@@ -82,9 +82,9 @@ def test_the_keyboard_alone_leads_from_barcode_to_picture(app, visit):
 
 def test_less_motion_is_respected(app, visit):
     page = visit(app, reduced_motion="reduce")
-    with LINE.join("somebody else") as turn, turn:
+    with QUEUE.join("somebody else") as ticket, ticket:
         page.click("#explore-run")
-        wait(page, "#explore-status", "Waiting for a free place")
+        wait(page, "#explore-status", "Waiting in the queue")
         assert page.evaluate(MOVING) == []
         page.emulate_media(reduced_motion="no-preference")
         assert "width:30.0%" in page.evaluate(MOVING)[0]

@@ -9,10 +9,10 @@ import pytest
 from gradio_client import Client
 from PIL import Image
 
-from g2pdiff.experiments.arguments import BATCH, COMPARE, GENERATE, LATITUDE_SWEEP, MUTATIONS, Required
+from g2pdiff.experiments.specification import specifications
 from tests.tiny import BARCODE
 
-VERBS = (GENERATE, MUTATIONS, LATITUDE_SWEEP, COMPARE, BATCH)
+NAMES = ("generate", "mutations", "compare", "latitude", "batch")
 
 
 @pytest.fixture(scope="module")
@@ -35,20 +35,22 @@ def experiment(client, name, **values):
 def test_the_named_endpoints_are_documented_and_the_pages_own_events_are_not(client):
     endpoints = client.view_api(return_format="dict", print_info=False)
     assert not endpoints["unnamed_endpoints"]
-    assert list(endpoints["named_endpoints"]) == [f"/{verb.name}" for verb in VERBS]
-    for verb in VERBS:
-        found = endpoints["named_endpoints"][f"/{verb.name}"]
-        assert found["description"] == verb.about
-        for argument, parameter in zip(verb.arguments, found["parameters"], strict=True):
-            assert (parameter["parameter_name"], parameter["label"]) == (argument.name, argument.about)
-            assert parameter["parameter_has_default"] == (argument.default is not Required)
+    assert list(endpoints["named_endpoints"]) == [f"/{name}" for name in NAMES]
+    for name in NAMES:
+        found, kind = endpoints["named_endpoints"][f"/{name}"], specifications()[name]
+        assert found["description"] == kind.about
+        for (argument, field), parameter in zip(kind.arguments().items(), found["parameters"], strict=True):
+            assert (parameter["parameter_name"], parameter["label"]) == (argument, field.description)
+            assert parameter["parameter_has_default"] == (not field.is_required())
+            if not field.is_required():
+                assert parameter["parameter_default"] == kind.schema_of(argument)["default"]
 
 
 def test_arguments_have_their_types(client):
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     types = {p["parameter_name"]: p["python_type"]["type"] for p in endpoints["/latitude"]["parameters"]}
     assert types["barcode"] == "str" and types["seed"] == "int" and types["no_new_stops"] == "bool"
-    assert types["degrees"] == "None | list[float]"
+    assert types["degrees"] == "list[float] | None"
     assert types["along"] == "Literal['latitude', 'longitude']"
 
 
@@ -201,7 +203,7 @@ def test_a_cancelled_run_makes_room_for_the_next(client):
     assert len(job.outputs()) < 1000
 
 
-def test_two_visitors_take_turns(app, client):
+def test_two_visitors_draw_one_after_the_other(app, client):
     other = Client(app, verbose=False)
     jobs = [who.submit(BARCODE, 0, 0, seed=n, api_name="/generate") for n, who in enumerate((client, other))]
     assert all(job.result(timeout=120)[1]["step"] == 4 for job in jobs)

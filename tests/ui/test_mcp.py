@@ -8,7 +8,7 @@ from g2pdiff.ui.app import LAUNCH, build
 from g2pdiff.ui.launch import read_flags
 from tests.tiny import BARCODE
 
-NAMES = ["generate", "mutations", "latitude", "compare", "batch"]
+NAMES = ["generate", "mutations", "compare", "latitude", "batch"]
 
 
 def test_without_the_package_the_flag_says_what_to_install(monkeypatch):

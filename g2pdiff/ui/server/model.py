@@ -10,11 +10,11 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from g2pdiff.errors import InputError, quoted
 from g2pdiff.ui.server.model_thread import MODEL_THREAD
@@ -42,8 +42,8 @@ class Models:
     """The checkpoints that an app serves.
 
     A checkpoint is loaded when it is first asked for and stays in memory: visitors who chose different ones
-    take turns at drawing, and none is to wait for a model that another's run has put out. The memory has to
-    hold all that are served, in single precision four bytes a parameter.
+    draw one after the other, and none is to wait for a model that another's run has put out. The memory has
+    to hold all that are served, in single precision four bytes per parameter.
 
     Args:
         names: folders and hub ids, the first of which is served where none is asked for.
@@ -51,7 +51,7 @@ class Models:
 
     def __init__(self, names: tuple[str, ...]):
         self.names = names
-        self._loading: dict[str, Future[G2PDiffusionPipeline]] = {}
+        self._loading: dict[str, Future[ServedPipeline]] = {}
         self._retry_at: dict[str, float] = {}
         self._changing = threading.Lock()
 
@@ -64,7 +64,7 @@ class Models:
             )
         return name or self.names[0]
 
-    def load(self, name: str | None = None) -> Future[G2PDiffusionPipeline]:
+    def load(self, name: str | None = None) -> Future[ServedPipeline]:
         """A checkpoint, loading or loaded; `.result()` waits for it, or raises the `InputError` that says
         what is wrong with it. One that could not be loaded is tried again, but not at once."""
         name = self.check(name)
@@ -82,53 +82,73 @@ class Models:
             self._retry_at[name] = time.monotonic() + RETRY_SECONDS
 
 
-async def loaded(loading: Future) -> G2PDiffusionPipeline:
+async def loaded(loading: Future) -> ServedPipeline:
     """A checkpoint of `Models.load` once it is loaded; who stops waiting for it does not stop that."""
     return await asyncio.shield(asyncio.wrap_future(loading))
 
 
+class ServedPipeline:
+    """A checkpoint's pipeline as the app serves it: `stream` draws where the GPU is, steps come to the CPU.
+
+    Everything else is the pipeline's own.
+
+    Args:
+        name: of the checkpoint.
+        pipeline: the loaded checkpoint.
+    """
+
+    def __init__(self, name: str, pipeline: G2PDiffusionPipeline):
+        self.name = name
+        self.pipeline = pipeline
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self.pipeline, attribute)
+
+    def stream(self, *args: Any, **kwargs: Any) -> Generator[DenoisingStep]:
+        """Draw as `G2PDiffusionPipeline.stream` does."""
+        return _stream(self.name, *args, **kwargs)
+
+
 @cache
-def _load(name: str) -> G2PDiffusionPipeline:
+def _load(name: str) -> ServedPipeline:
     import torch
 
     from g2pdiff.checkpoint import load_pipeline
 
     torch.set_num_threads(min(MAX_THREADS, torch.get_num_threads()))
-    pipe = load_pipeline(name)
+    pipeline = load_pipeline(name)
     if not torch.cuda.is_available():
-        MODEL_THREAD.submit(_warm_up, pipe)
-    pipe.stream = partial(_stream, name)
-    return pipe
+        MODEL_THREAD.submit(_warm_up, pipeline)
+    return ServedPipeline(name, pipeline)
 
 
-def _warm_up(pipe: G2PDiffusionPipeline) -> None:
+def _warm_up(pipeline: G2PDiffusionPipeline) -> None:
     """Draw one step, so that the first visitor does not wait for what PyTorch prepares at first use."""
     example = next(iter(examples().values()))
-    for _ in type(pipe).stream(
-        pipe, example.dna_barcode, example.latitude, example.longitude, num_inference_steps=1
-    ):
+    place = example.latitude, example.longitude
+    for _ in pipeline.stream(example.dna_barcode, *place, num_inference_steps=1):
         pass
 
 
 @GPU
-def _stream(name: str, *args, **kwargs) -> Iterator[DenoisingStep]:
-    """`stream` of a served checkpoint's pipeline: on the GPU where there is one, steps on the CPU."""
+def _stream(name: str, *args: Any, **kwargs: Any) -> Generator[DenoisingStep]:
+    """Draw with a served checkpoint, which ZeroGPU's process loads for itself."""
     import torch
 
-    pipe = _load(name)
+    pipeline = _load(name).pipeline
     if torch.cuda.is_available():
-        pipe.to("cuda")
-    for step in type(pipe).stream(pipe, *args, **kwargs):
+        pipeline.to("cuda")
+    for step in pipeline.stream(*args, **kwargs):
         images = step.images if step.images is None else step.images.cpu()
         yield replace(step, latents=step.latents.cpu(), images=images)
 
 
-def threshold(pipe: G2PDiffusionPipeline) -> float | None:
+def threshold(pipe: ServedPipeline) -> float | None:
     """CLIBDScore from which a picture counts as a success; None where the checkpoint has no CLIBD model."""
     return pipe.clibd.config.threshold if pipe.clibd else None
 
 
-def references(pipe: G2PDiffusionPipeline) -> References | None:
+def references(pipe: ServedPipeline) -> References | None:
     """The checkpoint's reference species, read when first asked for; None where it has none."""
     return _references(pipe.name_or_path)
 

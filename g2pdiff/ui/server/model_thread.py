@@ -1,9 +1,9 @@
 """Runs on the one thread that has the models.
 
 One, because the libraries below PyTorch keep a team of workers, compiled kernels and working memory for every
-thread that calls them. It steps through the runs as they are asked for; the line says whose turn it is. Who
-waits for a step or a turn does so on the server's event loop, where a run that its visitor stops is told so
-whatever it waits for.
+thread that calls them. It steps through the runs as they are asked for; the queue says whose ticket is
+called. Who waits for a step or a ticket does so on the server's event loop, where a run that its visitor
+stops is told so whatever it waits for.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from contextlib import ExitStack
 from contextvars import copy_context
 
 from g2pdiff.errors import InputError
-from g2pdiff.ui.server.queue import LINE, Place
+from g2pdiff.ui.server.queue import QUEUE, Ticket
 
 WAIT_SECONDS = 1.0  # a waiting run says so often how long it takes
-LOOK_SECONDS = 0.02  # and looks so often whether its turn has come
+LOOK_SECONDS = 0.02  # and looks so often whether its ticket is called
 ABANDONED_SECONDS = 10.0  # Gradio asks for a run's next step within milliseconds, or never again
 
 MODEL_THREAD = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -26,30 +26,30 @@ MODEL_THREAD = ThreadPoolExecutor(1, thread_name_prefix="model")
 _END = object()
 
 
-async def drawing(start: Callable[[Place], Generator], visitor: str) -> AsyncIterator:
-    """A visitor's run: its place in the line, and its updates, made on the models' thread.
+async def drawing(start: Callable[[Ticket], Generator], visitor: str) -> AsyncIterator:
+    """Run something for a visitor: with a ticket of the queue, its updates made on the models' thread.
 
     However it ends, the run is closed on that thread before this returns. One that is not asked for its next
-    update is closed all the same, for the others in the line: Gradio forgets a run whose visitor leaves while
-    its first update is on the way to the page.
+    update is closed all the same, for the others in the queue: Gradio forgets a run whose visitor leaves
+    while its first update is on the way to the page.
 
     Args:
-        start: makes the generator of updates of the run's place in the line. It must not block: one that
-            wants its turn asks `Place.wait`, yields an update, and asks again.
+        start: makes the generator of updates of the run's ticket. It must not block: one that wants the
+            model asks `Ticket.is_called`, yields an update, and asks again.
         visitor: whose run it is.
 
     Raises:
-        InputError: if every place in the line is taken; what the run raises.
+        InputError: if the queue is full; what the run raises.
     """
     ending = ExitStack()
-    place = ending.enter_context(LINE.join(visitor))
-    run = start(place)
+    ticket = ending.enter_context(QUEUE.join(visitor))
+    run = start(ticket)
     ending.callback(run.close)
     context = copy_context()  # ZeroGPU finds the visitor's request in it
     loop = asyncio.get_running_loop()
     try:
         while True:
-            await _chance(place)
+            await _chance(ticket)
             update = await asyncio.wrap_future(MODEL_THREAD.submit(context.run, next, run, _END))
             if update is _END:
                 return
@@ -60,15 +60,15 @@ async def drawing(start: Callable[[Place], Generator], visitor: str) -> AsyncIte
                 abandoned.cancel()
             if loop.time() > abandoned.when():
                 raise InputError(
-                    "line", "The run was given up, as the page had gone quiet: please try again."
+                    "queue", "The run was given up, as the page had gone quiet: please try again."
                 )
     finally:
         await asyncio.shield(asyncio.wrap_future(MODEL_THREAD.submit(ending.close)))
 
 
-async def _chance(place: Place) -> None:
-    """Wait until it is worth while to ask for a turn, or to say how long it still takes."""
+async def _chance(ticket: Ticket) -> None:
+    """Wait until it is worth while to ask for the model, or to say how long it still takes."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + WAIT_SECONDS
-    while place.has_to_wait and loop.time() < deadline:
+    while ticket.is_waiting and loop.time() < deadline:
         await asyncio.sleep(LOOK_SECONDS)

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -15,15 +15,15 @@ import gradio as gr
 from g2pdiff.dna.barcode import BASES, CODON_START, SITES, Barcode
 from g2pdiff.dna.mutation import edit
 from g2pdiff.errors import InputError
+from g2pdiff.experiments.bases import Bases as Specification
 from g2pdiff.ui import messages, static
-from g2pdiff.ui.form import QUIET, as_run
+from g2pdiff.ui.form import QUIET, specify
 from g2pdiff.ui.messages import errors_as_toast, html, note
-from g2pdiff.ui.server.model import references, threshold
-from g2pdiff.ui.server.queue import Place
-from g2pdiff.ui.server.run import Run
+from g2pdiff.ui.server.model import ServedPipeline, references, threshold
+from g2pdiff.ui.server.queue import Ticket
 from g2pdiff.ui.tab import Clock, RunTab
 from g2pdiff.ui.widgets.codon_strip import AMINO_ACIDS, strip
-from g2pdiff.ui.widgets.downloads import data_link, picture_link, table_link
+from g2pdiff.ui.widgets.downloads import data_link, file_stem, picture_link, table_link
 from g2pdiff.ui.widgets.pictures import enlarge, picture_box, pil, thumbnail
 from g2pdiff.validation import check_number
 
@@ -53,7 +53,7 @@ NO_CLIBD = "This checkpoint has no CLIBD model, so nothing can be said of the ne
 class Findings:
     """What a session's last run has found so far."""
 
-    run: Run
+    asked: Specification
     index: int = 0  # steps done
     total: int = 0
     picture: Image.Image | None = None
@@ -65,7 +65,8 @@ class Findings:
 class Bases(RunTab):
     """The tab, built where it is made."""
 
-    name = "bases"
+    specification = Specification
+    name = Specification.name
     title = "Bases"
 
     def build_outcome(self) -> list[gr.components.Component]:
@@ -78,18 +79,18 @@ class Bases(RunTab):
                 self.picked = html(elem_id="bases-picked", js_on_load=static.text("js/status.js"))
         self.relatives = html(elem_id="bases-relatives")
         self.lookalikes = html(elem_id="bases-lookalikes")
-        form = self.form
-        self.strip.pick(pick, [form.barcode, form.edits], [form.edits, self.picked], **QUIET)
+        barcode, edits = self.form.fields["barcode"], self.form.fields["edits"]
+        self.strip.pick(pick, [barcode, edits], [edits, self.picked], **QUIET)
         return [self.picture, self.strip, self.picked, self.relatives, self.lookalikes]
 
-    def check(self, form: list) -> Run:
-        return as_run(form)
+    def check(self, values: dict[str, object]) -> Specification:
+        return specify(Specification, values)
 
-    def stream(self, run: Run, pipe, turn: Place) -> Iterator[dict]:
-        findings, clock = Findings(run), Clock()
+    def stream(self, asked: Specification, pipe: ServedPipeline, ticket: Ticket) -> Iterator[dict]:
+        findings, clock = Findings(asked), Clock()
         empty = {part: "" for part in (self.picked, self.relatives, self.lookalikes)}
         yield empty | {self.kept: findings, self.strip: READY}
-        with turn, closing(pipe.stream(**run.arguments)) as steps:
+        with ticket, closing(asked.start(pipe)) as steps:
             for step in steps:
                 findings.index, findings.total, findings.picture = step.index, step.total, step.image
                 if clock.due() or step.index == step.total:
@@ -99,26 +100,26 @@ class Bases(RunTab):
                         self.status: messages.progress(step.index, step.total, step.clibd_score, left),
                     }
         yield {self.status: messages.waiting("Looking for the nearest reference species.")}
-        yield from self.wait(turn)
-        with turn:
+        yield from self.wait(ticket)
+        with ticket:
             neighbours = self.neighbours(findings, pipe, step.images)
         yield neighbours | {self.status: messages.hiding(0)}
-        yield from self.wait(turn)
-        with turn:
+        yield from self.wait(ticket)
+        with ticket:
             yield from self.occlusion(findings, pipe, step.latents)
         yield {self.download: downloads(findings)} | self.ended(
             messages.finished(step.total, step.clibd_score, threshold(pipe), clock.elapsed)
         )
 
-    def neighbours(self, findings: Findings, pipe, images: Tensor) -> dict:
-        """Updates that show the references nearest to the barcode and to its picture (1, 3, H, W)."""
+    def neighbours(self, findings: Findings, pipe: ServedPipeline, images: Tensor) -> dict:
+        """Return updates that show the references nearest to the barcode and to its picture (1, 3, H, W)."""
         try:
             bank = references(pipe)
         except InputError as error:
             return {self.relatives: note(str(error), "error")}
         if bank is None:
             return {self.relatives: note(NO_REFERENCES)}
-        findings.by_barcode = bank.nearest_barcodes(findings.run.barcode, NEIGHBOURS)
+        findings.by_barcode = bank.nearest_barcodes(findings.asked.mutated, NEIGHBOURS)
         shown = {self.relatives: relatives(bank, findings.by_barcode), self.lookalikes: note(NO_CLIBD)}
         if pipe.clibd is not None:
             embedding = embed_picture(pipe, images)
@@ -126,14 +127,10 @@ class Bases(RunTab):
             shown[self.lookalikes] = lookalikes(bank, findings.by_picture)
         return shown
 
-    def occlusion(self, findings: Findings, pipe, latents: Tensor) -> Iterator[dict]:
-        """Updates on the way to the strip for a picture's latents (1, C, h, w), or that say why there is
-        none."""
-        from g2pdiff.analysis.attribution import attributing
-
-        run = findings.run
+    def occlusion(self, findings: Findings, pipe: ServedPipeline, latents: Tensor) -> Iterator[dict]:
+        """Yield updates on the way to the strip for a picture's latents (1, C, h, w), or why none comes."""
         try:
-            occlusions = attributing(pipe, run.barcode, run.latitude, run.longitude, latents)
+            occlusions = findings.asked.occlude(pipe, latents)
         except InputError as error:
             yield {self.strip: note(str(error))}
             return
@@ -141,13 +138,13 @@ class Bases(RunTab):
             for occlusion in occlusions:
                 yield {self.status: messages.hiding(occlusion.done / occlusion.total)}
         findings.attribution = occlusion.attribution
-        yield {self.strip: strip(findings.attribution, run.given)}
+        yield {self.strip: strip(findings.attribution, findings.asked.barcode)}
 
     def stopped(self, kept: Findings) -> dict:
         return {self.download: downloads(kept)} | self.ended(messages.stopped(kept.index, kept.total))
 
 
-def embed_picture(pipe, images: Tensor) -> Tensor:
+def embed_picture(pipe: ServedPipeline, images: Tensor) -> Tensor:
     """CLIBD embedding (E,) of the first of the pictures (B, 3, H, W)."""
     import torch
 
@@ -156,16 +153,12 @@ def embed_picture(pipe, images: Tensor) -> Tensor:
 
 
 def downloads(findings: Findings) -> str:
-    """Links to the picture, the importances and everything that was found; none before the first step."""
+    """Return links to the picture, the importances and all that was found; none before the first step."""
     if findings.picture is None:
         return ""
-    run, attribution = findings.run, findings.attribution
-    stem = f"{run.file_stem}_bases"
-    codons = [asdict(row) for row in attribution.rows()] if attribution else []
-    found = run.settings | {
-        "experiment": "bases",
-        "log_prob": attribution and attribution.log_prob,
-        "codons": codons,
+    asked = findings.asked
+    stem, report = f"{file_stem(asked)}_bases", asked.report(findings.attribution)
+    found = report | {
         "nearest_barcodes": [
             {"species": n.species, "identity": n.similarity, "compared_sites": n.compared}
             for n in findings.by_barcode
@@ -174,8 +167,8 @@ def downloads(findings: Findings) -> str:
     }
     data = json.dumps(found, indent=2).encode()
     return (
-        picture_link(findings.picture, stem, run.settings)
-        + (table_link(codons, stem) if codons else "")
+        picture_link(findings.picture, stem, asked.settings)
+        + (table_link(report["codons"], stem) if report["codons"] else "")
         + data_link("Findings (JSON)", f"{stem}.json", "application/json", data)
     )
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from g2pdiff.errors import InputError
-from g2pdiff.experiments.request import Denoising, check_denoising, text_of
+from g2pdiff.experiments.batch import Batch as Specification
+from g2pdiff.experiments.batch import archive, read_records
 from g2pdiff.ui import link, static
-from g2pdiff.ui.experiment_tab import Asked, ExperimentTab
-from g2pdiff.ui.form import QUIET
+from g2pdiff.ui.experiment_tab import ExperimentTab, Progress
+from g2pdiff.ui.form import QUIET, specify
 from g2pdiff.ui.messages import html, note, notes, plural
-from g2pdiff.ui.server.model import threshold
-from g2pdiff.ui.server.queue import Place
+from g2pdiff.ui.server.model import ServedPipeline, threshold
 from g2pdiff.ui.widgets.downloads import data_link, settings_link
 from g2pdiff.ui.widgets.examples import examples
 from g2pdiff.ui.widgets.pictures import pil, thumbnail
-from g2pdiff.validation import check_seed
 
 if TYPE_CHECKING:
     from g2pdiff.experiments.batch import BatchRow, Record
-    from g2pdiff.experiments.drawing import Update
 
 FILE_LIMIT = 1_000_000  # bytes of a file
 TEXT_LIMIT = 2_000_000  # characters in the box: more than are read, so that a text too long is named
@@ -36,40 +34,22 @@ FILE = '<label>Open a FASTA file<input type="file" accept=".fasta,.fa,.txt"></la
 
 
 @dataclass
-class Work(Asked):
+class Work(Progress):
     """A batch as asked for, and what has been drawn of it."""
 
-    records: list[Record]
-    latitude: float
-    longitude: float
-    seed: int
-    denoising: Denoising
+    asked: Specification
     threshold: float | None = None  # the success threshold; None without a CLIBD model
     rows: list[BatchRow] = field(default_factory=list)
     cards: dict[int, str] = field(default_factory=dict)  # of the finished records, by their index
 
     @property
-    def wanted(self) -> int:
-        """Pictures asked for: records that cannot be read have none."""
-        return sum(record.barcode is not None for record in self.records)
-
-    @property
     def settings(self) -> dict:
         """Everything needed to do this batch again."""
-        return {
-            "experiment": "batch",
-            "fasta": fasta(
-                [
-                    (record.name, record.latitude, record.longitude, record.barcode.sequence)
-                    for record in self.records
-                    if record.barcode
-                ]
-            ),
-            "latitude": self.latitude,
-            "longitude": self.longitude,
-            "seed": self.seed,
-            **asdict(self.denoising),
-        }
+        records = [
+            (record.name, record.latitude, record.longitude, record.barcode.sequence)
+            for record in self.asked.readable
+        ]
+        return {"experiment": Specification.name} | self.asked.settings | {"fasta": fasta(records)}
 
     def add(self, rows: Sequence[BatchRow]) -> None:
         for row in rows:
@@ -79,7 +59,7 @@ class Work(Asked):
     @property
     def grid(self) -> str:
         """A card a record; of those to come an empty one."""
-        cards = (self.cards.get(record.index) or card(record) for record in self.records)
+        cards = (self.cards.get(record.index) or card(record) for record in self.asked.records)
         return f'<ol class="batch-records">{"".join(cards)}</ol>'
 
 
@@ -99,8 +79,6 @@ def sample() -> str:
 
 
 def check_fasta(text: str) -> str:
-    from g2pdiff.experiments.batch import read_records
-
     read_records(text, 0, 0)
     return text
 
@@ -108,7 +86,8 @@ def check_fasta(text: str) -> str:
 class Batch(ExperimentTab):
     """The tab, built where it is made."""
 
-    name = "batch"
+    specification = Specification
+    name = Specification.name
     title = "Batch"
     checks = {"fasta": check_fasta}
 
@@ -139,27 +118,12 @@ class Batch(ExperimentTab):
         self.grid = html(elem_id="batch-grid")
         return [self.grid]
 
-    def check(self, form: list, fasta: str) -> Work:
-        from g2pdiff.experiments.batch import read_records
+    def check(self, values: dict[str, object]) -> Work:
+        return Work(specify(Specification, values))
 
-        values = dict(zip(link.FORM, form, strict=True))
-        records = read_records(text_of(fasta), values["latitude"], values["longitude"])
-        return Work(
-            records=records,
-            latitude=values["latitude"],
-            longitude=values["longitude"],
-            seed=check_seed(values["seed"]),
-            denoising=check_denoising(values["steps"], values["guidance_scale"], values["alignment_scale"]),
-        )
-
-    def begin(self, work: Work, pipe) -> dict:
+    def begin(self, work: Work, pipe: ServedPipeline) -> dict:
         work.threshold = threshold(pipe)
         return self.show(work)
-
-    def start(self, work: Work, pipe, turn: Place) -> Iterator[Update]:
-        from g2pdiff.experiments.batch import batch
-
-        return batch(pipe, work.records, work.seed, work.denoising, turn)
 
     def show(self, work: Work) -> dict:
         return {self.grid: work.grid}
@@ -173,10 +137,8 @@ class Batch(ExperimentTab):
 
 def downloads(work: Work) -> str:
     """Links to all pictures with their table, and to the settings of a batch with at least one picture."""
-    from g2pdiff.experiments.batch import archive
-
-    stem = f"batch_{len(work.rows)}_seed{work.seed}"
-    packed = archive(work.rows, work.records)
+    stem = f"batch_{len(work.rows)}_seed{work.asked.seed}"
+    packed = archive(work.rows, work.asked.records)
     return data_link("Pictures and table (ZIP)", f"{stem}.zip", "application/zip", packed) + settings_link(
         work.settings, stem
     )
@@ -190,7 +152,7 @@ def verdict(work: Work) -> str:
         said.append(
             f"{above} of {len(work.rows)} CLIBDScores reach the success threshold of {work.threshold:.2f}."
         )
-    if unread := len(work.records) - work.wanted:
+    if unread := len(work.asked.records) - work.asked.wanted:
         said.append(f"{plural(unread, 'record')} could not be read.")
     return " ".join(said)
 
@@ -226,8 +188,6 @@ def remarks(record: Record) -> str:
 
 def read_out(text: str) -> str:
     """What was understood of the FASTA text, or what is wrong with it."""
-    from g2pdiff.experiments.batch import read_records
-
     try:
         records = read_records(text, 0, 0)
     except InputError as error:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from g2pdiff.errors import InputError
+from g2pdiff.experiments.compare import Compare as Specification
+from g2pdiff.experiments.compare import Side, comparison_report, differences
+from g2pdiff.experiments.generate import Generate
+from g2pdiff.experiments.report import Report, Sheet
 from g2pdiff.ui import messages
-from g2pdiff.ui.experiment_tab import Asked, ExperimentTab
-from g2pdiff.ui.form import QUIET, as_run
+from g2pdiff.ui.experiment_tab import ExperimentTab, Progress
+from g2pdiff.ui.form import QUIET, specify
 from g2pdiff.ui.messages import compass, html
-from g2pdiff.ui.server.queue import Place
-from g2pdiff.ui.server.run import Run
-from g2pdiff.ui.widgets.downloads import picture_link, settings_link, table_link
+from g2pdiff.ui.server.model import ServedPipeline
+from g2pdiff.ui.widgets.downloads import file_stem, picture_link, settings_link, table_link
 from g2pdiff.ui.widgets.examples import examples
 from g2pdiff.ui.widgets.live_chart import live_chart
 from g2pdiff.ui.widgets.pair_charts import MEASUREMENTS, changed, difference_chart, measured
@@ -27,12 +31,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from g2pdiff.analysis.statistics import Estimate
-    from g2pdiff.experiments.drawing import Update
-    from g2pdiff.experiments.pairs import PairRow
-    from g2pdiff.experiments.report import Report, Sheet
-    from g2pdiff.experiments.request import Variant
+    from g2pdiff.experiments.compare import PairRow
 
-PAIRS, MAXIMUM_PAIRS = 4, 40
+MAXIMUM_PAIRS = 40
 AMPLIFIED = 3  # times that a difference picture is brighter than the difference
 
 CHANGES = {
@@ -65,67 +66,61 @@ def check_pairs(pairs: object) -> int:
     return int(check_number("pairs", pairs, 1, MAXIMUM_PAIRS, whole=True))
 
 
-def check_other_latitude(latitude: object) -> float:
-    return check_number("other_latitude", latitude, -90, 90, "degrees")
-
-
-def check_other_longitude(longitude: object) -> float:
-    return check_number("other_longitude", longitude, -180, 180, "degrees")
-
-
 @dataclass
-class Comparison(Asked):
-    """A comparison as asked for, and the pairs that have been drawn of it."""
+class Comparison(Progress):
+    """A comparison as asked for, and the pairs that have been drawn of it.
 
-    run: Run
+    Attributes:
+        form: what the form says.
+        change: a name of `CHANGES`.
+        other_place: latitude and longitude of the other place.
+        pairs: asked for.
+        rows: pairs that are drawn.
+        cells: the same as HTML.
+        asked: the specification, once the checkpoint's defaults are known.
+    """
+
+    form: Generate
     change: str
     other_place: tuple[float, float]
     pairs: int
     rows: list[PairRow] = field(default_factory=list)
-    cells: list[str] = field(default_factory=list)  # the finished pairs as HTML
+    cells: list[str] = field(default_factory=list)
+    asked: Specification | None = None
 
     @property
-    def variants(self) -> tuple[Variant, Variant]:
+    def variants(self) -> tuple[Side, Side]:
         """Both sides. What is off, unmutated or here comes first."""
-
-        run = self.run
-        side = run.variant
+        form = self.form
+        side = Side(form.mutated, form.latitude, form.longitude, form.denoising)
         if self.change == "alignment":
-            return replace(side, denoising=replace(run.denoising, alignment_scale=0.0)), side
+            return replace(side, denoising=replace(form.denoising, alignment_scale=0.0)), side
         if self.change == "guidance":
-            return replace(side, denoising=replace(run.denoising, guidance_scale=1.0)), side
+            return replace(side, denoising=replace(form.denoising, guidance_scale=1.0)), side
         if self.change == "mutant":
-            return replace(side, barcode=run.given), side
+            return replace(side, barcode=form.barcode), side
         latitude, longitude = self.other_place
         return side, replace(side, latitude=latitude, longitude=longitude)
 
     @property
-    def wanted(self) -> int:
-        return 2 * self.pairs
-
-    @property
-    def drawn(self) -> int:
-        return 2 * len(self.rows)
-
-    @property
     def sides(self) -> tuple[str, str]:
         """What the sides are called, once the checkpoint's defaults are known."""
-        run = self.run
+        form = self.form
         if self.change == "alignment":
-            return "Alignment off", f"Alignment on ({run.denoising.alignment_scale:g})"
+            return "Alignment off", f"Alignment on ({form.denoising.alignment_scale:g})"
         if self.change == "guidance":
-            return "Guidance off", f"Guidance on ({run.denoising.guidance_scale:g})"
+            return "Guidance off", f"Guidance on ({form.denoising.guidance_scale:g})"
         if self.change == "mutant":
             return "Wild type", "Mutant"
-        return place_name(run.latitude, run.longitude), place_name(*self.other_place)
+        return place_name(form.latitude, form.longitude), place_name(*self.other_place)
 
     @property
     def settings(self) -> dict:
         """Everything needed to compare again, by the names of the `compare` endpoint's arguments."""
         first, second = self.variants
-        settings = {"experiment": "compare", "change": self.change} | self.run.settings
+        settings = {"experiment": Specification.name, "change": self.change} | self.form.settings
         if self.change != "mutant":
-            plain = {"barcode": self.run.barcode.sequence, "mutation_rate": 0.0, "edits": ""}
+            plain = {"barcode": self.form.mutated.sequence, "mutation_rate": 0.0, "edits": ""}
             settings |= plain
         for name in ("latitude", "longitude"):
             settings |= {name: getattr(first, name), f"other_{name}": getattr(second, name)}
@@ -136,14 +131,10 @@ class Comparison(Asked):
 
     @property
     def report(self) -> Report:
-        from g2pdiff.experiments.report import comparison_report
-
         return comparison_report(self.rows)
 
     @property
     def differences(self) -> dict[str, Estimate]:
-        from g2pdiff.experiments.pairs import differences
-
         return differences(self.rows)
 
     def check(self) -> None:
@@ -153,17 +144,22 @@ class Comparison(Asked):
             name, mend = EQUAL[self.change]
             raise InputError(name, f"Both sides would be equal: {mend}")
 
-    def settle(self, pipe) -> None:
-        """Put the checkpoint's defaults where the visitor left them to it, and check the sides again."""
-        defaults = {
-            name: pipe.config[f"default_{name}"]
-            for name in ("steps", "guidance_scale", "alignment_scale")
-            if self.run.settings[name] is None
-        }
-        self.run = replace(self.run, denoising=replace(self.run.denoising, **defaults))
+    def settle(self, pipe: ServedPipeline) -> None:
+        """Put the checkpoint's defaults where the visitor left them to it, and make the specification.
+
+        Raises:
+            InputError: if both sides are equal, or the checkpoint has no aligner to compare.
+        """
+        resolved = self.form.denoising.resolve(pipe.config)
+        defaults = {name: getattr(resolved, name) for name in ("steps", "guidance_scale", "alignment_scale")}
+        self.form = self.form.model_copy(update=defaults)
         self.check()
         if self.change == "alignment" and pipe.aligner is None:
             raise InputError("change", "This checkpoint has no aligner: compare something else.")
+        settings = self.settings
+        self.asked = Specification(
+            **{name: settings[name] for name in Specification.arguments() if name in settings}
+        )
 
     def add(self, rows: Sequence[PairRow]) -> None:
         self.rows += rows
@@ -173,13 +169,14 @@ class Comparison(Asked):
 class Compare(ExperimentTab):
     """The tab, built where it is made."""
 
-    name = "compare"
+    specification = Specification
+    name = Specification.name
     title = "Compare"
     checks = {
         "change": check_change,
         "pairs": check_pairs,
-        "other_latitude": check_other_latitude,
-        "other_longitude": check_other_longitude,
+        "other_latitude": partial(Specification.read, "other_latitude"),
+        "other_longitude": partial(Specification.read, "other_longitude"),
     }
 
     def build_controls(self) -> None:
@@ -194,7 +191,7 @@ class Compare(ExperimentTab):
                 elem_id="compare-change",
             )
             pairs = gr.Number(
-                PAIRS,
+                Specification.default("pairs"),
                 label="Pairs",
                 info=f"of pictures, up to {MAXIMUM_PAIRS}",
                 min_width=100,
@@ -227,7 +224,7 @@ class Compare(ExperimentTab):
             with gr.Row(elem_id="compare-charts"):
                 self.charts = {
                     name: live_chart(
-                        difference_chart(name, [], None, PAIRS),
+                        difference_chart(name, [], None, Specification.default("pairs")),
                         f"Chart of the difference of {what.name} in every pair, with its mean",
                         height=200,
                         elem_id=f"compare-{name.replace('_', '-')}",
@@ -236,27 +233,28 @@ class Compare(ExperimentTab):
                 }
         return [self.grid, self.reading, self.findings, self.key, *self.charts.values()]
 
-    def check(self, form: list, change, pairs, other_latitude, other_longitude) -> Comparison:
-        place = check_other_latitude(other_latitude), check_other_longitude(other_longitude)
-        comparison = Comparison(as_run(form), check_change(change), place, check_pairs(pairs))
-        check_seed(comparison.run.seed + comparison.pairs - 1)
+    def check(self, values: dict[str, object]) -> Comparison:
+        latitude, longitude = (
+            check_number(name, values[name], -limit, limit, "degrees")
+            for name, limit in (("other_latitude", 90), ("other_longitude", 180))
+        )
+        comparison = Comparison(
+            specify(Generate, values),
+            check_change(values["change"]),
+            (latitude, longitude),
+            check_pairs(values["pairs"]),
+        )
+        check_seed(comparison.form.seed + comparison.pairs - 1)
         comparison.check()
         return comparison
 
-    def begin(self, comparison: Comparison, pipe) -> dict:
+    def begin(self, comparison: Comparison, pipe: ServedPipeline) -> dict:
         comparison.settle(pipe)
         return {
             self.grid: grid(comparison),
             self.reading: "",
             self.findings: gr.Column(visible="hidden"),
         }
-
-    def start(self, comparison: Comparison, pipe, turn: Place) -> Iterator[Update]:
-        from g2pdiff.experiments.pairs import compare
-
-        return compare(
-            pipe, *comparison.variants, pairs=comparison.pairs, seed=comparison.run.seed, turn=turn
-        )
 
     def show(self, comparison: Comparison) -> dict:
         found = comparison.differences
@@ -305,7 +303,7 @@ def cell(row: PairRow, sides: tuple[str, str]) -> str:
 def grid(comparison: Comparison) -> str:
     """A row a pair, with dashed frames where pictures will come."""
     heads = "".join(f"<b>{escape(side)}</b>" for side in comparison.sides)
-    first = comparison.run.seed
+    first = comparison.form.seed
     empty = "".join(
         f"<i></i><i></i><i></i><div><b>Seed {first + pair}</b></div>"
         for pair in range(len(comparison.rows), comparison.pairs)
@@ -353,8 +351,6 @@ def verdict(name: str, found: Estimate, pairs: int, sides: tuple[str, str]) -> s
 
 def sheet(comparison: Comparison) -> Sheet:
     """The layout of the downloaded picture: the pairs with their differences."""
-    from g2pdiff.experiments.report import Sheet
-
     return Sheet(
         [f"seed {row.seed}" for row in comparison.rows],
         [*comparison.sides, f"difference × {AMPLIFIED}"],
@@ -364,7 +360,7 @@ def sheet(comparison: Comparison) -> Sheet:
 
 def downloads(comparison: Comparison) -> str:
     """Links to the pictures, the table and the settings of a comparison with at least one pair."""
-    stem, report = f"{comparison.run.file_stem}_compare-{comparison.change}", comparison.report
+    stem, report = f"{file_stem(comparison.form)}_compare-{comparison.change}", comparison.report
     return (
         picture_link(sheet(comparison).draw(), stem, comparison.settings)
         + table_link(report.rows, stem)

@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 import gradio as gr
 from PIL import Image
 
+from g2pdiff.experiments.drawing import Specimen
+from g2pdiff.experiments.generate import Generate
+from g2pdiff.experiments.truth import has_truth, true_pictures
 from g2pdiff.ui import messages
-from g2pdiff.ui.form import as_run
+from g2pdiff.ui.form import specify
 from g2pdiff.ui.messages import html
-from g2pdiff.ui.server.model import threshold
-from g2pdiff.ui.server.queue import Place
-from g2pdiff.ui.server.run import Run
+from g2pdiff.ui.server.model import ServedPipeline, threshold
+from g2pdiff.ui.server.queue import Ticket
 from g2pdiff.ui.tab import Clock, RunTab
-from g2pdiff.ui.widgets.downloads import animation_link, picture_link, settings_link
+from g2pdiff.ui.widgets.downloads import animation_link, file_stem, picture_link, settings_link
 from g2pdiff.ui.widgets.live_chart import live_chart, score_chart
 from g2pdiff.ui.widgets.pictures import enlarge, picture_box, pil
 
@@ -35,7 +37,7 @@ TRUTH = (
 class Progress:
     """How far a session's last run came."""
 
-    run: Run
+    asked: Generate
     total: int = 0
     frames: list[Image.Image] = field(default_factory=list)  # the picture after every step
 
@@ -43,6 +45,7 @@ class Progress:
 class Explore(RunTab):
     """The tab, built where it is made."""
 
+    specification = Generate
     name = "explore"
     title = "Explore"
 
@@ -63,22 +66,22 @@ class Explore(RunTab):
         return [self.picture, self.truth, self.chart]
 
     def also_starts(self) -> list:
-        return [self.form.barcode.submit]
+        return [self.form.fields["barcode"].submit]
 
-    def greet(self, pipe, steps: int) -> dict:
-        """Updates for a checkpoint that has just been loaded."""
+    def greet(self, pipe: ServedPipeline, steps: int) -> dict:
+        """Return updates for a checkpoint that has just been loaded."""
         return {
             self.chart: score_chart([], steps, threshold(pipe)),
-            self.truth_column: gr.Column(visible=pipe.config.truth == "simulated"),
+            self.truth_column: gr.Column(visible=has_truth(pipe)),
         }
 
-    def check(self, form: list) -> Run:
-        return as_run(form)
+    def check(self, values: dict[str, object]) -> Generate:
+        return specify(Generate, values)
 
-    def stream(self, run: Run, pipe, turn: Place) -> Iterator[dict]:
-        progress, scores, clock = Progress(run), [], Clock()
+    def stream(self, asked: Generate, pipe: ServedPipeline, ticket: Ticket) -> Iterator[dict]:
+        progress, scores, clock = Progress(asked), [], Clock()
         yield {self.truth: None, self.kept: progress}
-        with turn, closing(pipe.stream(**run.arguments)) as steps:
+        with ticket, closing(asked.start(pipe)) as steps:
             for step in steps:
                 scores += step.clibd_scores or []
                 progress.total = step.total
@@ -92,7 +95,7 @@ class Explore(RunTab):
                     self.status: messages.progress(step.index, step.total, step.clibd_score, left),
                 }
         yield {
-            self.truth: true_picture(run, pipe),
+            self.truth: true_picture(asked, pipe),
             self.download: downloads(progress),
         } | self.ended(messages.finished(step.total, step.clibd_score, threshold(pipe), clock.elapsed))
 
@@ -101,10 +104,10 @@ class Explore(RunTab):
 
 
 def downloads(progress: Progress) -> str:
-    """Links to the last picture, the denoising and the settings of a run; none before its first step."""
+    """Return links to the last picture, the denoising and the settings; none before the first step."""
     if not progress.frames:
         return ""
-    stem, settings = progress.run.file_stem, progress.run.settings
+    stem, settings = file_stem(progress.asked), progress.asked.settings
     return (
         picture_link(progress.frames[-1], stem, settings)
         + animation_link(progress.frames, stem)
@@ -112,10 +115,8 @@ def downloads(progress: Progress) -> str:
     )
 
 
-def true_picture(run: Run, pipe) -> Image.Image | None:
-    """The simulator's plain specimen for a run's barcode and place; None without a known truth."""
-    from g2pdiff.experiments.drawing import Specimen
-    from g2pdiff.experiments.truth import true_pictures
-
-    drawn = true_pictures(pipe, [Specimen(run.barcode, run.latitude, run.longitude, run.seed)])
+def true_picture(asked: Generate, pipe: ServedPipeline) -> Image.Image | None:
+    """Return the simulator's plain specimen for the barcode and place; None without a known truth."""
+    specimen = Specimen(asked.mutated, asked.latitude, asked.longitude, asked.seed)
+    drawn = true_pictures(pipe, [specimen])
     return None if drawn is None else enlarge(pil(drawn[0]))

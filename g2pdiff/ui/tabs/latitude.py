@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -11,40 +12,45 @@ import numpy as np
 from PIL import Image
 
 from g2pdiff.errors import InputError
+from g2pdiff.experiments.latitude import (
+    LATITUDES,
+    LIMITS,
+    LONGITUDES,
+    LatitudeSweep,
+    cline,
+    relative_lengths,
+    sweep_report,
+    tens_of_degrees,
+)
 from g2pdiff.experiments.sheet import contact_sheet
+from g2pdiff.experiments.truth import has_truth
 from g2pdiff.ui import messages, static
-from g2pdiff.ui.experiment_tab import Asked, ExperimentTab
-from g2pdiff.ui.form import as_run
+from g2pdiff.ui.experiment_tab import ExperimentTab, Progress
+from g2pdiff.ui.form import specify
 from g2pdiff.ui.messages import compass, html
-from g2pdiff.ui.server.queue import Place
-from g2pdiff.ui.server.run import Run
-from g2pdiff.ui.widgets.downloads import data_link, gif, picture_link, settings_link, table_link
+from g2pdiff.ui.server.model import ServedPipeline
+from g2pdiff.ui.widgets.downloads import data_link, file_stem, gif, picture_link, settings_link, table_link
 from g2pdiff.ui.widgets.live_chart import TRUTH, live_chart
 from g2pdiff.ui.widgets.pictures import pil, thumbnail
-from g2pdiff.validation import check_choice, check_number, check_seed
+from g2pdiff.validation import check_number
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from g2pdiff.experiments.clines import SweepRow
-    from g2pdiff.experiments.drawing import Update
+    from g2pdiff.experiments.latitude import SweepRow
     from g2pdiff.experiments.report import Report
 
-ENDS = {"latitude": (-80, 80), "longitude": (-160, 160)}
-LIMITS = {"latitude": 90, "longitude": 180}
-PLACES, FEWEST_PLACES, MOST_PLACES = 17, 5, 33
+ENDS = {"latitude": (LATITUDES[0], LATITUDES[-1]), "longitude": (LONGITUDES[0], LONGITUDES[-1])}
+FEWEST_PLACES, MOST_PLACES = 5, 33
 MOST_PICTURES = 6  # at one place
 
-SOUTH, BAND = "var(--south)", "var(--prediction-band)"
+SOUTH = "#8b5cf6"  # seen on light and dark
+BAND = "rgba(20, 150, 136, 0.15)"
 MARGIN = 0.06  # share of the chart left free at both ends
 
 ON_THE_WAY = (
     "Every place gets the same barcode and the same noise: what changes along the way comes from the place."
 )
-
-
-def check_along(along: object) -> str:
-    return check_choice("along", along, ENDS)
 
 
 def check_end(name: str, degrees: object, along: str = "longitude") -> float:
@@ -60,42 +66,33 @@ def check_pictures(pictures: object) -> int:
 
 
 @dataclass
-class Walk(Asked):
+class Walk(Progress):
     """A sweep as a visitor asked for it, and how far it has come."""
 
-    run: Run
-    along: str
-    degrees: tuple[float, ...]  # from south to north, or from west to east
-    replicates: int
+    asked: LatitudeSweep  # from south to north, or from west to east
     has_truth: bool = False  # whether there is a simulated truth
     rows: list[SweepRow] = field(default_factory=list)
     cells: dict[tuple[float, int | str], str] = field(default_factory=dict)  # pictures as HTML
 
     @property
-    def wanted(self) -> int:
-        return len(self.degrees) * self.replicates
-
-    @property
     def report(self) -> Report:
-        from g2pdiff.experiments.report import sweep_report
-
+        """What the rows say."""
         return sweep_report(self.rows, self.has_truth)
 
     @property
     def settings(self) -> dict:
         """Everything needed to walk again, and what was found."""
-        walk = {"experiment": "latitude", "along": self.along, "degrees": self.degrees}
-        return self.run.settings | walk | {"replicates": self.replicates} | self.report.summary
+        return {"experiment": LatitudeSweep.name} | self.asked.settings | self.report.summary
 
     def place(self, share: float) -> list[float]:
-        """Latitude and longitude that a walk has reached when a share of it, 0 to 1, is done."""
-        degrees = self.degrees[min(int(share * len(self.degrees)), len(self.degrees) - 1)]
-        return [degrees, self.run.longitude] if self.along == "latitude" else [self.run.latitude, degrees]
+        """Return latitude and longitude that a walk has reached when a share of it, 0 to 1, is done."""
+        places = self.asked.places
+        return list(self.asked.locality(places[min(int(share * len(places)), len(places) - 1)]))
 
     def add(self, rows: Sequence[SweepRow]) -> None:
         self.rows += rows
         for row in rows:
-            where = compass(self.along, row.degrees)
+            where = compass(self.asked.along, row.degrees)
             self.cells[row.degrees, row.replicate] = cell(row.image, f"Prediction at {where}")
             if row.replicate == 0 and self.has_truth:
                 self.cells[row.degrees, "truth"] = cell(row.true_image, f"Simulated truth at {where}")
@@ -104,10 +101,11 @@ class Walk(Asked):
 class Latitude(ExperimentTab):
     """The tab, built where it is made."""
 
-    name = "latitude"
+    specification = LatitudeSweep
+    name = LatitudeSweep.name
     title = "Latitude"
     checks = {
-        "along": check_along,
+        "along": partial(LatitudeSweep.read, "along"),
         "start": lambda text: check_end("start", text),
         "end": lambda text: check_end("end", text),
         "places": check_places,
@@ -115,11 +113,11 @@ class Latitude(ExperimentTab):
     }
 
     def build_controls(self) -> None:
-        start, end = ENDS["latitude"]
+        start, end = ENDS[LatitudeSweep.default("along")]
         with gr.Row():
             along = gr.Radio(
                 [("latitude (Bergmann's rule)", "latitude"), ("longitude (null control)", "longitude")],
-                value="latitude",
+                value=LatitudeSweep.default("along"),
                 label="Walk along",
                 info="Same barcode, same noise: only the place changes.",
                 scale=3,
@@ -141,7 +139,7 @@ class Latitude(ExperimentTab):
             places = gr.Slider(
                 FEWEST_PLACES,
                 MOST_PLACES,
-                PLACES,
+                len(LATITUDES),
                 step=1,
                 label="Places",
                 min_width=160,
@@ -151,7 +149,7 @@ class Latitude(ExperimentTab):
             pictures = gr.Slider(
                 1,
                 MOST_PICTURES,
-                1,
+                LatitudeSweep.default("replicates"),
                 step=1,
                 label="Pictures at each place",
                 min_width=160,
@@ -174,45 +172,40 @@ class Latitude(ExperimentTab):
         self.key = html(elem_id="latitude-key")
         # The pin walks along until there is something to read: then it goes back to where the fields say.
         form = self.form
-        place = [form.latitude, form.longitude, form.place]
+        place = [*form.locality, form.place]
         self.reading.change(None, place, form.place, js=static.call("showPlace"))
         return [self.film, self.reading, self.chart, self.key, form.place]
 
     def restore(self, values: dict) -> dict:
-        start, end = ENDS[values.get("along", "latitude")]
+        start, end = ENDS[values.get("along", LatitudeSweep.default("along"))]
         return super().restore({"start": start, "end": end} | values)
 
-    def check(self, form: list, along, start, end, places, pictures_per_place) -> Walk:
-        run, along = as_run(form), check_along(along)
-        start, end = sorted((check_end("start", start, along), check_end("end", end, along)))
+    def check(self, values: dict[str, object]) -> Walk:
+        along = LatitudeSweep.read("along", values["along"])
+        start, end = sorted(check_end(name, values[name], along) for name in ("start", "end"))
         if start == end:
             raise InputError("end", "Start and end of the walk are the same place: move one of them.")
-        degrees = np.linspace(start, end, check_places(places)).round(2).tolist()
-        pictures = check_pictures(pictures_per_place)
-        check_seed(run.seed + pictures - 1)
-        return Walk(run, along, tuple(degrees), pictures)
+        degrees = np.linspace(start, end, check_places(values["places"])).round(2).tolist()
+        replicates = check_pictures(values["pictures_per_place"])
+        own = {"along": along, "degrees": degrees, "replicates": replicates}
+        return Walk(specify(LatitudeSweep, values, **own))
 
-    def begin(self, walk: Walk, pipe) -> dict:
-        walk.has_truth = pipe.config.truth == "simulated"
+    def begin(self, walk: Walk, pipe: ServedPipeline) -> dict:
+        walk.has_truth = has_truth(pipe)
         return {self.reading: messages.note(ON_THE_WAY)} | self.show(walk)
-
-    def start(self, walk: Walk, pipe, turn: Place) -> Iterator[Update]:
-        from g2pdiff.experiments.verbs import start_sweep
-
-        return start_sweep(pipe, walk.run, walk.along, walk.degrees, walk.replicates, turn)
 
     def follow(self, walk: Walk, share: float) -> dict:
         return {self.form.place: walk.place(share)}
 
     def stopped(self, kept: Walk) -> dict:
         # Steps of the pin that were on their way to the page may come after what was read.
-        home = {self.form.place: [kept.run.latitude, kept.run.longitude]}
+        home = {self.form.place: [kept.asked.latitude, kept.asked.longitude]}
         return {self.reading: ""} | super().stopped(kept) | home
 
     def show(self, walk: Walk) -> dict:
         return {
             self.film: film(walk),
-            self.chart: cline_chart(walk.rows, walk.along, walk.degrees, walk.has_truth),
+            self.chart: cline_chart(walk.rows, walk.asked.along, walk.asked.places, walk.has_truth),
             self.key: key(walk),
         }
 
@@ -226,14 +219,16 @@ def cell(image: Tensor, alt: str) -> str:
 
 def film(walk: Walk) -> str:
     """The strip of pictures: a column a place, the truth below the predictions; places to come are blank."""
-    kinds = [*range(walk.replicates), *(["truth"] if walk.has_truth else [])]
+    kinds = [*range(walk.asked.replicates), *(["truth"] if walk.has_truth else [])]
     columns = [
-        f"<li><b>{compass(walk.along, degrees)}</b>"
+        f"<li><b>{compass(walk.asked.along, degrees)}</b>"
         + "".join(walk.cells.get((degrees, kind), "<i></i>") for kind in kinds)
         + "</li>"
-        for degrees in walk.degrees
+        for degrees in walk.asked.places
     ]
-    first, last = (compass(walk.along, degrees) for degrees in (walk.degrees[0], walk.degrees[-1]))
+    first, last = (
+        compass(walk.asked.along, degrees) for degrees in (walk.asked.places[0], walk.asked.places[-1])
+    )
     kind = "film known" if walk.has_truth else "film"
     return f'<ol class="{kind}" tabindex="0" aria-label="From {first} to {last}">{"".join(columns)}</ol>'
 
@@ -241,7 +236,7 @@ def film(walk: Walk) -> str:
 def key(walk: Walk) -> str:
     """What the marks of the chart are."""
     marks = ["<b>●</b> north", '<b class="south">▼</b> south']
-    if walk.along == "longitude":
+    if walk.asked.along == "longitude":
         marks = ["<b>●</b> prediction"]
     if walk.has_truth:
         marks.append('<b class="truth">◇</b> simulated truth')
@@ -287,8 +282,6 @@ def cline_chart(rows: Sequence[SweepRow], along: str, degrees: Sequence[float], 
 
 
 def _draw_points(figure: dict, rows: Sequence[SweepRow], equatorial: bool, has_truth: bool) -> None:
-    from g2pdiff.experiments.clines import relative_lengths
-
     lengths = 100 * relative_lengths(rows)
     if has_truth:
         places = {row.degrees: row.true_body_length for row in rows}
@@ -319,8 +312,6 @@ def _draw_group(figure: dict, points: list[tuple[float, float]], along: str, mar
 
 
 def _draw_lines(figure: dict, rows: Sequence[SweepRow], has_truth: bool) -> None:
-    from g2pdiff.experiments.clines import cline, tens_of_degrees
-
     found = cline(rows, has_truth)
     if found is None:
         return
@@ -372,7 +363,7 @@ def reading(walk: Walk) -> str:
 def frames(walk: Walk) -> list[Image.Image]:
     """The first picture of every place with its label, from one end of the walk to the other."""
     return [
-        contact_sheet({(0, 0): pil(row.image)}, [compass(walk.along, row.degrees)], [""])
+        contact_sheet({(0, 0): pil(row.image)}, [compass(walk.asked.along, row.degrees)], [""])
         for row in walk.rows
         if row.replicate == 0
     ]
@@ -380,7 +371,7 @@ def frames(walk: Walk) -> list[Image.Image]:
 
 def downloads(walk: Walk) -> str:
     """Links to the rows, the settings, the film and the contact sheet of a walk with at least one row."""
-    stem, settings = f"{walk.run.file_stem}_along-{walk.along}", walk.settings
+    stem, settings = f"{file_stem(walk.asked)}_along-{walk.asked.along}", walk.settings
     report = walk.report
     return (
         table_link(report.rows, stem)

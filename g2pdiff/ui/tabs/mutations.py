@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,27 +11,24 @@ import gradio as gr
 
 from g2pdiff.dna.mutation import Changes, changes
 from g2pdiff.errors import InputError, quoted
-from g2pdiff.experiments.request import text_of
+from g2pdiff.experiments.arguments import text_of
+from g2pdiff.experiments.mutations import Mutations as Specification
+from g2pdiff.experiments.mutations import mutation_curves, mutation_report
+from g2pdiff.experiments.truth import has_truth
 from g2pdiff.ui import link, messages
-from g2pdiff.ui.experiment_tab import Asked, ExperimentTab
-from g2pdiff.ui.form import as_run
+from g2pdiff.ui.experiment_tab import ExperimentTab, Progress
+from g2pdiff.ui.form import specify
 from g2pdiff.ui.messages import html, plural
-from g2pdiff.ui.server.model import threshold
-from g2pdiff.ui.server.queue import Place
-from g2pdiff.ui.server.run import Run
-from g2pdiff.ui.widgets.downloads import picture_link, settings_link, table_link
+from g2pdiff.ui.server.model import ServedPipeline, threshold
+from g2pdiff.ui.widgets.downloads import file_stem, picture_link, settings_link, table_link
 from g2pdiff.ui.widgets.live_chart import live_chart
 from g2pdiff.ui.widgets.mutation_curves import MEASUREMENTS, curve_chart
 from g2pdiff.ui.widgets.pictures import pil, thumbnail
 from g2pdiff.validation import check_number
 
 if TYPE_CHECKING:
-    from g2pdiff.experiments.drawing import Update
-    from g2pdiff.experiments.mutation_series import MutationRow
-    from g2pdiff.experiments.report import Report
+    from g2pdiff.experiments.mutations import MutationRow
 
-RATES = "0 1 5 10 20 30 50"  # per cent
-REPLICATES = 3
 MAXIMUM_RATES, MAXIMUM_REPLICATES = 12, 10
 
 NOTE = """<p class="note">Draws the barcode with more and more of its bases substituted, always from the same
@@ -42,39 +39,23 @@ in its barcode.</p>"""
 
 
 @dataclass
-class Series(Asked):
+class Series(Progress):
     """A mutation series as asked for, and what has been drawn of it."""
 
-    run: Run
-    rates: tuple[float, ...]
-    replicates: int
+    asked: Specification
     has_truth: bool = False
     threshold: float | None = None  # the success threshold; None without a CLIBD model
     rows: list[MutationRow] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)  # the grid's finished pictures
 
     @property
-    def wanted(self) -> int:
-        return 1 + (len(self.rates) - 1) * self.replicates
-
-    @property
     def settings(self) -> dict:
         """Everything needed to do this series again."""
-        settings = {"experiment": "mutations"} | self.run.settings
-        settings |= {"rates": list(self.rates), "replicates": self.replicates}
-        del settings["mutation_rate"]
-        return settings
-
-    @property
-    def report(self) -> Report:
-        from g2pdiff.experiments.report import mutation_report
-
-        return mutation_report(self.rows, self.run.edited)
+        return {"experiment": Specification.name} | self.asked.settings
 
     @property
     def curves(self) -> list[dict]:
-        from g2pdiff.experiments.mutation_series import mutation_curves
-
+        """One dict per rate, see `mutation_curves`."""
         return mutation_curves(self.rows)
 
     def add(self, rows: Sequence[MutationRow]) -> None:
@@ -119,7 +100,8 @@ def check_replicates(value: object) -> int:
 class Mutations(ExperimentTab):
     """The tab, built where it is made."""
 
-    name = "mutations"
+    specification = Specification
+    name = Specification.name
     title = "Mutations"
     checks = {"rates": check_text, "replicates": check_replicates}
 
@@ -128,7 +110,7 @@ class Mutations(ExperimentTab):
         with gr.Row():
             self.fields = {
                 "rates": gr.Textbox(
-                    RATES,
+                    " ".join(f"{100 * rate:g}" for rate in Specification.default("rates")),
                     label="Mutation rates, %",
                     info=f"up to {MAXIMUM_RATES} rates from 0 to {link.MAX_MUTATION}",
                     max_length=200,
@@ -137,7 +119,7 @@ class Mutations(ExperimentTab):
                     elem_id="mutations-rates",
                 ),
                 "replicates": gr.Number(
-                    REPLICATES,
+                    Specification.default("replicates"),
                     label="Replicates",
                     info=f"paths of chance, up to {MAXIMUM_REPLICATES}",
                     min_width=120,
@@ -163,26 +145,17 @@ class Mutations(ExperimentTab):
                 }
         return [self.grid, self.reading, self.findings, self.key, *self.charts.values()]
 
-    def check(self, form: list, rates: str, replicates: float) -> Series:
-        from g2pdiff.experiments.mutation_series import check_series
+    def check(self, values: dict[str, object]) -> Series:
+        own = {"rates": parse_rates(values["rates"]), "replicates": check_replicates(values["replicates"])}
+        return Series(specify(Specification, values, **own))
 
-        run = as_run((dict(zip(link.FORM, form, strict=True)) | {"mutation_rate": 0}).values())
-        series = Series(run, parse_rates(rates), check_replicates(replicates))
-        check_series(run.edited, series.rates, series.replicates, run.model, run.seed)
-        return series
-
-    def begin(self, series: Series, pipe) -> dict:
-        series.has_truth, series.threshold = pipe.config.truth == "simulated", threshold(pipe)
+    def begin(self, series: Series, pipe: ServedPipeline) -> dict:
+        series.has_truth, series.threshold = has_truth(pipe), threshold(pipe)
         return {
             self.grid: grid(series),
             self.reading: "",
             self.findings: gr.Column(visible="hidden"),
         }
-
-    def start(self, series: Series, pipe, turn: Place) -> Iterator[Update]:
-        from g2pdiff.experiments.verbs import start_mutations
-
-        return start_mutations(pipe, series.run, series.rates, series.replicates, turn)
 
     def show(self, series: Series) -> dict:
         curves = series.curves
@@ -191,7 +164,7 @@ class Mutations(ExperimentTab):
             self.findings: gr.Column(visible=True),
             self.key: key(series.has_truth),
         } | {
-            chart: curve_chart(name, curves, series.rows, series.rates, series.threshold)
+            chart: curve_chart(name, curves, series.rows, series.asked.rates, series.threshold)
             for name, chart in self.charts.items()
         }
 
@@ -201,13 +174,13 @@ class Mutations(ExperimentTab):
 
 def place(series: Series, rate: float, row: int) -> str:
     """Where the grid has something: in the column of a rate and a row, from 0; headings are in row -1."""
-    return f'style="--rate:{series.rates.index(rate) + 2};--row:{row + 2}"'
+    return f'style="--rate:{series.asked.rates.index(rate) + 2};--row:{row + 2}"'
 
 
 def cell(row: MutationRow, series: Series) -> str:
     """A picture, which opens what changed in its barcode."""
-    name = f"mutant-{series.rates.index(row.rate)}-{row.replicate}"
-    found, title = changes(series.run.edited, row.barcode), heading(row)
+    name = f"mutant-{series.asked.rates.index(row.rate)}-{row.replicate}"
+    found, title = changes(series.asked.edited, row.barcode), heading(row)
     bases = "wild type" if row.rate == 0 else plural(len(found.bases), "base")
     return (
         f'<figure {place(series, row.rate, row.replicate)}><button type="button" popovertarget="{name}" '
@@ -221,7 +194,7 @@ def cell(row: MutationRow, series: Series) -> str:
 def true_cell(row: MutationRow, series: Series) -> str:
     """The simulated truth beside a picture of the first replicate, in the grid's last row."""
     return (
-        f"<figure {place(series, row.rate, series.replicates)}>"
+        f"<figure {place(series, row.rate, series.asked.replicates)}>"
         f'<img src="{thumbnail(pil(row.true_image))}" alt="Simulated truth, {heading(row)}"></figure>'
     )
 
@@ -231,20 +204,23 @@ def grid(series: Series) -> str:
 
     The style sheet turns rows and columns round on narrow pages.
     """
-    paths = [f"Replicate {replicate + 1}" for replicate in range(series.replicates)]
-    paths += ["Simulated truth"] * series.has_truth
-    above = "".join(f'<b class="rate" {place(series, rate, -1)}>{percent(rate)}</b>' for rate in series.rates)
+    paths = [f"Replicate {replicate + 1}" for replicate in range(series.asked.replicates)]
+    if series.has_truth:
+        paths.append("Simulated truth")
+    above = "".join(
+        f'<b class="rate" {place(series, rate, -1)}>{percent(rate)}</b>' for rate in series.asked.rates
+    )
     beside = "".join(
         f'<b class="path" style="--rate:1;--row:{row}">{path}</b>' for row, path in enumerate(paths, start=2)
     )
     frames = "".join(
         f"<i {place(series, rate, row)}></i>"
-        for rate in series.rates
+        for rate in series.asked.rates
         for row in range(len(paths))
-        if rate > 0 or row in (0, series.replicates)  # the wild type is drawn once
+        if rate > 0 or row in (0, series.asked.replicates)  # the wild type is drawn once
     )
     return (
-        f'<div class="mutants" style="--rates:{len(series.rates)};--rows:{len(paths)}">'
+        f'<div class="mutants" style="--rates:{len(series.asked.rates)};--rows:{len(paths)}">'
         f"{frames}{above}{beside}{''.join(series.cells)}</div>"
     )
 
@@ -330,7 +306,7 @@ def drift_verdict(curves: Sequence[dict]) -> list[str]:
 
 def downloads(series: Series) -> str:
     """Links to the pictures, the table and the settings of a series with at least one picture."""
-    stem, report = f"{series.run.file_stem}_mutations", series.report
+    stem, report = f"{file_stem(series.asked)}_mutations", mutation_report(series.rows, series.asked.edited)
     table = [
         {name: " ".join(value) if isinstance(value, list) else value for name, value in row.items()}
         for row in report.rows

@@ -6,15 +6,38 @@ import base64
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from g2pdiff.experiments.specification import MutantSpecification, SpecimenSpecification
+from g2pdiff.ui.widgets.examples import names
+
 TITLE = "Specimen drawn by G2PDiffusion; not a photograph"
 FRAME_MILLISECONDS = 120
 LAST_FRAME_MILLISECONDS = 1500
+
+
+def file_stem(asked: SpecimenSpecification) -> str:
+    """Return a name such as `Vanessa-cardui_56.60_11.30_mutated10_seed0`.
+
+    It begins with the species where the barcode is an example's, else with the FASTA header, and holds
+    nothing typed but letters and digits.
+    """
+    title = names().get(asked.barcode.sequence) or asked.barcode.name
+    parts = [
+        re.sub(r"[^A-Za-z0-9]+", "-", title).strip("-")[:40] or "barcode",
+        f"{asked.latitude:.2f}",
+        f"{asked.longitude:.2f}",
+    ]
+    if asked.edited != asked.original:
+        parts.append("edited")
+    if isinstance(asked, MutantSpecification) and asked.mutation_rate:
+        parts.append(f"mutated{asked.mutation_rate:.0%}".rstrip("%"))
+    return "_".join([*parts, f"seed{asked.seed}"])
 
 
 def data_link(label: str, name: str, kind: str, data: bytes) -> str:

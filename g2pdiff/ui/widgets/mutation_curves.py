@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from g2pdiff.ui.widgets.live_chart import TRUTH, mark_threshold
 
 if TYPE_CHECKING:
-    from g2pdiff.experiments.mutation_series import MutationRow
+    from g2pdiff.experiments.mutations import MutationRow
 
-BANDS = {"prediction": "var(--prediction-band)", "truth": "var(--truth-band)"}
+BANDS = {"prediction": "rgba(20, 150, 136, 0.2)", "truth": "rgba(217, 119, 6, 0.2)"}
 
 MEASUREMENTS = {
     "clibd_score": ("CLIBDScore against the wild type", 1),
@@ -32,7 +32,7 @@ def curve_chart(
 
     Args:
         name: of `MEASUREMENTS`.
-        curves: of `g2pdiff.experiments.mutation_series.mutation_curves`.
+        curves: of `g2pdiff.experiments.mutations.mutation_curves`.
         rows: the pictures behind them.
         rates: of the whole series, which the axis spans.
         threshold: the success threshold; None without a CLIBD model.

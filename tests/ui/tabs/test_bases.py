@@ -18,7 +18,7 @@ from g2pdiff.analysis.references import Reference, References
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.dna.mutation import edit
 from g2pdiff.errors import InputError
-from g2pdiff.ui.server.run import Run
+from g2pdiff.experiments.bases import Bases
 from g2pdiff.ui.tabs.bases import Findings, consequence, downloads, lookalikes, next_edit, relatives
 from g2pdiff.ui.widgets.codon_strip import strip
 from g2pdiff.ui.widgets.pictures import pil
@@ -144,7 +144,7 @@ def test_a_barcode_unlike_all_references_is_called_so(bank):
 
 
 def test_downloads_hold_every_codon_and_neighbour(bank, attribution):
-    found = Findings(Run.check(BARCODE, 56.6, 11.3), picture=pil(torch.rand(3, 8, 8)))
+    found = Findings(Bases(barcode=BARCODE, latitude=56.6, longitude=11.3), picture=pil(torch.rand(3, 8, 8)))
     assert "Rows (CSV)" not in downloads(found)
     found.attribution, found.by_barcode = attribution, bank.nearest_barcodes(WHOLE, 2)
     found.by_picture = bank.nearest_pictures(bank.picture_embeddings[0], 2)
@@ -159,7 +159,7 @@ def test_downloads_hold_every_codon_and_neighbour(bank, attribution):
     assert report["nearest_barcodes"][0] == {"species": "Musca una", "identity": 1, "compared_sites": 658}
     assert report["nearest_pictures"][0]["cosine"] == pytest.approx(1, abs=1e-5)
     assert files["png"].startswith(b"\x89PNG")
-    assert downloads(Findings(found.run)) == ""
+    assert downloads(Findings(found.asked)) == ""
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,7 @@ from zipfile import ZipFile
 import pytest
 import torch
 
-from g2pdiff.experiments.batch import BatchRow, read_records
-from g2pdiff.experiments.request import Denoising
+from g2pdiff.experiments.batch import Batch, BatchRow, read_records
 from g2pdiff.ui.server.limits import MAXIMUM_BYTES
 from g2pdiff.ui.tabs.batch import (
     FILE_LIMIT,
@@ -30,12 +29,11 @@ FASTA = f">moth 1 lat=-12.5 lon=100\n{BARCODE}\n>bad\nACGT\n>lower\n{BARCODE[160
 
 def work(scores=(0.5, 0.1)) -> Work:
     """A finished batch with these scores."""
-    made = Work(read_records(FASTA, 56.6, 11.3), 56.6, 11.3, 7, Denoising())
-    readable = [record for record in made.records if record.barcode]
+    made = Work(Batch(fasta=FASTA, latitude=56.6, longitude=11.3, seed=7))
     made.add(
         [
             BatchRow(record.index, record, torch.rand(3, 16, 16), score, 0.5)
-            for record, score in zip(readable, scores, strict=True)
+            for record, score in zip(made.asked.readable, scores, strict=True)
         ]
     )
     return made
@@ -81,8 +79,7 @@ def test_the_verdict_counts_successes_and_unread_records():
 def test_settings_bring_the_batch_back():
     made = work()
     again = read_records(made.settings["fasta"], 0, 0)
-    readable = [record for record in made.records if record.barcode]
-    for one, other in zip(readable, again, strict=True):
+    for one, other in zip(made.asked.readable, again, strict=True):
         assert (one.name, one.latitude, one.longitude) == (other.name, other.latitude, other.longitude)
         assert one.barcode.sequence == other.barcode.sequence
     assert made.settings["seed"] == 7 and json.dumps(made.settings)

@@ -15,8 +15,8 @@ from PIL import Image
 
 from g2pdiff.analysis.statistics import mean_interval
 from g2pdiff.errors import InputError
-from g2pdiff.experiments.pairs import PairRow, compare
-from g2pdiff.experiments.verbs import Comparison as AsScript
+from g2pdiff.experiments.compare import Compare as AsScript
+from g2pdiff.experiments.compare import PairRow
 from g2pdiff.ui import link
 from g2pdiff.ui.form import Form
 from g2pdiff.ui.tabs.compare import (
@@ -32,7 +32,21 @@ from g2pdiff.ui.widgets.pair_charts import difference_chart
 from tests.tiny import BARCODE, tiny_pipeline
 from tests.ui.test_browser import boxes, number, overflow, wait
 
-FORM = [BARCODE, 56.6, 11.3, 0, "uniform", None, False, "", "", 3, 2, 2.0, 1.0]
+FORM = {
+    "barcode": BARCODE,
+    "latitude": 56.6,
+    "longitude": 11.3,
+    "mutation_rate": 0,
+    "kind": "uniform",
+    "transition_transversion_ratio": None,
+    "no_new_stops": False,
+    "region": "",
+    "edits": "",
+    "seed": 3,
+    "steps": 2,
+    "guidance_scale": 2.0,
+    "alignment_scale": 1.0,
+}
 SHORT = "?tab=compare&pairs=2&steps=1"
 LONG = "?tab=compare&pairs=40&steps=100"
 
@@ -44,10 +58,9 @@ def tab():
 
 
 def ask(tab, change="alignment", pairs=2, other_latitude=0, other_longitude=11.3, **form) -> Comparison:
-    values = list((dict(zip(link.FORM, FORM, strict=True)) | form).values())
-    return tab.check(
-        values, change=change, pairs=pairs, other_latitude=other_latitude, other_longitude=other_longitude
-    )
+    own = {"change": change, "pairs": pairs}
+    own |= {"other_latitude": other_latitude, "other_longitude": other_longitude}
+    return tab.check(FORM | form | own)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +68,7 @@ def drawn(tab):
     """A comparison of places that has come to its end on a tiny pipeline."""
     comparison, pipe = ask(tab, "place"), tiny_pipeline()
     comparison.settle(pipe)
-    for update in compare(pipe, *comparison.variants, pairs=2, seed=3):
+    for update in comparison.asked.start(pipe):
         comparison.add(update.rows)
     return comparison
 
@@ -76,10 +89,10 @@ def test_the_mutant_is_what_the_forms_edits_and_rate_make_of_the_barcode_as_type
     comparison = ask(tab, "mutant", mutation_rate=10, edits="A1G")
     first, second = comparison.variants
     assert first.barcode.sequence == BARCODE
-    assert second.barcode == comparison.run.barcode and len(first.barcode.differences(second.barcode)) >= 66
+    assert second.barcode == comparison.form.mutated and len(first.barcode.differences(second.barcode)) >= 66
     assert replace(first, barcode=second.barcode) == second
     mutated = ask(tab, "place", mutation_rate=10)
-    assert {side.barcode for side in mutated.variants} == {mutated.run.barcode}
+    assert {side.barcode for side in mutated.variants} == {mutated.form.mutated}
 
 
 @pytest.mark.parametrize(
@@ -95,7 +108,7 @@ def test_equal_sides_are_refused_in_one_sentence(tab, field, values):
     with pytest.raises(InputError, match="Both sides would be equal: ") as refused:
         ask(tab, **values)
     assert refused.value.field == field
-    assert field in tab.names
+    assert field in tab.inputs
 
 
 @pytest.mark.parametrize(
@@ -114,13 +127,13 @@ def test_a_bad_value_names_its_field(tab, field, values):
     with pytest.raises(InputError) as refused:
         ask(tab, **values)
     assert refused.value.field == field
-    assert field in tab.names
+    assert field in tab.inputs
 
 
 def test_what_is_left_to_the_checkpoint_is_settled_before_sides_are_compared(tab):
     comparison = ask(tab, "guidance", guidance_scale=None, steps=None)
     comparison.settle(tiny_pipeline())
-    assert comparison.run.denoising.guidance_scale == 2 and comparison.run.denoising.steps == 4
+    assert comparison.form.denoising.guidance_scale == 2 and comparison.form.denoising.steps == 4
     assert comparison.sides == ("Guidance off", "Guidance on (2)")
     with pytest.raises(InputError, match="would be equal"):
         ask(tab, "guidance", guidance_scale=None).settle(tiny_pipeline(default_guidance_scale=1.0))
@@ -223,6 +236,8 @@ def test_a_script_compares_the_same_with_the_downloaded_settings(tab, change):
     settings = dict(comparison.settings)
     assert (settings.pop("experiment"), settings.pop("change")) == ("compare", change)
     asked = AsScript(**settings)
+    comparison.settle(tiny_pipeline())
+    assert asked == comparison.asked
     for side, same in zip((asked.first, asked.second), comparison.variants, strict=True):
         assert side.barcode.sequence == same.barcode.sequence
         assert (side.latitude, side.longitude, side.denoising) == (

@@ -15,19 +15,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
-from g2pdiff.experiments.clines import SweepRow, sweep
-from g2pdiff.experiments.request import Denoising
+from g2pdiff.experiments.latitude import LatitudeSweep, SweepRow
 from g2pdiff.ui import link
 from g2pdiff.ui.form import Form
 from g2pdiff.ui.messages import compass
-from g2pdiff.ui.server.run import Run
 from g2pdiff.ui.tabs.latitude import Latitude, Walk, cline_chart, downloads, film, reading
 from tests.tiny import BARCODE, tiny_pipeline
 from tests.ui.test_browser import boxes, number, overflow, pin, wait
 
-FORM = [BARCODE, 56.6, 11.3, 0, "uniform", None, False, "", "", 3, 2, None, None]
+FORM = {
+    "barcode": BARCODE,
+    "latitude": 56.6,
+    "longitude": 11.3,
+    "mutation_rate": 0,
+    "kind": "uniform",
+    "transition_transversion_ratio": None,
+    "no_new_stops": False,
+    "region": "",
+    "edits": "",
+    "seed": 3,
+    "steps": 2,
+    "guidance_scale": None,
+    "alignment_scale": None,
+}
 SHORT = "?tab=latitude&places=5&steps=1"
 LONG = "?tab=latitude&places=33&pictures_per_place=6&steps=30"
 
@@ -39,9 +50,8 @@ def tab():
 
 
 def ask(tab, along="latitude", start=-80, end=80, places=5, pictures_per_place=1, form=FORM) -> Walk:
-    return tab.check(
-        form, along=along, start=start, end=end, places=places, pictures_per_place=pictures_per_place
-    )
+    own = {"along": along, "start": start, "end": end}
+    return tab.check(form | own | {"places": places, "pictures_per_place": pictures_per_place})
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +59,7 @@ def walked(tab):
     """A walk of two noises that has come to its end on a tiny pipeline."""
     walk = ask(tab, places=5, pictures_per_place=2)
     walk.has_truth = True
-    updates = sweep(
-        tiny_pipeline(),
-        Barcode.parse(BARCODE),
-        56.6,
-        11.3,
-        degrees=walk.degrees,
-        replicates=2,
-        denoising=Denoising(steps=1),
-    )
-    for update in updates:
+    for update in walk.asked.start(tiny_pipeline()):
         walk.add(update.rows)
     return walk
 
@@ -90,9 +91,9 @@ def grown(slope: float, along="latitude", noise=0.0, true_slope=0.05) -> list[Sw
 
 
 def test_a_walk_leads_from_south_to_north_whichever_end_is_named_first(tab):
-    assert ask(tab).degrees == (-80, -40, 0, 40, 80)
-    assert ask(tab, start=60, end=-20).degrees == (-20, 0, 20, 40, 60)
-    assert ask(tab, "longitude", -160, 160).degrees == (-160, -80, 0, 80, 160)
+    assert ask(tab).asked.places == (-80, -40, 0, 40, 80)
+    assert ask(tab, start=60, end=-20).asked.places == (-20, 0, 20, 40, 60)
+    assert ask(tab, "longitude", -160, 160).asked.places == (-160, -80, 0, 80, 160)
 
 
 @pytest.mark.parametrize(
@@ -105,15 +106,15 @@ def test_a_walk_leads_from_south_to_north_whichever_end_is_named_first(tab):
         ("end", {"start": 10, "end": 10}),
         ("places", {"places": 4}),
         ("pictures_per_place", {"pictures_per_place": 7}),
-        ("latitude", {"form": [BARCODE, 91, *FORM[2:]]}),
-        ("seed", {"pictures_per_place": 2, "form": [*FORM[:9], 2**32 - 1, *FORM[10:]]}),
+        ("latitude", {"form": FORM | {"latitude": 91}}),
+        ("seed", {"pictures_per_place": 2, "form": FORM | {"seed": 2**32 - 1}}),
     ],
 )
 def test_a_bad_value_names_its_field(tab, field, values):
     with pytest.raises(InputError) as refused:
         ask(tab, **values)
     assert refused.value.field == field
-    assert field in tab.names
+    assert field in tab.inputs
 
 
 def test_a_link_is_read_and_fills_the_controls(tab):
@@ -131,11 +132,11 @@ def test_a_link_is_read_and_fills_the_controls(tab):
 @settings(deadline=None, max_examples=60)
 @given(share=st.floats(0, 1))
 def test_the_pin_stays_on_the_walk(share):
-    run = Run.check(BARCODE, 56.6, 11.3)
     degrees = (-40.0, 0.0, 40.0)
-    latitude, longitude = Walk(run, "latitude", degrees, 1).place(share)
+    given = {"barcode": BARCODE, "latitude": 56.6, "longitude": 11.3, "degrees": degrees}
+    latitude, longitude = Walk(LatitudeSweep(**given)).place(share)
     assert longitude == 11.3 and latitude == degrees[min(int(3 * share), 2)]
-    assert Walk(run, "longitude", degrees, 1).place(share) == [56.6, latitude]
+    assert Walk(LatitudeSweep(**given, along="longitude")).place(share) == [56.6, latitude]
 
 
 def test_places_are_named_as_on_a_map():

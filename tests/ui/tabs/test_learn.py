@@ -7,10 +7,10 @@ import pytest
 
 from g2pdiff.dna.barcode import CODON_START, Barcode
 from g2pdiff.dna.mutation import KINDS, MutationModel, changes, edit, largest_rate
+from g2pdiff.experiments.generate import Generate
 from g2pdiff.simulation.traits import PLANTED_SLOPE
 from g2pdiff.ui import link
 from g2pdiff.ui.app import TABS
-from g2pdiff.ui.server.run import Run
 from g2pdiff.ui.tabs.learn import Activity, activities, lesson
 from g2pdiff.ui.widgets.examples import examples
 from g2pdiff.ui.widgets.readout import facts, mutation_readout, readout
@@ -44,7 +44,7 @@ def test_every_link_opens_a_tab_with_all_its_values(visit):
     assert ignored == [] and set(values) == set(query)
     first = next(iter(examples().values()))
     place = {"latitude": first.latitude, "longitude": first.longitude}
-    Run.check(**place | {name: value for name, value in values.items() if name in link.FORM})
+    Generate(**place | {name: value for name, value in values.items() if name in link.FORM})
 
 
 def test_every_activity_has_what_a_student_needs():

@@ -18,11 +18,9 @@ from g2pdiff.analysis.statistics import Estimate
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.dna.mutation import changes
 from g2pdiff.errors import InputError
-from g2pdiff.experiments.mutation_series import mutations
-from g2pdiff.experiments.request import Denoising
 from g2pdiff.ui import link
 from g2pdiff.ui.form import Form
-from g2pdiff.ui.server.queue import Line
+from g2pdiff.ui.server.queue import Queue
 from g2pdiff.ui.tab import Clock
 from g2pdiff.ui.tabs.mutations import (
     Mutations,
@@ -38,7 +36,21 @@ from g2pdiff.ui.widgets.mutation_curves import curve_chart
 from tests.tiny import BARCODE, tiny_pipeline
 from tests.ui.test_browser import boxes, overflow, wait
 
-FORM = [BARCODE, 56.6, 11.3, 0, "uniform", None, False, "", "", 3, 2, None, None]
+FORM = {
+    "barcode": BARCODE,
+    "latitude": 56.6,
+    "longitude": 11.3,
+    "mutation_rate": 0,
+    "kind": "uniform",
+    "transition_transversion_ratio": None,
+    "no_new_stops": False,
+    "region": "",
+    "edits": "",
+    "seed": 3,
+    "steps": 2,
+    "guidance_scale": None,
+    "alignment_scale": None,
+}
 SHORT = "?tab=mutations&rates=10 50&replicates=2&steps=1"
 LONG = "?tab=mutations&rates=1 2 3 4 5 6 7 8 9 10 11&replicates=10&steps=150"
 
@@ -50,7 +62,7 @@ def tab():
 
 
 def ask(tab, rates="10 50", replicates=2, **form) -> Series:
-    return tab.check(list((dict(zip(link.FORM, FORM, strict=True)) | form).values()), rates, replicates)
+    return tab.check(FORM | form | {"rates": rates, "replicates": replicates})
 
 
 @pytest.fixture(scope="module")
@@ -58,34 +70,24 @@ def drawn(tab):
     """A series that has come to its end on a tiny pipeline with a known truth."""
     series = ask(tab, edits="A1G")
     series.has_truth, series.threshold = True, 0.25
-    updates = mutations(
-        tiny_pipeline(),
-        series.run.edited,
-        56.6,
-        11.3,
-        rates=series.rates,
-        replicates=2,
-        seed=3,
-        denoising=Denoising(steps=1),
-    )
-    for update in updates:
+    for update in series.asked.start(tiny_pipeline()):
         series.add(update.rows)
     return series
 
 
-def test_a_series_that_waits_for_its_next_turn_keeps_nobody_from_the_model(tab, monkeypatch):
+def test_a_series_that_waits_for_its_next_batch_keeps_nobody_from_the_model(tab, monkeypatch):
     monkeypatch.setattr(Clock, "due", lambda clock: False)  # nothing is shown but what has to be
-    line = Line(2)
-    with line.join("series") as place, line.join("other") as other:
-        updates = tab.stream(ask(tab, rates="10 20 50", replicates=3), tiny_pipeline(), place)
+    queue = Queue(2)
+    with queue.join("series") as ticket, queue.join("other") as other:
+        updates = tab.stream(ask(tab, rates="10 20 50", replicates=3), tiny_pipeline(), ticket)
         next(updates)  # the empty grid
-        assert place.wait() and not other.wait()
-        next(updates)  # the first eight pictures, after which the turn is the other's
+        assert ticket.is_called() and not other.is_called()
+        next(updates)  # the first eight pictures, after which the model is the other's
         said = next(updates)  # comes back at once, so that the other's steps have the thread
-        assert tab.status in said and other.wait()
+        assert tab.status in said and other.is_called()
         with other:
             next(updates)
-            assert place.has_to_wait
+            assert ticket.is_waiting
         rest = list(updates)
     assert "<b>Done:</b> 10 pictures" in rest[-1][tab.status]
 
@@ -127,19 +129,18 @@ def test_a_bad_value_names_its_field(tab, field, values):
     with pytest.raises(InputError) as refused:
         ask(tab, **values)
     assert refused.value.field == field
-    assert field in tab.names
+    assert field in tab.inputs
 
 
 def test_a_rate_out_of_reach_is_refused_with_the_highest_one(tab):
     with pytest.raises(InputError, match=r"at most 3\d\.\d%"):
         ask(tab, rates="50", kind="synonymous")
-    assert ask(tab, rates="20", kind="synonymous").run.model.kind == "synonymous"
+    assert ask(tab, rates="20", kind="synonymous").asked.kind == "synonymous"
 
 
 def test_the_forms_own_rate_does_not_count_and_its_edits_make_the_wild_type(tab):
     series = ask(tab, rates="20", mutation_rate=50, kind="synonymous", edits="A1G")
-    assert series.run.barcode == series.run.edited
-    assert changes(Barcode.parse(BARCODE), series.run.edited).bases == ("A1G",)
+    assert changes(Barcode.parse(BARCODE), series.asked.edited).bases == ("A1G",)
     assert "mutation_rate" not in series.settings and series.settings["edits"] == "A1G"
 
 
@@ -177,7 +178,7 @@ def test_a_picture_stands_where_its_rate_and_replicate_are(drawn):
 
 
 def test_a_picture_opens_everything_that_changed(drawn):
-    found = changes(drawn.run.edited, drawn.rows[-1].barcode)
+    found = changes(drawn.asked.edited, drawn.rows[-1].barcode)
     last = grid(drawn).split("<div id=")[-1]
     assert last.startswith('"mutant-2-1"')
     bases, acids = re.findall("<code>(.*?)</code>", last)
@@ -214,10 +215,10 @@ def test_the_score_has_a_threshold_and_no_truth(drawn):
     figure = curve_chart("clibd_score", CURVES, [], (0, 0.1, 0.5), 0.25)
     assert len(figure["data"]) == 3
     assert figure["layout"]["shapes"][0]["y0"] == 0.25
-    dots = curve_chart("clibd_score", drawn.curves, drawn.rows, drawn.rates, 0.25)["data"][-1]
+    dots = curve_chart("clibd_score", drawn.curves, drawn.rows, drawn.asked.rates, 0.25)["data"][-1]
     assert dots["x"] == [0, 10, 10, 50, 50] and dots["y"] == [row.clibd_score for row in drawn.rows]
     low = replace(drawn.rows[0], clibd_score=-0.7)
-    figure = curve_chart("clibd_score", drawn.curves, [low], drawn.rates, 0.25)
+    figure = curve_chart("clibd_score", drawn.curves, [low], drawn.asked.rates, 0.25)
     assert figure["layout"]["yaxis"]["range"] == [-0.7, 1]
 
 
@@ -268,7 +269,7 @@ def test_the_downloads_hold_rows_settings_and_pictures(drawn):
     assert "edited_seed3_mutations.csv" in html
     rows = list(csv.DictReader(io.StringIO(saved(html, "text/csv").decode())))
     assert [float(row["rate"]) for row in rows] == [0, 0.1, 0.1, 0.5, 0.5]
-    assert tuple(rows[1]["bases"].split()) == changes(drawn.run.edited, drawn.rows[1].barcode).bases
+    assert tuple(rows[1]["bases"].split()) == changes(drawn.asked.edited, drawn.rows[1].barcode).bases
     settings = json.loads(saved(html, "application/json"))
     assert settings["rates"] == [0, 0.1, 0.5] and settings["replicates"] == 2 and settings["seed"] == 3
     assert settings["rows"][2]["drift"]["value"] > 0

@@ -1,0 +1,291 @@
+"""Sweeps along latitude, and along longitude as the null control, and the slope of body length on them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from g2pdiff.analysis.statistics import Estimate, relative_slope
+from g2pdiff.errors import InputError
+from g2pdiff.experiments.arguments import Check, Count, as_list, choice, number, optional
+from g2pdiff.experiments.drawing import Picture, Specimen, Update, draw
+from g2pdiff.experiments.report import Report, Sheet, parts_of, replicates_of
+from g2pdiff.experiments.report import number as rounded
+from g2pdiff.experiments.specification import Experiment, MutantSpecification, check_total
+from g2pdiff.experiments.truth import has_truth, true_pictures
+from g2pdiff.validation import check_number, check_seed
+
+if TYPE_CHECKING:
+    import torch
+
+    from g2pdiff.pipeline import G2PDiffusionPipeline
+
+LATITUDES = tuple(float(degrees) for degrees in range(-80, 81, 10))
+LONGITUDES = tuple(float(degrees) for degrees in range(-160, 161, 20))
+LIMITS = {"latitude": 90, "longitude": 180}
+
+
+def _read_degrees(field: str, value: object) -> tuple[float, ...] | None:
+    """Read distinct places in the order given; None where there are none."""
+    given = as_list(field, value)
+    if given is None:
+        return None
+    limit = LIMITS["longitude"]
+    return tuple(dict.fromkeys(check_number(field, degrees, -limit, limit, "degrees") for degrees in given))
+
+
+class LatitudeSweep(Experiment, MutantSpecification):
+    """One barcode along a meridian, or along a parallel as the null control.
+
+    Replicate r has the noise of `seed + r`, the same at every place. The rows are `SweepRow`s, from the first
+    of the places to the last.
+    """
+
+    name: ClassVar[str] = "latitude"
+    position: ClassVar[int] = 4
+    about: ClassVar[str] = (
+        "Draw one barcode from pole to pole from the same noise, and measure the slope of body length "
+        "(Bergmann's rule); along longitude it is the null control."
+    )
+    returns: ClassVar[str] = (
+        "a contact sheet; rows, one per picture; summary with slope_percent_per_10_degrees, its 95 % "
+        "interval, the planted slope and the verdict; settings"
+    )
+
+    latitude: Annotated[float | None, optional(number(-90, 90, "degrees"))] = Field(
+        None, description="degrees north, -90 to 90; not needed along latitude"
+    )
+    longitude: Annotated[float | None, optional(number(-180, 180, "degrees"))] = Field(
+        None, description="degrees east, -180 to 180; not needed along longitude"
+    )
+    along: Annotated[Literal["latitude", "longitude"], choice("latitude", "longitude")] = Field(
+        "latitude", description="what changes: latitude, or longitude as the null control"
+    )
+    degrees: Annotated[tuple[float, ...] | None, Check(_read_degrees, is_list=True)] = Field(
+        None,
+        description="where to draw; every 10 from -80 to 80, or every 20 from -160 to 160, where empty",
+    )
+    replicates: Count = Field(1, description="noises at every place, for the interval")
+
+    @model_validator(mode="after")
+    def _check_places(self) -> Self:
+        fixed = "longitude" if self.along == "latitude" else "latitude"
+        check_number(fixed, getattr(self, fixed), -LIMITS[fixed], LIMITS[fixed], "degrees")
+        limit = LIMITS[self.along]
+        for degrees in self.places:
+            check_number("degrees", degrees, -limit, limit, "degrees")
+        check_total("replicates", self.wanted)
+        check_seed(self.seed + self.replicates - 1)
+        return self
+
+    @property
+    def places(self) -> tuple[float, ...]:
+        """Degrees along what changes."""
+        if self.degrees is None:
+            return LATITUDES if self.along == "latitude" else LONGITUDES
+        return self.degrees
+
+    @property
+    def wanted(self) -> int:
+        return len(self.places) * self.replicates
+
+    def locality(self, degrees: float) -> tuple[float, float]:
+        """Return latitude and longitude of a place of the sweep."""
+        return (degrees, self.longitude) if self.along == "latitude" else (self.latitude, degrees)
+
+    def start(self, pipe: G2PDiffusionPipeline) -> Generator[Update]:
+        if not pipe.config.whole_frames:
+            raise InputError(
+                "checkpoint",
+                "This checkpoint learned from crops in which every animal fills the picture, so body lengths "
+                "say nothing: choose one that learned from whole frames.",
+            )
+        return self._draw(pipe)
+
+    def _draw(self, pipe: G2PDiffusionPipeline) -> Generator[Update]:
+        specimens = [
+            Specimen(self.mutated, *self.locality(degrees), self.seed + replicate)
+            for degrees in self.places
+            for replicate in range(self.replicates)
+        ]
+        with closing(draw(pipe, specimens, self.denoising)) as updates:
+            for update in updates:
+                yield replace(update, rows=self._measure(pipe, update.rows) if update.rows else [])
+
+    def _measure(self, pipe: G2PDiffusionPipeline, pictures: Sequence[Picture]) -> list[SweepRow]:
+        from g2pdiff.analysis.morphometrics import body_length
+
+        truth = true_pictures(pipe, [picture.specimen for picture in pictures])
+        true: list[dict] = [{}] * len(pictures)
+        if truth is not None:
+            lengths = body_length(truth)
+            true = [
+                {"true_image": truth[index], "true_body_length": lengths[index].item()}
+                for index in range(len(pictures))
+            ]
+        return [
+            SweepRow(
+                along=self.along,
+                degrees=getattr(picture.specimen, self.along),
+                replicate=picture.specimen.seed - self.seed,
+                latitude=picture.specimen.latitude,
+                longitude=picture.specimen.longitude,
+                image=picture.image,
+                clibd_score=picture.clibd_score,
+                body_length=picture.body_length,
+                **true[index],
+            )
+            for index, picture in enumerate(pictures)
+        ]
+
+    def report(self, pipe: G2PDiffusionPipeline, rows: Sequence[SweepRow]) -> Report:
+        return sweep_report(rows, planted=has_truth(pipe))
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """One picture of a sweep."""
+
+    along: str  # `latitude` or `longitude`
+    degrees: float  # along it
+    replicate: int
+    latitude: float
+    longitude: float
+    image: torch.Tensor  # (3, H, W) in [0, 1]
+    clibd_score: float | None
+    body_length: float  # share of the picture's side
+    true_image: torch.Tensor | None = None  # of the simulated truth, where there is one; likewise the next
+    true_body_length: float | None = None
+
+
+@dataclass(frozen=True)
+class Cline:
+    """How body length grows along a sweep."""
+
+    along: str
+    slope: Estimate  # per cent of the length at the reference, per 10 degrees
+    planted: float | None  # the same of the simulated truth; None where nobody knows it
+    verdict: str  # one sentence
+
+
+def tens_of_degrees(along: str, degrees: Sequence[float]) -> np.ndarray:
+    """The regressor of a sweep (N,): distance from the reference in tens of degrees.
+
+    Along latitude that is |latitude| from `REFERENCE_LATITUDE`, as both hemispheres count alike.
+    """
+    from g2pdiff.simulation.traits import REFERENCE_LATITUDE
+
+    degrees = np.asarray(degrees, dtype=float)
+    return ((np.abs(degrees) - REFERENCE_LATITUDE) if along == "latitude" else degrees) / 10
+
+
+def relative_lengths(rows: Sequence[SweepRow]) -> np.ndarray:
+    """Body lengths (N,) relative to the mean of the row's own replicate, so that replicates compare."""
+    means = {
+        replicate: np.mean([row.body_length for row in rows if row.replicate == replicate])
+        for replicate in {row.replicate for row in rows}
+    }
+    return np.array([row.body_length / max(means[row.replicate], 1e-3) for row in rows])
+
+
+def cline(rows: Sequence[SweepRow], planted: bool) -> Cline | None:
+    """The slope of body length along a sweep, and what it says.
+
+    None for fewer than three places, or where no body can be measured.
+
+    Args:
+        rows: of one sweep.
+        planted: whether the simulated truth with its planted slope stands behind the checkpoint.
+    """
+    from g2pdiff.simulation.traits import PLANTED_SLOPE
+
+    degrees = [row.degrees for row in rows]
+    along = rows[0].along if rows else "latitude"
+    tens = tens_of_degrees(along, degrees)
+    lengths = relative_lengths(rows)
+    if len(set(tens)) < 3 or not lengths.any():
+        return None
+    # A replicate's lengths are relative to their own mean, which takes a degree of freedom each.
+    found = relative_slope(lengths, tens, [row.replicate for row in rows])
+    # Rounded, lest the last bits of equal lengths be read as growth.
+    slope = Estimate(*(round(end, 6) + 0.0 for end in found))
+    truth = (100 * PLANTED_SLOPE if along == "latitude" else 0.0) if planted else None
+    return Cline(along, slope, truth, _verdict(along, slope))
+
+
+TELLING = 1.0
+"""Per cent per 10 degrees: an interval that holds 0 and lies within this of it says that nothing is there."""
+
+
+def _verdict(along: str, slope: Estimate) -> str:
+    measured = f"{slope.value:+.1f} % per 10 degrees (95 % interval {slope.low:+.1f} to {slope.high:+.1f})"
+    if along == "longitude":
+        if slope.low <= 0 <= slope.high:
+            return f"Null control passed: along longitude, body length does not change ({measured})."
+        return (
+            f"Null control failed: body length changes along longitude ({measured}), where nothing should; "
+            "trust a slope along latitude only if it is much larger."
+        )
+    if slope.low > 0:
+        return f"Bergmann's rule shows: bodies grow towards the poles, {measured}."
+    if slope.high < 0:
+        return f"The opposite of Bergmann's rule shows: bodies shrink towards the poles, {measured}."
+    if max(-slope.low, slope.high) < TELLING:
+        return f"Bergmann's rule does not show: body length hardly changes with latitude, {measured}."
+    return (
+        f"It cannot be told whether Bergmann's rule shows: {measured}. More replicates or more latitudes "
+        "narrow the interval."
+    )
+
+
+def sweep_report(rows: Sequence[SweepRow], planted: bool) -> Report:
+    """Report of a sweep.
+
+    Its summary has `slope_percent_per_10_degrees`, the slope's 95 % `interval`, the `planted` slope and a
+    `verdict`; all but the verdict are None where there are too few places for a slope.
+
+    Args:
+        rows: of one sweep.
+        planted: whether the simulated truth with its planted slope stands behind the checkpoint.
+    """
+    found = cline(rows, planted)
+    along = rows[0].along
+    parts = [parts_of(row) for row in rows]
+    by_place = {(row.degrees, row.replicate): part for row, part in zip(rows, parts, strict=True)}
+    degrees = sorted({row.degrees for row in rows})
+    # The truth knows no noise: one strip of it is enough.
+    strips = [(part, r) for part in parts[0] for r in replicates_of(rows) if part == "prediction" or r == 0]
+    return Report(
+        [
+            {
+                "along": along,
+                "degrees": row.degrees,
+                "replicate": row.replicate,
+                "latitude": row.latitude,
+                "longitude": row.longitude,
+                "clibd_score": rounded(row.clibd_score),
+                "body_length": rounded(row.body_length),
+                "true_body_length": rounded(row.true_body_length),
+            }
+            for row in rows
+        ],
+        {
+            "along": along,
+            "slope_percent_per_10_degrees": rounded(found.slope.value) if found else None,
+            "interval": [rounded(found.slope.low), rounded(found.slope.high)] if found else None,
+            "planted": rounded(found.planted) if found else None,
+            "verdict": found.verdict if found else f"Too few places for a slope along {along}.",
+        },
+        [f"{along}{row.degrees:g}_replicate{row.replicate}" for row in rows],
+        parts,
+        Sheet(
+            [f"{part} {r}" if part == "prediction" else part for part, r in strips],
+            [f"{degree:g}°" for degree in degrees],
+            [[by_place.get((degree, r), {}).get(part) for degree in degrees] for part, r in strips],
+        ),
+    )

@@ -1,0 +1,275 @@
+"""One frozen specification per experiment: arguments, defaults, checks, what it does and what it reports.
+
+The command line, the endpoints, the MCP tools, the links and the tabs of the app are made from it. To add an
+experiment, write one module of this package with one subclass of `Experiment`; the app's tab is one more.
+Nothing here imports PyTorch before something is drawn.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Generator, Sequence
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from g2pdiff import experiments
+from g2pdiff.denoising import Denoising
+from g2pdiff.discovery import classes_of
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.dna.mutation import MutationModel, edit, mutate, parse_region
+from g2pdiff.errors import InputError, quoted
+from g2pdiff.experiments.arguments import (
+    MAXIMUM_PICTURES,
+    BarcodeText,
+    Check,
+    Flag,
+    Kind,
+    Latitude,
+    Longitude,
+    Rate,
+    Ratio,
+    Region,
+    Scale,
+    Seed,
+    Steps,
+    Text,
+)
+
+if TYPE_CHECKING:
+    from g2pdiff.experiments.drawing import Update
+    from g2pdiff.pipeline import G2PDiffusionPipeline
+
+
+SHARED = (
+    *("mutation_rate", "seed", "steps", "guidance_scale", "alignment_scale"),
+    *("kind", "transition_transversion_ratio", "no_new_stops", "region", "edits"),
+)
+"""Arguments that several experiments take, in their order."""
+
+
+class Specification(BaseModel):
+    """The arguments of an experiment, checked where it is made, and frozen.
+
+    Values may be what the fields hold, or text, or JSON.
+
+    Attributes:
+        name: on the command line, of the endpoint and of the tab.
+        position: among the others, wherever they are listed.
+        about: what the experiment does, in a sentence.
+        returns: what the endpoint's report holds.
+
+    Raises:
+        InputError: the first thing that is wrong, in the order of `arguments`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: ClassVar[str]
+    position: ClassVar[int]
+    about: ClassVar[str]
+    returns: ClassVar[str]
+
+    def __init__(self, **values: object):
+        known = type(self).arguments()
+        for name in values:
+            if name not in known:
+                raise InputError(
+                    name, f"There is no argument {quoted(name)} of {self.name}: choose {' or '.join(known)}."
+                )
+        # Nothing given is read like None, so that the check says what is missing.
+        required = {name: None for name, field in known.items() if field.is_required()}
+        try:
+            super().__init__(**(required | values))
+        except ValidationError as error:
+            raise _as_input_error(error, list(known)) from None
+
+    @classmethod
+    def arguments(cls) -> dict[str, FieldInfo]:
+        """Return the fields in the order of the endpoint: the experiment's own, then those that all share."""
+        own = [name for name in cls.model_fields if name not in SHARED]
+        shared = [name for name in SHARED if name in cls.model_fields]
+        return {name: cls.model_fields[name] for name in (*own, *shared)}
+
+    @classmethod
+    def default(cls, name: str) -> Any:
+        """Return the default of an argument."""
+        return cls.model_fields[name].default
+
+    @classmethod
+    def schema_of(cls, name: str) -> dict:
+        """Return the JSON schema of an argument, with its default."""
+        return cls.model_json_schema()["properties"][name]
+
+    @classmethod
+    def read(cls, name: str, value: object) -> Any:
+        """Check one argument by itself. Raises `InputError`, the field being the argument."""
+        return check_of(cls.model_fields[name]).read(name, value)
+
+    @property
+    def settings(self) -> dict:
+        """The arguments that ask for the same again, as plain data."""
+        plain = self.model_dump(mode="json")
+        return {name: plain[name] for name in self.arguments()}
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of what was given, a sentence each."""
+        return []
+
+
+def check_of(field: FieldInfo) -> Check:
+    """Return the check of an argument."""
+    return next(part for part in field.metadata if isinstance(part, Check))
+
+
+def _as_input_error(error: ValidationError, order: list[str]) -> InputError:
+    """Return our sentence for the first of Pydantic's complaints."""
+
+    def place(found: dict) -> int:
+        return order.index(found["loc"][0]) if found["loc"] else len(order)
+
+    first = min(error.errors(), key=place)
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return cause
+    field = str(first["loc"][0])
+    return InputError(field, f"{field.replace('_', ' ').capitalize()} cannot be {quoted(first['input'])}.")
+
+
+class DrawingSpecification(Specification):
+    """What every experiment takes: the seed, and how pictures are denoised."""
+
+    seed: Seed = 0
+    steps: Steps = None
+    guidance_scale: Scale = Field(
+        None, description="classifier-free guidance scale, 1 is off; the checkpoint's default where empty"
+    )
+    alignment_scale: Scale = Field(
+        None, description="alignment scale, 0 is off; the checkpoint's default where empty"
+    )
+
+    @property
+    def denoising(self) -> Denoising:
+        """Settings of the denoising; None stands for the checkpoint's default."""
+        return Denoising(self.steps, self.guidance_scale, self.alignment_scale)
+
+
+class SpecimenSpecification(DrawingSpecification):
+    """A barcode, a place, and how the barcode is edited and mutated."""
+
+    barcode: BarcodeText
+    latitude: Latitude
+    longitude: Longitude
+    kind: Kind = "uniform"
+    transition_transversion_ratio: Ratio = None
+    no_new_stops: Flag = Field(False, description="never make a stop codon (invertebrate mitochondrial code)")
+    region: Region = ""
+    edits: Text = Field("", description="point edits made before the mutations, such as A123G, T456C")
+
+    @property
+    def model(self) -> MutationModel:
+        """The kind of mutation."""
+        region = parse_region(self.region)
+        return MutationModel(self.kind, self.transition_transversion_ratio, self.no_new_stops, region)
+
+    @property
+    def original(self) -> Barcode:
+        """The barcode that edits and mutations change."""
+        return self.barcode
+
+    @cached_property
+    def edited(self) -> Barcode:
+        """The barcode after the point edits."""
+        return edit(self.original, self.edits)
+
+    @model_validator(mode="after")
+    def _check_edits(self) -> Self:
+        _ = self.edited
+        return self
+
+    @property
+    def notes(self) -> list[str]:
+        """What was cleaned in the barcode, and what speaks against trusting a picture made from it."""
+        return [*self.barcode.notes, *self.barcode.warnings]
+
+
+class MutantSpecification(SpecimenSpecification):
+    """A specimen whose barcode is mutated first."""
+
+    mutation_rate: Rate = 0
+
+    @cached_property
+    def mutated(self) -> Barcode:
+        """The barcode after the edits and the mutations."""
+        return mutate(self.edited, self.mutation_rate, self.seed, self.model)
+
+    @model_validator(mode="after")
+    def _check_mutations(self) -> Self:
+        _ = self.mutated
+        return self
+
+
+class AnyReport(Protocol):
+    """An experiment as far as it has come, as plain data."""
+
+    @property
+    def rows(self) -> list[dict]: ...
+
+    @property
+    def summary(self) -> dict: ...
+
+    def save(self, folder: Path) -> None:
+        """Write everything into a folder."""
+
+    def write(self, path: Path) -> None:
+        """Write the one file that stands for everything."""
+
+
+class Experiment(Specification):
+    """A specification of something that draws many pictures.
+
+    Attributes:
+        pictures_per_row: how many pictures a row of the result has.
+        file: name of the one file that `report(...).write` makes.
+        file_label: what that file is called.
+    """
+
+    pictures_per_row: ClassVar[int] = 1
+    file: ClassVar[str] = "contact_sheet.png"
+    file_label: ClassVar[str] = "contact sheet"
+
+    @property
+    @abstractmethod
+    def wanted(self) -> int:
+        """Pictures asked for."""
+
+    @abstractmethod
+    def start(self, pipe: G2PDiffusionPipeline) -> Generator[Update]:
+        """Draw everything, see `g2pdiff.experiments.drawing`.
+
+        Raises:
+            InputError: before the first picture, if the checkpoint cannot do it.
+        """
+
+    @abstractmethod
+    def report(self, pipe: G2PDiffusionPipeline, rows: Sequence) -> AnyReport:
+        """Return what the rows say, of which there is one at least."""
+
+
+def check_total(field: str, pictures: int) -> None:
+    """Raise `InputError(field)` if an experiment has too many pictures."""
+    if pictures > MAXIMUM_PICTURES:
+        raise InputError(
+            field, f"That makes {pictures:,} pictures: choose fewer, {MAXIMUM_PICTURES} at most in one go."
+        )
+
+
+@cache
+def specifications() -> dict[str, type[Specification]]:
+    """Return every specification of this package by name, in the order of `position`."""
+    found = [kind for kind in classes_of(experiments, Specification) if "name" in vars(kind)]
+    return {kind.name: kind for kind in sorted(found, key=lambda kind: kind.position)}
