@@ -11,13 +11,24 @@ _IN_CLONE = Path(__file__).resolve().parents[1] / "assets"
 
 ASSETS = _IN_WHEEL if _IN_WHEEL.is_dir() else _IN_CLONE
 EXAMPLES = ASSETS / "examples.csv"
-DEFAULT_CHECKPOINT = ASSETS / "checkpoint"
+"""Example species of checkpoints that bring no table of their own."""
+
+PHOTOGRAPHED, SIMULATED = "butterflies", "checkpoint"
+"""Folders of the built-in checkpoints: learned from photographs, and from simulated specimens."""
 
 
 def list_checkpoints(assets: Path = ASSETS) -> tuple[Path, ...]:
-    """Return the folders of the built-in checkpoints, the default one first.
+    """Return the folders of the built-in checkpoints: the one learned from photographs, which opens first,
+    then the others by name.
 
-    The default is listed even where its folder is missing, so that loading it says what is wrong.
+    Where there is none, the simulated one is listed all the same, so that loading it says what is wrong.
     """
-    found = sorted(index.parent for index in assets.glob("*/model_index.json"))
-    return tuple(dict.fromkeys([assets / DEFAULT_CHECKPOINT.name, *found]))
+    found = [index.parent for index in assets.glob("*/model_index.json")]
+    found.sort(key=lambda folder: (folder.name != PHOTOGRAPHED, folder.name))
+    return tuple(found) or (assets / SIMULATED,)
+
+
+def short_name(source: str | Path) -> str:
+    """Return the name of a checkpoint in links and calls: of a built-in one its folder's, else the source."""
+    path = Path(source)
+    return path.name if path in list_checkpoints() else str(source)

@@ -14,6 +14,8 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 
+from g2pdiff.about import About
+from g2pdiff.built_in import list_checkpoints
 from g2pdiff.errors import InputError
 from g2pdiff.models.checkpoint_names import named_checkpoints
 from g2pdiff.pipeline import G2PDiffusionPipeline
@@ -25,7 +27,8 @@ def resolve_checkpoint(source: str | Path | None = None) -> Path:
     """The local folder of a checkpoint, fetched from the Hub where `source` is a hub id.
 
     Args:
-        source: folder or hub id (`owner/name`); by default the first of `named_checkpoints`.
+        source: folder, hub id (`owner/name`), or short name of a built-in one, such as `checkpoint`; by
+            default the first of `named_checkpoints`.
 
     Raises:
         InputError: there is no such folder, or the Hub does not give it.
@@ -33,6 +36,9 @@ def resolve_checkpoint(source: str | Path | None = None) -> Path:
     source = source or named_checkpoints()[0]
     if Path(source).is_dir():
         return Path(source)
+    built_in = {folder.name: folder for folder in list_checkpoints()}
+    if source in built_in:
+        return built_in[str(source)]
     if not _HUB_ID.fullmatch(str(source)):
         raise InputError("checkpoint", f"There is no checkpoint folder {source}; give a folder or a hub id.")
     try:
@@ -61,6 +67,7 @@ def check_checkpoint(folder: Path) -> None:
             f"{folder} holds a {kind}, not a {G2PDiffusionPipeline.__name__}; choose another folder.",
         )
     _check_known(folder, "model_index.json", parts, G2PDiffusionPipeline)
+    About.read(folder)
     for name, value in parts.items():
         if isinstance(value, list) and len(value) == 2 and value[0] and not (folder / name).is_dir():
             raise InputError(

@@ -25,10 +25,10 @@ def test_every_public_name_is_there_and_no_other():
         _ = g2pdiff.Barcodes
 
 
-def test_built_in_checkpoints_are_listed_with_the_default_first(tmp_path):
+def test_built_in_checkpoints_are_listed_with_the_photographed_one_first(tmp_path):
     for name in ("butterflies", "checkpoint", "aphids"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model_index.json").touch()
     (tmp_path / "screenshots").mkdir()
-    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint", "aphids", "butterflies"]
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["butterflies", "aphids", "checkpoint"]
     assert list_checkpoints(tmp_path / "nowhere") == (tmp_path / "nowhere" / "checkpoint",)

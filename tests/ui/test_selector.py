@@ -12,7 +12,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from g2pdiff.built_in import DEFAULT_CHECKPOINT
+from g2pdiff.built_in import list_checkpoints
 from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.errors import InputError
 from g2pdiff.models.checkpoint_names import named_checkpoints
@@ -72,7 +72,7 @@ def test_the_environment_names_checkpoints_with_commas_between(monkeypatch):
     assert named_checkpoints() == ("a/b", "folder")
     for empty in ("", " , "):
         monkeypatch.setenv("G2PDIFF_CHECKPOINT", empty)
-        assert named_checkpoints() == (str(DEFAULT_CHECKPOINT),)
+        assert named_checkpoints() == tuple(map(str, list_checkpoints()))
 
 
 def test_a_checkpoint_is_loaded_once_when_asked_for_and_no_other_is(checkpoint, tmp_path):

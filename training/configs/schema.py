@@ -19,6 +19,7 @@ from accelerate.utils import parse_flag_from_env
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from g2pdiff.about import About
 from g2pdiff.errors import InputError
 from training.data.storage import writing_to
 
@@ -143,6 +144,11 @@ class AssembleConfig:
     default_guidance_below: int = 1000
     max_shard_size: str = "9MB"
     note: str = ""  # for the model card: what the configuration does not tell of these weights
+    about: dict[str, Any] = field(default_factory=dict)  # what people are told, see g2pdiff/about.py
+    examples: dict[str, str] = field(default_factory=dict)  # species a visitor can pick: their common names
+
+    def __post_init__(self):
+        About.check(self.about)
 
 
 @dataclass
