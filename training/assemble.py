@@ -3,8 +3,9 @@
     python -m training.assemble --config training/configs/embedded.yaml
 
 Weights go to fp16 safetensors in shards under 10 MB, with the reference species that the app looks for
-neighbours among, and a model card that says what the checkpoint learned from. An adapter is fused into its
-base, so that a run on Stable Diffusion ends in a checkpoint like any other.
+neighbours among, the examples that it offers, what people are told of the checkpoint, and a model card that
+says what it learned from. An adapter is fused into its base, so that a run on Stable Diffusion ends in a
+checkpoint like any other.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 import torch
 from diffusers import DPMSolverMultistepScheduler
 
+from g2pdiff.about import About
 from g2pdiff.dna.tokenizer import KmerTokenizer
 from g2pdiff.errors import InputError
 from g2pdiff.models.aligner import LatentAligner
@@ -24,6 +26,7 @@ from g2pdiff.pipeline import G2PDiffusionPipeline
 from training.configs.schema import Config, DataConfig, command
 from training.data.bioscan import WHOLE_FRAMES
 from training.data.storage import whole_folder
+from training.examples import write_examples
 from training.release.model_card import write_model_card
 from training.release.references import write_references
 from training.stages.parts import load_clibd, load_final_autoencoder, load_unet
@@ -75,7 +78,11 @@ def assemble(config: Config) -> Path:
     with whole_folder(folder) as partial:
         pipeline = build_pipeline(config).to(torch.float16)
         pipeline.save_pretrained(partial, max_shard_size=config.assemble.max_shard_size)
-        write_references(replace(config, assemble=replace(config.assemble, checkpoint=str(partial))))
+        if config.assemble.about:
+            About.check(config.assemble.about).save(partial)
+        here = replace(config, assemble=replace(config.assemble, checkpoint=str(partial)))
+        write_examples(here)
+        write_references(here)
         write_model_card(config, partial)
     return folder
 

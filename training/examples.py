@@ -1,51 +1,68 @@
 """Make the examples that the app offers: one consensus barcode and one locality for each of some known
 species.
 
+    python -m training.examples --config training/configs/butterflies.yaml --table barcodes.parquet
+
+writes them into the configuration's checkpoint, and
+
     python -m training.examples --table barcodes.parquet --out assets/examples.csv
+
+the table that serves every checkpoint that has none of its own.
 
 A consensus is the most frequent base at each site over all framed records of a species. The locality is that
 of a real record, the one nearest to the median of the species' coordinates, so that no example lies in the
 sea.
 """
 
+from __future__ import annotations
+
 import argparse
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from g2pdiff.built_in import EXAMPLES
 from g2pdiff.dna.framing import BASES, decode, encode, frame
+from g2pdiff.errors import InputError
+from training.configs.schema import Config, load
 
-SPECIES = (
+FILE = EXAMPLES.name
+
+SPECIES = {
     # butterflies and moths
-    "Papilio machaon",
-    "Vanessa cardui",
-    "Aglais io",
-    "Pieris rapae",
-    "Polyommatus icarus",
-    "Urbanus proteus",
-    "Automeris rubrescens",
-    "Noctua pronuba",
+    "Papilio machaon": "Old World swallowtail",
+    "Vanessa cardui": "painted lady",
+    "Aglais io": "peacock butterfly",
+    "Pieris rapae": "small white",
+    "Polyommatus icarus": "common blue",
+    "Urbanus proteus": "long-tailed skipper",
+    "Automeris rubrescens": "bullseye moth",
+    "Noctua pronuba": "large yellow underwing",
     # beetles
-    "Coccinella septempunctata",
-    "Hippodamia convergens",
-    "Saperda scalaris",
-    "Phyllopertha horticola",
-    "Pterostichus melanarius",
-    "Hylobius abietis",
+    "Coccinella septempunctata": "seven-spot ladybird",
+    "Hippodamia convergens": "convergent ladybird",
+    "Saperda scalaris": "scalar longhorn beetle",
+    "Phyllopertha horticola": "garden chafer",
+    "Pterostichus melanarius": "common ground beetle",
+    "Hylobius abietis": "large pine weevil",
     # flies
-    "Drosophila melanogaster",
-    "Aedes aegypti",
-    "Episyrphus balteatus",
-    "Eristalis tenax",
-    "Calliphora vicina",
+    "Drosophila melanogaster": "fruit fly",
+    "Aedes aegypti": "yellow fever mosquito",
+    "Episyrphus balteatus": "marmalade hoverfly",
+    "Eristalis tenax": "drone fly",
+    "Calliphora vicina": "bluebottle",
     # bees, wasps and ants
-    "Osmia bicornis",
-    "Halictus scabiosae",
-    "Philanthus triangulum",
-    "Polistes wattii",
-    "Pheidole pugnax",
-)
+    "Osmia bicornis": "red mason bee",
+    "Halictus scabiosae": "great banded furrow bee",
+    "Philanthus triangulum": "European beewolf",
+    "Polistes wattii": "paper wasp",
+    "Pheidole pugnax": "big-headed ant",
+}
+"""Species and common names of the table for checkpoints without one of their own."""
+
 MINIMUM_RECORDS = 10
 MINIMUM_SCORE = 0.5
 """Match score that a record must have to be counted; a record under it is hardly COI or misaligned."""
@@ -68,12 +85,13 @@ def central_locality(records: pd.DataFrame) -> tuple[float, float]:
     return tuple(places[cosine.argmax()].round(4).tolist())
 
 
-def example(records: pd.DataFrame) -> dict:
-    """The row of `assets/examples.csv` for the records of one species, framed in column `framed`."""
+def example(records: pd.DataFrame, common_name: str) -> dict:
+    """The row of a table of examples for the records of one species, framed in column `framed`."""
     first = records.iloc[0]
     latitude, longitude = central_locality(records)
     return {
         "name": first["species"],
+        "common_name": common_name,
         "order": first["order"],
         "family": first["family"],
         "latitude": latitude,
@@ -82,31 +100,71 @@ def example(records: pd.DataFrame) -> dict:
     }
 
 
-def make_examples(table: pd.DataFrame, species: tuple[str, ...] = SPECIES) -> pd.DataFrame:
+def make_examples(table: pd.DataFrame, species: Mapping[str, str] = SPECIES) -> pd.DataFrame:
     """One example for each species, in the order given.
 
+    Args:
+        table: barcode records in BIOSCAN-5M's columns.
+        species: common names by species.
+
     Raises:
-        ValueError: if a species has too few records or a consensus with unknown sites.
+        InputError: field `examples`, if a species has too few records or a consensus with unknown sites.
     """
-    records = table[table["species"].isin(species)].copy()
+    records = table[table["species"].isin(list(species))].copy()
+    if records.empty:
+        raise InputError("examples", f"The barcode table has none of the species {', '.join(species)}.")
     records["framed"], _, records["score"] = frame(records["dna_barcode"].tolist())
     groups = dict(list(records[records["score"] > MINIMUM_SCORE].groupby("species")))
     for name in species:
         if len(groups.get(name, ())) < MINIMUM_RECORDS:
-            raise ValueError(f"{name} has fewer than {MINIMUM_RECORDS} records in the table")
-    examples = pd.DataFrame([example(groups[name]) for name in species])
+            raise InputError(
+                "examples", f"{name} has fewer than {MINIMUM_RECORDS} records in the barcode table."
+            )
+    examples = pd.DataFrame([example(groups[name], common) for name, common in species.items()])
     if incomplete := examples.loc[examples["dna_barcode"].str.contains("N"), "name"].tolist():
-        raise ValueError(f"no record knows some site of {', '.join(incomplete)}")
+        raise InputError("examples", f"No record knows some site of the barcode of {', '.join(incomplete)}.")
     return examples
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--table", type=Path, required=True, help="parquet table of barcodes")
-    parser.add_argument("--out", type=Path, default=Path("assets/examples.csv"))
-    arguments = parser.parse_args()
-    make_examples(pd.read_parquet(arguments.table)).to_csv(arguments.out, index=False)
+def write_examples(config: Config) -> None:
+    """Write the examples that a configuration lists into its checkpoint's folder; none where it lists none.
+
+    Raises:
+        InputError: field `examples`, if they cannot be made of the configuration's barcode table.
+    """
+    if not config.assemble.examples:
+        return
+    if not config.data.table:
+        raise InputError("examples", "Examples are made from a barcode table: give data.table=FILE.")
+    table = _read(config.data.table)
+    examples = make_examples(table, config.assemble.examples)
+    examples.to_csv(Path(config.assemble.checkpoint) / FILE, index=False)
+
+
+def _read(path: str | Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path) if Path(path).suffix == ".parquet" else pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError("table", f"{path} cannot be read as a parquet or CSV table.") from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("--table", required=True, help="parquet or CSV table of barcodes")
+    parser.add_argument("--config", help="YAML file whose checkpoint the examples are for")
+    parser.add_argument("--out", type=Path, default=EXAMPLES, help="file to write without --config")
+    given = parser.parse_args(arguments)
+    try:
+        if given.config:
+            write_examples(load(given.config, [f"data.table={given.table}"]))
+        else:
+            make_examples(_read(given.table)).to_csv(given.out, index=False)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
