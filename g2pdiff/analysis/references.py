@@ -5,8 +5,9 @@ A checkpoint may hold a folder `references/`:
 - `references.csv.gz`: a row a species, the columns those of `Reference`;
 - `embeddings.safetensors`: CLIBD embeddings (N, E) of the reference barcodes and pictures, fp16;
 - `references.json`: where the pictures come from, and the measured identities that a verdict rests on;
-- `pictures/{row}.jpg`, optional: the reference pictures of a checkpoint that learned from photographs. One
-  that learned from simulated specimens has none, its pictures are drawn when asked for.
+- `pictures/{row}.jpg`, optional: the reference pictures of a checkpoint that learned from photographs:
+  photographs, or, where no photograph may be shipped, what the checkpoint itself draws from the reference
+  barcodes. One that learned from simulated specimens has none, its pictures are drawn when asked for.
 
 Barcodes are compared by identity, the share of equal bases among the sites known in both; 1 less that is the
 p-distance. Nothing is corrected for multiple substitutions: the verdict asks for the nearest, not for a tree.
@@ -117,11 +118,15 @@ class References:
         rows: N species.
         barcode_embeddings: CLIBD embeddings (N, E) of their barcodes.
         picture_embeddings: CLIBD embeddings (N, E) of their pictures.
-        unlike_identity: identity with the nearest reference under which a barcode is unlike all of them: of
-            real barcodes of species outside the references 99 % reach it.
+        unlike_identity: identity with the nearest reference under which a barcode is unlike all of them.
+            Where `missed` is None, 99 % of the real barcodes of species outside the references reach it.
+            Else it separates barcodes of the reference species from those of species of other families.
         alike_elsewhere: share of the barcodes of species outside the references that reach
             `SPECIES_IDENTITY` all the same.
         truth: `"simulated"` where the pictures are drawn by `g2pdiff.simulation`.
+        drawn: whether the pictures are what the checkpoint itself draws from the reference barcodes.
+        missed: share of held-out barcodes of the reference species under `unlike_identity`.
+        mistaken: share of the barcodes of species of other families that reach `unlike_identity`.
         folder: where the references were read from.
     """
 
@@ -131,6 +136,9 @@ class References:
     unlike_identity: float
     alike_elsewhere: float
     truth: str | None = None
+    drawn: bool = False
+    missed: float | None = None
+    mistaken: float | None = None
     folder: Path | None = None
 
     @classmethod
@@ -177,6 +185,9 @@ class References:
             "unlike_identity": self.unlike_identity,
             "alike_elsewhere": self.alike_elsewhere,
             "truth": self.truth,
+            "drawn": self.drawn,
+            "missed": self.missed,
+            "mistaken": self.mistaken,
         }
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
         return folder
@@ -227,7 +238,7 @@ class References:
             return Verdict(
                 "unlike",
                 f"Unlike all {len(self):,} reference species: even the nearest, {name}, has only {common}, "
-                "and 99 of 100 barcodes of other insect species come closer than that.",
+                f"and {self._usual} come closer than that.",
             )
         if nearest.similarity < SPECIES_IDENTITY:
             return Verdict(
@@ -268,6 +279,24 @@ class References:
         if not paths or not all(path.is_file() for path in paths):
             return None
         return torch.stack([_read_picture(path, size) for path in paths])
+
+    @property
+    def origin(self) -> str:
+        """What the reference pictures are, in words."""
+        if self.truth == "simulated":
+            return "simulated specimen"
+        return (
+            "drawn by the model from the species' consensus barcode, no photograph"
+            if self.drawn
+            else ("photograph of the species")
+        )
+
+    @property
+    def _usual(self) -> str:
+        """Which barcodes come closer to a reference than one that is unlike all of them."""
+        if self.missed is None:
+            return "99 of 100 barcodes of other insect species"
+        return f"{1 - self.missed:.1%} of the barcodes of these species"
 
     @cached_property
     def _codes(self) -> np.ndarray:

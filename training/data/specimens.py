@@ -66,14 +66,20 @@ def prepare(table: pd.DataFrame, unseen_species: float = 0.1, unseen_genera: flo
 def load_table(config: DataConfig) -> pd.DataFrame:
     """The table a configuration names, or barcodes evolved along a tree where it names none.
 
-    Of BIOSCAN-5M it is the labelled splits, a row in thirteen: the others are drawn from, never held.
+    Of BIOSCAN-5M it is the labelled splits, a row in thirteen: the others are drawn from, never held. With
+    photographs by species it is the rows of species that have one.
     """
+    table = load_records(config)
+    return species_pictures.pictured_rows(table, config) if config.by_species else table
+
+
+def load_records(config: DataConfig) -> pd.DataFrame:
+    """`load_table`, with species that have no photograph."""
     if config.by_specimen:
         return bioscan.labelled_table(config)
     held_out = config.unseen_species, config.unseen_genera
     if config.table:
-        table = read_table(config.table, *held_out)
-        return species_pictures.pictured_rows(table, config) if config.by_species else table
+        return read_table(config.table, *held_out)
     records = simulate_barcodes(config.simulated_species, config.simulated_per_species, config.seed)
     return prepare(pd.DataFrame(records), *held_out)
 

@@ -3,9 +3,16 @@
     python -m training.release.references --config training/configs/embedded.yaml --table barcodes.parquet
 
 One species a row, from the training split: the consensus of its barcodes, the place of a real record near the
-middle of its range, and CLIBD embeddings of the consensus and of its simulated specimen there, or of a
-photograph where the run learned from photographs. Held-out barcodes then show how near a real barcode comes:
-those of species outside the references set the identity under which a barcode is unlike all of them.
+middle of its range, and CLIBD embeddings of the consensus and of its picture there. The picture is a
+simulated specimen; or a photograph, where the run learned from photographs of the barcoded animals; or, where
+it learned from photographs by species, which are not for shipping, what the checkpoint itself draws.
+
+Real barcodes then show how near a barcode comes, and set the identity under which one is unlike all of them.
+Of a checkpoint that is meant for all insects, one in a hundred barcodes of species outside the references is
+called unlike. One that learned from photographs by species is for those species alone: there the identity is
+the one that best separates validation barcodes of the references from barcodes of the same table whose family
+has no reference, see `separating_identity`. Both error rates are recorded, that of the references on test
+barcodes.
 """
 
 from __future__ import annotations
@@ -19,16 +26,19 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import PartialState
+from PIL import Image
 from tqdm.auto import tqdm
 
 from g2pdiff.analysis.references import FOLDER, PICTURES, SPECIES_IDENTITY, Reference, References
-from g2pdiff.checkpoint import check_checkpoint
+from g2pdiff.checkpoint import check_checkpoint, load_pipeline
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
 from g2pdiff.models.clibd import CLIBD
 from g2pdiff.outputs import to_pil
+from g2pdiff.pipeline import G2PDiffusionPipeline
 from training.configs.schema import Config, command
-from training.data.specimens import draw_specimens, load_table, picture_specimens
+from training.data.species_pictures import pictured_rows
+from training.data.specimens import draw_specimens, load_records, load_table, picture_specimens
 from training.examples import central_locality, consensus
 from training.stages.parts import load_clibd
 
@@ -37,6 +47,10 @@ UNLIKE_SHARE = 0.01
 
 PER_SPECIES = 24
 """Held-out barcodes of a species that are compared at most, so that common species do not decide alone."""
+
+DRAWN_SIZE, DRAWN_QUALITY, DRAWN_SEED = 128, 85, 0
+"""Pixels, JPEG quality and noise of the pictures that a checkpoint draws of its references."""
+DRAWN_AT_ONCE = 8
 
 
 def reference_species(table: pd.DataFrame) -> list[Reference]:
@@ -102,6 +116,95 @@ def save_photographs(table: pd.DataFrame, config: Config) -> Path:
     return folder
 
 
+def draw_pictures(references: References, pipeline: G2PDiffusionPipeline, folder: Path) -> None:
+    """Write what a checkpoint draws of every reference, all from the same noise, to `folder/pictures/`."""
+    (folder / PICTURES).mkdir(parents=True, exist_ok=True)
+    for start in tqdm(range(0, len(references), DRAWN_AT_ONCE), desc="draw references"):
+        some = references.rows[start : start + DRAWN_AT_ONCE]
+        drawn = pipeline(
+            [Barcode(reference.dna_barcode) for reference in some],
+            [reference.latitude for reference in some],
+            [reference.longitude for reference in some],
+            seed=DRAWN_SEED,
+        )
+        for row, picture in enumerate(drawn.images, start):
+            small = picture.resize((DRAWN_SIZE, DRAWN_SIZE), Image.Resampling.LANCZOS)
+            small.save(folder / PICTURES / f"{row}.jpg", quality=DRAWN_QUALITY, optimize=True)
+
+
+def separating_identity(known: np.ndarray, strangers: np.ndarray) -> float:
+    """Return the identity that best tells barcodes of the references from strangers' barcodes.
+
+    It is the one with the smallest sum of two error rates: of known barcodes under it, and of strangers at
+    it or above. Every identity within a gap between two measured ones has the same rates: of the best gaps it
+    is the middle of the widest.
+
+    Args:
+        known: identities with the nearest reference (N,) of barcodes of the reference species.
+        strangers: the same (M,) of barcodes of species that are none of them.
+    """
+    values = np.unique(np.concatenate([[0.0], known, strangers]))
+    lower, upper = values[:-1], values[1:]
+    missed = np.searchsorted(np.sort(known), upper) / len(known)
+    mistaken = 1 - np.searchsorted(np.sort(strangers), upper) / len(strangers)
+    errors = missed + mistaken
+    best = np.flatnonzero(errors <= errors.min() + 1e-9)
+    widest = best[(upper - lower)[best].argmax()]
+    return float((lower[widest] + upper[widest]) / 2)
+
+
+def separate(references: References, records: pd.DataFrame) -> References:
+    """Set the identities of references that were learned from photographs by species.
+
+    Args:
+        references: with their species alone.
+        records: a prepared table of all species, pictured or not.
+
+    Raises:
+        InputError: field `table`, if there are no validation barcodes, or no other families.
+    """
+    names, families = ({getattr(row, rank) for row in references.rows} for rank in ("species", "family"))
+    of_references = records["species"].isin(names)
+    val, test = (records[of_references & (records["split"] == split)] for split in ("val", "test"))
+    strangers = records[~of_references & ~records["family"].isin(families)]
+    for rows, what in ((val, "no validation barcode of a reference species"), (strangers, "no other family")):
+        if rows.empty:
+            raise InputError("table", f"The barcode table has {what} to measure identities on.")
+    others = nearest_identities(references, strangers)
+    threshold = round(separating_identity(nearest_identities(references, val), others), 4)
+    home = nearest_identities(references, test if len(test) else val)
+    elsewhere = nearest_identities(references, records[~of_references])
+    return replace(
+        references,
+        unlike_identity=threshold,
+        alike_elsewhere=round(float((elsewhere >= SPECIES_IDENTITY).mean()), 4),
+        missed=round(float((home < threshold).mean()), 4),
+        mistaken=round(float((others >= threshold).mean()), 4),
+    )
+
+
+def build_drawn_references(records: pd.DataFrame, config: Config) -> References:
+    """Reference species of an assembled checkpoint that learned from photographs by species, whose pictures
+    it draws itself.
+
+    Args:
+        records: a prepared table of all species, pictured or not.
+        config: of the run.
+
+    Raises:
+        InputError: see `reference_species`, `separate` and `load_pipeline`.
+    """
+    checkpoint = Path(config.assemble.checkpoint)
+    empty = torch.empty(0)
+    rows = reference_species(pictured_rows(records, config.data))
+    references = References(rows, empty, empty, 0.0, 0.0, drawn=True, folder=checkpoint / FOLDER)
+    references = separate(references, records)
+    pipeline = load_pipeline(checkpoint).to(PartialState().device)
+    draw_pictures(references, pipeline, checkpoint / FOLDER)
+    barcodes, pictures = embed_references(references, pipeline.clibd, config.data.image_size)
+    return replace(references, barcode_embeddings=barcodes, picture_embeddings=pictures)
+
+
 def build_references(
     table: pd.DataFrame, clibd: CLIBD, image_size: int, photographs: Path | None = None
 ) -> References:
@@ -122,7 +225,7 @@ def build_references(
         raise InputError("table", "The barcode table has no unseen species to measure identities on.")
     empty = torch.empty(0)
     truth = None if photographs else "simulated"
-    references = References(reference_species(table), empty, empty, 0.0, 0.0, truth, photographs)
+    references = References(reference_species(table), empty, empty, 0.0, 0.0, truth, folder=photographs)
     barcodes, pictures = embed_references(references, clibd, image_size)
     nearest = nearest_identities(references, unseen)
     return replace(
@@ -139,10 +242,14 @@ def write_references(config: Config) -> References:
     JSON line."""
     checkpoint = Path(config.assemble.checkpoint)
     check_checkpoint(checkpoint)
-    table = load_table(config.data)
-    clibd = load_clibd(checkpoint / "clibd", torch_dtype=torch.float32).eval().to(PartialState().device)
-    photographs = save_photographs(table, config) if config.data.photographed else None
-    references = build_references(table, clibd, config.data.image_size, photographs)
+    if config.data.by_species:
+        table = load_records(config.data)
+        references = build_drawn_references(table, config)
+    else:
+        table = load_table(config.data)
+        clibd = load_clibd(checkpoint / "clibd", torch_dtype=torch.float32).eval().to(PartialState().device)
+        photographs = save_photographs(table, config) if config.data.photographed else None
+        references = build_references(table, clibd, config.data.image_size, photographs)
     folder = references.save(checkpoint)
     seen = table[(table["split"] == "val") & table["species"].isin([row.species for row in references.rows])]
     figures = {
@@ -150,7 +257,9 @@ def write_references(config: Config) -> References:
         "unlike_identity": references.unlike_identity,
         "alike_elsewhere": references.alike_elsewhere,
         "alike_at_home": round(float((nearest_identities(references, seen) >= SPECIES_IDENTITY).mean()), 4),
-        "bytes": sum(path.stat().st_size for path in folder.iterdir()),
+        "missed": references.missed,
+        "mistaken": references.mistaken,
+        "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
     }
     print(json.dumps({"references": figures}))
     return references

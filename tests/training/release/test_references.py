@@ -6,16 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from g2pdiff.analysis.references import References
+from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
 from g2pdiff.simulation.barcodes import simulate_barcodes
 from tests.tiny import tiny_components, tiny_pipeline
 from tests.training.data.test_bioscan import jpeg, place, rows_of, write_csv
+from tests.training.data.test_species_pictures import picture
 from training.configs.schema import AssembleConfig, Config, DataConfig, command
 from training.data.specimens import load_specimens, prepare
-from training.release.references import build_references, write_references
+from training.release.references import build_references, separate, separating_identity, write_references
 
 SIZE = 32
 
@@ -133,3 +136,76 @@ def test_references_of_photographs_show_photographs_of_their_species(tmp_path):
     with torch.no_grad():
         embedded = tiny_components()["clibd"].embed_images(shown)
     torch.testing.assert_close(references.picture_embeddings[[-1]], embedded, atol=1e-2, rtol=0)
+
+
+def test_the_identity_that_separates_has_the_fewest_errors_and_most_room():
+    assert separating_identity(np.array([0.95, 0.99, 1.0]), np.array([0.8, 0.91])) == pytest.approx(0.93)
+    known, strangers = np.array([0.9, 0.97, 0.98, 0.99]), np.array([0.8, 0.81, 0.93])
+    assert separating_identity(known, strangers) == pytest.approx(0.95)  # misses one in four, takes no other
+    assert 0 <= separating_identity(np.array([0.5]), np.array([0.9])) <= 0.9
+
+
+@pytest.fixture(scope="module")
+def by_species(tmp_path_factory):
+    """A checkpoint of photographs by species, and its references: one family with pictures, one without."""
+    folder = tmp_path_factory.mktemp("by_species")
+    records = pd.DataFrame(simulate_barcodes(24, 30, seed=1))
+    names = sorted(records["species"].unique())
+    pictured = names[:8]
+    records["family"] = ["With" if name in names[:12] else "Without" for name in records["species"]]
+    records.to_parquet(folder / "table.parquet")
+    for name in pictured:
+        (folder / "pictures" / name).mkdir(parents=True)
+        (folder / "pictures" / name / "1.png").write_bytes(picture((200, 60, 40)))
+    data = DataConfig(
+        table=str(folder / "table.parquet"),
+        photographs=str(folder / "pictures"),
+        image_size=SIZE,
+        unseen_species=0.0,
+    )
+    checkpoint = folder / "checkpoint"
+    tiny_pipeline(truth=None, whole_frames=False).save_pretrained(checkpoint)
+    config = Config(run=str(folder), data=data, assemble=AssembleConfig(checkpoint=str(checkpoint)))
+    write_references(config)
+    return checkpoint, pictured, prepare(records, 0.0)
+
+
+def test_references_of_photographs_by_species_are_drawn_by_the_checkpoint(by_species):
+    checkpoint, pictured, _ = by_species
+    references = References.load(checkpoint)
+    assert [row.species for row in references.rows] == pictured
+    assert references.drawn and references.truth is None and "no photograph" in references.origin
+    pictures = sorted((checkpoint / "references" / "pictures").iterdir())
+    assert len(pictures) == len(pictured)
+    with Image.open(pictures[0]) as shown:
+        assert (shown.size, shown.format) == ((128, 128), "JPEG")
+    row = references.rows[3]
+    again = load_pipeline(checkpoint)(row.dna_barcode, row.latitude, row.longitude, output_type="pt").images[
+        0
+    ]
+    assert (references.pictures([3], SIZE)[0] - again).abs().mean() < 0.03
+
+
+def test_only_barcodes_of_other_families_are_unlike_pictured_species(by_species):
+    checkpoint, pictured, table = by_species
+    references = References.load(checkpoint)
+
+    def unlike(rows) -> float:
+        found = [references.nearest_barcodes(Barcode(text)) for text in rows["dna_barcode"]]
+        return np.mean([references.verdict(neighbours).kind == "unlike" for neighbours in found])
+
+    test = table[(table["split"] == "test") & table["species"].isin(pictured)]
+    others = table[table["family"] == "Without"].groupby("species").head(24)
+    assert unlike(test) == pytest.approx(references.missed, abs=1e-3)
+    assert unlike(others) == pytest.approx(1 - references.mistaken, abs=0.02)
+    assert references.missed + references.mistaken < 0.1
+    nearest = references.nearest_barcodes(Barcode(others["dna_barcode"].iloc[0]))
+    assert "of the barcodes of these species" in references.verdict(nearest).sentence
+
+
+def test_without_another_family_there_is_nothing_to_separate_from(by_species):
+    checkpoint, _, table = by_species
+    few = table[table["family"] == "With"]
+    with pytest.raises(InputError, match="no other family") as refused:
+        separate(References.load(checkpoint), few)
+    assert refused.value.field == "table"
