@@ -5,7 +5,8 @@
 
 writes `published/model` and `published/space`; with `--push` it uploads them too. A Space carries its
 checkpoint, up to the gigabyte that the Hub takes for one; with `--repo` it fetches the checkpoint from there
-while it is built.
+while it is built. Without `--checkpoint` the model is the first built-in checkpoint, and the Space serves all
+of them, as the app does.
 """
 
 from __future__ import annotations
@@ -23,15 +24,20 @@ from huggingface_hub import HfApi, ModelCard, SpaceCard, get_token
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from g2pdiff.about import FILE as ABOUT
+from g2pdiff.about import About
 from g2pdiff.analysis.references import FOLDER as REFERENCES
+from g2pdiff.built_in import EXAMPLES, SIMULATED, list_checkpoints
 from g2pdiff.checkpoint import check_checkpoint, resolve_checkpoint
 from g2pdiff.errors import InputError
+from g2pdiff.models.checkpoint_names import named_checkpoints
 from training.data.storage import whole_folder, writing_to
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD, FIGURES, INDEX = "README.md", "figures", "model_index.json"
 SECTIONS = ("Do not use it for", "Training data", "Figures")  # which training.release.model_card writes
-SPACE_FILES = ("app.py", "requirements.txt", "LICENSE", "g2pdiff", "assets/examples.csv")
+LICENCE, NOTICE = "LICENSE", "NOTICE"
+SPACE_FILES = ("app.py", "requirements.txt", LICENCE, NOTICE, "g2pdiff", "assets/examples.csv")
 SPACE_APP_FILE = "space.py"
 SPACE_BYTES = 1e9  # of files that the Hub takes for a Space
 LIBRARY = "g2pdiffusion"
@@ -57,6 +63,8 @@ SPACE_TEXT = """# {title}
 
 From a DNA barcode and a place on Earth to a picture of the animal, drawn step by step. The model, what it
 learned from and what it cannot do: {card}.
+
+{terms}
 
 {variable}: hub ids with commas between them.
 """
@@ -133,7 +141,7 @@ def check_target(folder: Path, kind: str, checkpoint: Path) -> None:
 
 
 def write_model(checkpoint: Path, folder: Path, repo: str | None, licence: str | None) -> ModelCard:
-    """Write a checkpoint as the Hub has it: its parts, its figures, its references and its card.
+    """Write a checkpoint as the Hub has it: its parts, figures, references, examples, terms and card.
 
     Args:
         checkpoint: a complete checkpoint.
@@ -156,11 +164,31 @@ def write_model(checkpoint: Path, folder: Path, repo: str | None, licence: str |
         for name in (*index, FIGURES, REFERENCES):
             if (checkpoint / name).is_dir():
                 shutil.copytree(checkpoint / name, partial / name)
+        for name in (ABOUT, EXAMPLES.name):
+            if (checkpoint / name).is_file():
+                shutil.copy(checkpoint / name, partial)
+        if terms := terms_of(checkpoint):
+            (partial / NOTICE).write_text(terms + "\n")
+            shutil.copy(ROOT / LICENCE, partial)
         card.save(partial / CARD)
     return card
 
 
-def write_space(model: Path, folder: Path, repo: str | None, licence: str) -> None:
+def terms_of(checkpoint: Path) -> str:
+    """Return whom a checkpoint credits, and its terms, in paragraphs; empty where it says nothing of them."""
+    about = About.read(checkpoint)
+    said = [about.credit, about.licence and f"Weights: {about.licence}", about.barcodes]
+    return "\n\n".join([about.name, *filter(None, said)]) if any(said) else ""
+
+
+def write_space(
+    model: Path,
+    folder: Path,
+    repo: str | None,
+    licence: str,
+    name: str = SIMULATED,
+    beside: Sequence[Path] = (),
+) -> None:
     """Write a Space that serves a checkpoint.
 
     Args:
@@ -168,12 +196,16 @@ def write_space(model: Path, folder: Path, repo: str | None, licence: str) -> No
         folder: to write; what it held is replaced, see `check_target`.
         repo: hub id to fetch the checkpoint from; without one the Space carries it.
         licence: identifier of the licence.
+        name: of the checkpoint's folder in a Space that carries it.
+        beside: folders of further checkpoints, which such a Space carries and serves too.
 
     Raises:
         InputError: field `repo`, if the checkpoint is too large to be carried.
     """
-    size = sum(path.stat().st_size for path in model.rglob("*") if path.is_file())
-    if not repo and size > SPACE_BYTES:
+    carried = {} if repo else {name: model} | {other.name: other for other in beside}
+    files = [path for source in carried.values() for path in source.rglob("*")]
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    if size > SPACE_BYTES:
         raise InputError(
             "repo", f"{model} has {size / 1e9:.1f} GB, too much for a Space's own files; give --repo too."
         )
@@ -181,21 +213,27 @@ def write_space(model: Path, folder: Path, repo: str | None, licence: str) -> No
     card.data.license = licence
     with whole_folder(folder) as partial:
         (partial / "assets").mkdir()
-        for name in SPACE_FILES:
-            source = ROOT / name
+        for file in SPACE_FILES:
+            source = ROOT / file
             if source.is_dir():
-                shutil.copytree(source, partial / name, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(source, partial / file, ignore=shutil.ignore_patterns("__pycache__"))
             else:
-                shutil.copy(source, partial / name)
+                shutil.copy(source, partial / file)
         if repo:
             (partial / SPACE_APP_FILE).write_text(SPACE_APP.format(repo=repo))
             card.data.app_file = SPACE_APP_FILE
             card.data.models = card.data.preload_from_hub = [repo]
             about = f"[{repo}](https://huggingface.co/{repo})"
         else:
-            shutil.copytree(model, partial / "assets" / "checkpoint")
-            about = "[its model card](assets/checkpoint/README.md)"
-        card.text = SPACE_TEXT.format(title=card.data.title, card=about, variable=SPACE_VARIABLE)
+            links = []
+            for carried_name, source in carried.items():
+                shutil.copytree(source, partial / "assets" / carried_name)
+                links.append(f"[{About.read(source).name}](assets/{carried_name}/{CARD})")
+            about = " and ".join(links)
+        terms = [terms_of(source).replace("\n\n", " ") for source in (model, *beside)]
+        card.text = SPACE_TEXT.format(
+            title=card.data.title, card=about, terms="\n\n".join(filter(None, terms)), variable=SPACE_VARIABLE
+        )
         card.save(partial / CARD)
 
 
@@ -238,8 +276,18 @@ def publish(
     licence: str | None = None,
     upload: bool = False,
     private: bool = False,
+    beside: Sequence[Path] = (),
 ) -> dict:
     """Write what is to be published, and upload it if asked to.
+
+    Args:
+        checkpoint: folder of what is to be published.
+        out: folder to write to.
+        repo, space: hub ids.
+        licence: identifier of the weights' licence, in place of the card's.
+        upload: whether to push to `repo` and `space`.
+        private: whether what is made on the Hub is seen by its owner alone.
+        beside: further checkpoints that a Space without `repo` carries.
 
     Returns:
         `{"model", "space"}`: folders, or addresses of what was uploaded; a Space only where one is asked for.
@@ -267,7 +315,8 @@ def publish(
         )
     card = write_model(checkpoint, written["model"], repo, licence)
     if space:
-        write_space(written["model"], written["space"], repo, card.data.license)
+        name = checkpoint.name if checkpoint in list_checkpoints() else SIMULATED
+        write_space(written["model"], written["space"], repo, card.data.license, name, beside)
     said = {kind: str(folder) for kind, folder in written.items()}
     if upload:
         for kind, name in (("model", repo), ("space", space)):
@@ -279,7 +328,7 @@ def publish(
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", help="folder; by default the one the app serves")
+    parser.add_argument("--checkpoint", help="folder or hub id; by default all that the app serves")
     parser.add_argument("--out", type=Path, required=True, help="folder to write model/ and space/ to")
     parser.add_argument("--repo", help="hub id of the model, owner/name")
     parser.add_argument("--space", help="hub id of a Space to write too, owner/name")
@@ -292,7 +341,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     try:
-        checkpoint = resolve_checkpoint(given.checkpoint)
+        checkpoint, *beside = map(
+            resolve_checkpoint, [given.checkpoint] if given.checkpoint else named_checkpoints()
+        )
         with writing_to(given.out, "out"):
             said = publish(
                 checkpoint,
@@ -302,6 +353,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 given.license,
                 given.push,
                 given.private,
+                beside,
             )
     except InputError as error:
         print(error, file=sys.stderr)

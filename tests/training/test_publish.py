@@ -9,6 +9,7 @@ import sys
 import pytest
 from huggingface_hub import ModelCard, SpaceCard
 
+from g2pdiff.about import About
 from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.errors import InputError
 from tests.tiny import BARCODE, tiny_pipeline
@@ -95,6 +96,33 @@ def test_a_space_carries_its_checkpoint_and_starts(checkpoint, tmp_path):
     assert f"gradio=={settings.sdk_version}" in (space / "requirements.txt").read_text()
     assert (space / "assets" / "checkpoint" / "model_index.json").is_file()
     assert "built Blocks True" in run_in(space, BUILD)
+
+
+def test_a_space_serves_every_built_in_checkpoint_and_a_model_carries_its_terms(
+    checkpoint, tmp_path, monkeypatch
+):
+    built_in = tmp_path / "assets"
+    for name, truth in (("butterflies", None), ("checkpoint", "simulated")):
+        tiny_pipeline(truth=truth).save_pretrained(built_in / name)
+        (built_in / name / "README.md").write_text(CARD)
+    About("Butterflies", credit="Photographs: A. Person.", licence="Apache 2.0.").save(
+        built_in / "butterflies"
+    )
+    (built_in / "butterflies" / "examples.csv").write_text("name\n")
+    folders = tuple(built_in / name for name in ("butterflies", "checkpoint"))
+    for module in ("training.publish", "g2pdiff.models.checkpoint_names"):
+        monkeypatch.setattr(f"{module}.list_checkpoints", lambda: folders)
+    monkeypatch.delenv("G2PDIFF_CHECKPOINT", raising=False)
+    assert publish.main(["--out", str(tmp_path / "out"), "--space", "owner/demo"]) == 0
+    model, space = tmp_path / "out" / "model", tmp_path / "out" / "space"
+    assert "A. Person" in (model / "NOTICE").read_text() and (model / "examples.csv").is_file()
+    assert (model / "LICENSE").read_text().lstrip().startswith("Apache License")
+    text = (space / "README.md").read_text()
+    assert "A. Person" in text and "[Butterflies](assets/butterflies/README.md)" in text
+    assert (space / "NOTICE").read_text() == (publish.ROOT / "NOTICE").read_text()
+    listed = "from g2pdiff.models.checkpoint_names import named_checkpoints; print(named_checkpoints())"
+    served = run_in(space, listed)
+    assert served.index("assets/butterflies") < served.index("assets/checkpoint")
 
 
 def test_a_space_of_a_model_on_the_hub_names_it(checkpoint, tmp_path):

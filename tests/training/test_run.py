@@ -7,14 +7,17 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from g2pdiff.analysis.references import References
 from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.errors import InputError
+from g2pdiff.simulation.barcodes import simulate_barcodes
 from tests.tiny import BARCODE
+from tests.training.data.test_species_pictures import picture
 from training import assemble, evaluate, run, tune_sampling
-from training.configs.schema import command, load, parse_arguments
+from training.configs.schema import DataConfig, command, load, parse_arguments
 from training.evaluation.results import read_results
 from training.release import model_card
 
@@ -81,6 +84,33 @@ def test_the_model_card_says_what_it_must(checkpoint):
     assert "$" not in card
     assert (checkpoint / "figures" / "training.png").stat().st_size > 5_000
     assert "whose barcode is also a training one are left\nout" in card
+
+
+def test_the_card_of_photographs_by_species_says_what_they_can_show_and_whose_they_are(config, tmp_path):
+    records = pd.DataFrame(simulate_barcodes(3, 20, seed=1))
+    records.to_parquet(tmp_path / "table.parquet")
+    for name in records["species"].unique():
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        (tmp_path / "pictures" / name / "1.png").write_bytes(picture((200, 60, 40)))
+    data = DataConfig(
+        table=str(tmp_path / "table.parquet"),
+        photographs=str(tmp_path / "pictures"),
+        image_size=32,
+        unseen_species=0.0,
+    )
+    about = {"credit": "Photographs: A. Person.", "licence": "Apache 2.0.", "barcodes": "Barcodes: BOLD."}
+    run = tmp_path / "run"
+    shutil.copytree(config.run, run, ignore=shutil.ignore_patterns("checkpoint"))
+    given = replace(config, run=str(run), data=data, assemble=replace(config.assemble, about=about))
+    model_card.write_model_card(given, tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert (
+        "learned from 3 photographs" in card and "a look-up of the nearest barcode would do that too" in card
+    )
+    terms = card.partition("## Credit and licence")[2]
+    for words in about.values():
+        assert words in terms
+    assert "simulated" not in card.partition("## Training\n")[0] and "$" not in card
 
 
 def test_the_model_card_gives_the_command_that_repeats_the_run(config, checkpoint, folder):

@@ -15,10 +15,13 @@ import sys
 from pathlib import Path
 from string import Template
 
+import numpy as np
 import pandas as pd
 
-from training.configs.schema import Config, command
+from g2pdiff.about import About
+from training.configs.schema import Config, DataConfig, command
 from training.data import bioscan
+from training.data.species_pictures import load_photographs
 from training.data.specimens import load_specimens
 from training.evaluation.figures import training_figure
 from training.evaluation.results import read_results
@@ -26,7 +29,7 @@ from training.evaluation.results import read_results
 ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = {"data.table", "data.cache", "run", "assemble.checkpoint", "assemble.note"}
 """Overrides that the command on the card leaves out: they say where something lies, or what to say of it."""
-PLACES = {"data.metadata": "FILE", "data.pictures": "FOLDER"}
+PLACES = {"data.metadata": "FILE", "data.pictures": "FOLDER", "data.photographs": "PHOTOGRAPHS"}
 
 OPTIONS = {
     "seed": "--seed",
@@ -85,6 +88,10 @@ $note
 
 Hardware: $hardware. `$command` repeats it.
 
+## Credit and licence
+
+$terms
+
 ## Figures
 
 $figures
@@ -126,6 +133,45 @@ compared in its pictures only where the package keeps whole frames (`original_25
 Splits are BIOSCAN-5M's own. Most of its specimens come from few places (about 63 % from Costa Rica) and
 about half are flies: elsewhere and in other orders the model extrapolates.""",
 }
+
+
+BY_SPECIES = {
+    "tag": "photographs",
+    "source": """\
+It learned from $photographs photographs of spread specimens, one or a few of each species, and from real
+barcodes of these species: $barcodes. No photograph shows the animal that a barcode was read from, none is
+shipped, and a picture it makes is a guess in their style.
+
+**What it can and cannot show.** With one or a few pictures of a species, and none of the barcoded animals, a
+held-out barcode asks which species it is, no more: a look-up of the nearest barcode would do that too.
+Mutants and species it never saw ask for more. Size is not in its pictures, as every specimen fills the frame,
+and a place tells no more than which of the species lives there.""",
+    "use": """\
+Teaching and research, not commerce: watching guided diffusion draw real animals, asking what a
+mutation changes and what the relatives of an unseen species suggest.""",
+    "score": """A high CLIBDScore says that a CLIBD model finds picture and barcode alike, no
+more; it learned from the same photographs.""",
+    "splits": """\
+Splits are decided by a hash (`training/data/splits.py`) of the barcodes: a tenth is the test split, and
+held-out barcodes that equal a training one at all sites that both know are left out. Training pictures are
+turned, moved, scaled, mirrored and lit a little differently each time.""",
+}
+
+
+def _terms(config: Config) -> str:
+    """Who is to be credited, and on what terms the weights and the barcodes that go with them are offered."""
+    about = About.check(config.assemble.about)
+    licence = f"Weights: {about.licence}" if about.licence else ""
+    return (
+        "\n\n".join(filter(None, [about.credit, licence, about.barcodes])) or "Weights: Apache License 2.0."
+    )
+
+
+def _kind(data: DataConfig) -> dict[str, str]:
+    """The texts of a card that depend on what the run learned from."""
+    if data.by_species:
+        return BY_SPECIES
+    return PHOTOGRAPHED if data.by_specimen else SIMULATED
 
 
 def _training_lines(results: dict) -> str:
@@ -245,8 +291,12 @@ def write_model_card(config: Config, folder: Path) -> None:
         if config.data.table
         else "simulated too (codon-aware evolution along a tree)"
     )
-    kind = PHOTOGRAPHED if config.data.photographed else SIMULATED
+    kind = _kind(config.data)
+    photographs = (
+        load_photographs(config.data.photographs, config.data.image_size)[0] if config.data.by_species else ()
+    )
     values = {
+        "photographs": sum(np.isin(photographs, rows["species"].unique())),
         "barcodes": barcodes,
         "mutated": f"{config.data.mutated_share:.0%}",
         "rate": f"{config.data.max_mutation_rate:.0%}",
@@ -262,6 +312,7 @@ def write_model_card(config: Config, folder: Path) -> None:
             hardware=read_results(run)["diffusion"]["hardware"],
             command=repeat(config),
             note=config.assemble.note,
+            terms=_terms(config),
             figures=figures,
         )
     )
