@@ -21,8 +21,12 @@ TRUTH, MODEL, RANDOM = "#4c7a5a", "#2f6fde", "#999999"
 
 
 def _save(figure, path: Path) -> None:
-    """Write a figure as `path`, a PNG, and as SVG beside it."""
-    for file in (path, path.with_suffix(".svg")):
+    """Write a figure to `path`, and a line drawing as SVG beside it.
+
+    A figure that holds pictures is no line drawing: its SVG would wrap the pixels and be larger than the PNG.
+    """
+    has_pictures = any(axis.images for axis in figure.axes)
+    for file in {path} if has_pictures else {path, path.with_suffix(".svg")}:
         figure.savefig(file, dpi=110, bbox_inches="tight", facecolor="white")
     plt.close(figure)
 

@@ -116,7 +116,7 @@ def test_a_lead_is_the_paired_difference_of_best_of_k():
 
 def test_pairs_of_pictures_say_where_the_true_one_comes_from(measures, tmp_path):
     for others, words in ((measures.world.others, "left: simulated truth"), (None, "left: photograph")):
-        comparison_grid(replace(measures.world, others=others), striped(3, seed=5), tmp_path / "pairs.png")
+        comparison_grid(replace(measures.world, others=others), striped(3, seed=5), tmp_path / "pairs.svg")
         drawn = (tmp_path / "pairs.svg").read_text()
         assert f"{words}; right: prediction from the barcode" in drawn
         assert "c (Sphingidae)" in drawn and "d (Sphingidae)" not in drawn  # as many as there are pictures
