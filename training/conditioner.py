@@ -61,8 +61,8 @@ def mean_latents(
         encoded: rows that BERT reads, of which the first are taken; by default all.
 
     Returns:
-        Mean latents under the names `both` and `bert` (encoded, C, h, w), and `sketch` (B, C, h, w); without a
-        sketch, `both` alone.
+        Mean latents under the names `both` and `bert` (encoded, C, h, w), and `sketch` (B, C, h, w); without
+        a sketch, `both` alone.
     """
     head, few = conditioner.mean_latent_head, slice(None, encoded)
     sketch = conditioner.sketch(input_ids) if conditioner.sketch is not None else None
