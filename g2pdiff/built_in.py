@@ -3,6 +3,7 @@
 A clone has them in `assets/`, where they are committed. A wheel has them in `g2pdiff/assets/`.
 """
 
+import csv
 from importlib.resources import files
 from pathlib import Path
 
@@ -32,3 +33,17 @@ def short_name(source: str | Path) -> str:
     """Return the name of a checkpoint in links and calls: of a built-in one its folder's, else the source."""
     path = Path(source)
     return path.name if path in list_checkpoints() else str(source)
+
+
+def example_barcode(name: str = "Papilio machaon") -> str:
+    """Return the barcode of an example species, as FASTA text.
+
+    >>> example_barcode().splitlines()[0]
+    '>Papilio machaon'
+
+    Raises:
+        KeyError: there is no example of this name.
+    """
+    with EXAMPLES.open(encoding="utf-8", newline="") as table:
+        barcodes = {row["name"]: row["dna_barcode"] for row in csv.DictReader(table)}
+    return f">{name}\n{barcodes[name]}\n"

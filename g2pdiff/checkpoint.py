@@ -143,6 +143,12 @@ def check_fit(folder: Path, pipeline: G2PDiffusionPipeline) -> None:
 def load_pipeline(source: str | Path | None = None) -> G2PDiffusionPipeline:
     """Load a checkpoint for inference: float32 and channels last, the fast and safe choice on a CPU.
 
+    >>> from g2pdiff.built_in import example_barcode
+    >>> pipeline = load_pipeline()
+    >>> picture = pipeline(example_barcode(), latitude=40.9, longitude=13.0, seed=0).images[0]
+    >>> picture.mode
+    'RGB'
+
     Args:
         source: folder or hub id; by default the first of `named_checkpoints`.
 

@@ -15,6 +15,10 @@ class InputError(ValueError):
 
     `str(error)` is the sentence to show; `field` is the name of the input it belongs to, such as `"barcode"`,
     `"latitude"` or `"steps"`, so that an interface can place the sentence beside it.
+
+    >>> error = InputError("latitude", "Latitude is missing: give a number between -90 and 90 degrees.")
+    >>> error.field, isinstance(error, ValueError)
+    ('latitude', True)
     """
 
     def __init__(self, field: str, message: str):
@@ -33,5 +37,9 @@ def printable(text: str) -> str:
 
 
 def quoted(value: object) -> str:
-    """The start of what was typed, in quotation marks, as a sentence repeats it."""
+    """The start of what was typed, in quotation marks, as a sentence repeats it.
+
+    >>> quoted("two\\nlines")
+    '"two lines"'
+    """
     return f'"{printable(str(value)[:QUOTED])}"'

@@ -15,6 +15,12 @@ def check_number(
 ) -> float:
     """A number from `low` to `high`, given as a number or as text.
 
+    >>> check_number("latitude", "56.6", -90, 90, "degrees")
+    56.6
+    >>> check_number("latitude", "north", -90, 90, "degrees")
+    Traceback (most recent call last):
+    g2pdiff.errors.InputError: Latitude must be a number between -90 and 90 degrees, not "north".
+
     Args:
         field: name of the input, as in `InputError.field`; underscores are read as spaces in the sentence.
         value: what the user gave; None and blank text count as missing.

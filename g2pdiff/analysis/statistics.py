@@ -27,7 +27,12 @@ def _with_interval(value: float, error: float, freedom: int) -> Estimate:
 
 
 def mean_interval(values: Sequence[float]) -> Estimate:
-    """Mean of N values and Student's interval of it."""
+    """Mean of N values and Student's interval of it.
+
+    >>> mean, low, high = mean_interval([1, 2, 3])
+    >>> print(f"{mean:.1f} ({low:.1f} to {high:.1f})")
+    2.0 (-0.5 to 4.5)
+    """
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         return Estimate(float(values.mean()), float("nan"), float("nan"))
@@ -39,6 +44,10 @@ def relative_slope(values: np.ndarray, tens: np.ndarray, groups: Sequence[int] |
 
     Ordinary least squares with one slope and a level of its own for every group (analysis of covariance); the
     interval is the slope's, divided by the value at the origin.
+
+    >>> slope, low, high = relative_slope(np.array([1.0, 1.1, 1.2, 1.3]), np.array([0, 1, 2, 3]))
+    >>> print(f"{slope:.1f} % per unit")
+    10.0 % per unit
 
     Args:
         values: measurements (N,), two more than there are groups at least.

@@ -78,6 +78,16 @@ class Barcode:
     def parse(cls, text: str | None) -> "Barcode":
         """Read raw letters or FASTA, of several records the first; None is an empty box.
 
+        >>> from g2pdiff.built_in import example_barcode
+        >>> barcode = Barcode.parse(example_barcode("Papilio machaon"))
+        >>> barcode.name, len(barcode.sequence), barcode.warnings
+        ('Papilio machaon', 658, ())
+        >>> fragment = Barcode.parse(barcode.sequence[100:400].lower())
+        >>> fragment.offset, fragment.coverage
+        (100, 300)
+        >>> fragment.notes[0]
+        'Read 300 lower-case letters as upper case.'
+
         Raises:
             InputError: field `barcode`, if the text is empty or huge, holds letters that are not IUPAC DNA or
                 a protein, fewer than 200 or more than 2,000 letters, more than half N, or hardly overlaps the
@@ -113,7 +123,12 @@ class Barcode:
 
     @property
     def amino_acids(self) -> str:
-        """The 219 codons translated with NCBI table 5: X where unknown, * for a stop codon."""
+        """The 219 codons translated with NCBI table 5: X where unknown, * for a stop codon.
+
+        >>> from g2pdiff.built_in import example_barcode
+        >>> Barcode.parse(example_barcode("Papilio machaon")).amino_acids[:11]
+        'TLYFIFGIWAS'
+        """
         return translate(self.sequence[CODON_START:], table=TRANSLATION_TABLE)
 
     @property
@@ -127,6 +142,12 @@ class Barcode:
         Sites and bases are drawn uniformly. With one seed, a higher rate keeps the substitutions of a lower
         one and adds to them, so that a series over rates is one path of mutation. Warnings stay those of the
         barcode as given.
+
+        >>> from g2pdiff.built_in import example_barcode
+        >>> barcode = Barcode.parse(example_barcode())
+        >>> few, more = barcode.mutate(0.01, seed=1), barcode.mutate(0.02, seed=1)
+        >>> len(barcode.differences(few)), len(barcode.differences(more)), len(few.differences(more))
+        (7, 13, 6)
 
         Raises:
             InputError: field `mutation_rate` outside 0 to 1, or `seed`.
@@ -145,7 +166,11 @@ class Barcode:
         return replace(self, sequence=decode(codes[None])[0], notes=(*self.notes, note))
 
     def differences(self, other: "Barcode") -> tuple[int, ...]:
-        """Sites known in both barcodes where their bases differ."""
+        """Sites known in both barcodes where their bases differ, counted from 0.
+
+        >>> Barcode("ACGT").differences(Barcode("ATGN"))
+        (1,)
+        """
         pairs = zip(self.sequence, other.sequence, strict=True)
         return tuple(site for site, (a, b) in enumerate(pairs) if a != b and "N" not in (a, b))
 

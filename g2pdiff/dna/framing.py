@@ -47,7 +47,12 @@ def site_profile() -> np.ndarray:
 
 
 def encode(sequences: Sequence[str]) -> np.ndarray:
-    """Base codes (B, L) of sequences: 0 to 3 for A, C, G, T, 4 for any other letter and the padding."""
+    """Base codes (B, L) of sequences: 0 to 3 for A, C, G, T, 4 for any other letter and the padding.
+
+    >>> encode(["ACGT", "AN"])
+    array([[0, 1, 2, 3],
+           [0, 4, 4, 4]], dtype=uint8)
+    """
     longest = max([1, *map(len, sequences)])
     text = "".join(sequence.ljust(longest, "N") for sequence in sequences)
     letters = np.frombuffer(text.encode("ascii", "replace"), np.uint8)

@@ -129,6 +129,12 @@ def mutate(barcode: Barcode, rate: float, seed: int = 0, model: MutationModel = 
     a lower one and adds to them, so that a series over rates is one path. Warnings stay those of the barcode
     as given. With `UNIFORM` this is `Barcode.mutate`.
 
+    >>> from g2pdiff.built_in import example_barcode
+    >>> barcode = Barcode.parse(example_barcode())
+    >>> silent = mutate(barcode, 0.05, seed=1, model=MutationModel("synonymous"))
+    >>> len(barcode.differences(silent)), silent.amino_acids == barcode.amino_acids
+    (33, True)
+
     Raises:
         InputError: field `mutation_rate` outside 0 to 1 or above what the model allows, see `largest_rate`;
             `seed`; or `region`, if nothing is known there.
@@ -167,6 +173,12 @@ def largest_rate(barcode: Barcode, model: MutationModel, seed: int = 0) -> float
 def edit(barcode: Barcode, text: str | None) -> Barcode:
     """Substitute the bases that a person typed.
 
+    >>> edit(Barcode("ACGT"), "A1G, 3t").sequence
+    'GCTT'
+    >>> edit(Barcode("ACGT"), "C1G")
+    Traceback (most recent call last):
+    g2pdiff.errors.InputError: Site 1 is A, not C.
+
     Args:
         barcode: what is edited.
         text: edits such as `A123G` (old base, site, new base) or `123G`, in either case, separated by commas,
@@ -198,7 +210,12 @@ def edit(barcode: Barcode, text: str | None) -> Barcode:
 
 
 def changes(before: Barcode, after: Barcode) -> Changes:
-    """What differs between two barcodes."""
+    """Return what differs between two barcodes.
+
+    >>> found = changes(Barcode("NTTATTA"), Barcode("NTTGTCA"))
+    >>> found.bases, found.amino_acids, found.transitions, found.synonymous
+    (('A4G', 'T6C'), ('L2S',), 2, 1)
+    """
     sites = before.differences(after)
     pairs = [before.sequence[site] + after.sequence[site] for site in sites]
     transitions = sum(pair in _TRANSITIONS for pair in pairs)
@@ -231,6 +248,9 @@ def parse_ratio(value: object) -> float | None:
 
 def parse_region(text: str | None) -> tuple[int, int] | None:
     """First and last site of a region such as `100-200`; None where the text is missing or blank.
+
+    >>> parse_region("100-200")
+    (100, 200)
 
     Raises:
         InputError: field `region`, if it cannot be read or does not lie in order within the 658 sites.

@@ -64,6 +64,10 @@ class KmerTokenizer(PreTrainedTokenizer):
     def ids(self, sequences: Sequence[str]) -> torch.Tensor:
         """Tokenize sequences of one length at once: the ids of `__call__`, hundreds of times faster.
 
+        >>> KmerTokenizer(k=2, stride=2).ids(["AAACAN", "TTTTTT"])
+        tensor([[ 3,  4,  2],
+                [18, 18, 18]])
+
         Args:
             sequences: B strings of the same length.
 

@@ -13,6 +13,10 @@ def geodesic(latitude: Tensor | float, longitude: Tensor | float) -> Tensor:
 
     With latitude b and longitude l: x = cos b cos l, y = cos b sin l, z = sin b.
 
+    >>> north_pole = geodesic(90, 20)
+    >>> torch.allclose(north_pole, torch.tensor([0.0, 0.0, 1.0]), atol=1e-6)
+    True
+
     Args:
         latitude: degrees (B,), north positive.
         longitude: degrees (B,), east positive.
