@@ -28,7 +28,8 @@ from training.data.storage import writing_to
 class DataConfig:
     """Which specimens to learn from: simulated ones, or photographs.
 
-    Photographs show the barcoded animals themselves (`metadata` or `hub`), or their species (`photographs`).
+    Photographs show the barcoded animals themselves (`metadata`, `hub` or `bold`), or their
+    species (`photographs`).
     """
 
     table: str | None = None  # parquet or CSV in BIOSCAN-5M's columns; None makes barcodes along a tree
@@ -36,6 +37,7 @@ class DataConfig:
     pictures: str | None = None  # with it: folder that holds bioscan5m/images or the zips as downloaded
     hub: str | None = None  # in place of both: a parquet data set on the Hub, or a local folder of parquet
     photographs: str | None = None  # beside `table`: pictures by species, see training/species_pictures.py
+    bold: str | None = None  # folder of training.bold, whose photographs show the barcoded animals
     package: str = "cropped_256"  # of photographs; to measure body size choose original_256
     unlabelled: bool = False  # learn from the pretrain split too, whose specimens have no species name
     cache: str = "runs/cache"  # folder for what is made once of metadata and zips
@@ -54,7 +56,7 @@ class DataConfig:
     seed: int = 0
 
     def __post_init__(self):
-        given = [f"data.{name}" for name in ("table", "metadata", "hub") if getattr(self, name)]
+        given = [f"data.{name}" for name in ("table", "metadata", "hub", "bold") if getattr(self, name)]
         if len(given) > 1:
             raise InputError("data", f"Specimens come from one source: give {' or '.join(given)} alone.")
         if self.photographs and not self.table:
@@ -70,7 +72,7 @@ class DataConfig:
     @property
     def by_specimen(self) -> bool:
         """Whether photographs show the barcoded animals themselves."""
-        return bool(self.metadata or self.hub)
+        return bool(self.metadata or self.hub or self.bold)
 
     @property
     def photographed(self) -> bool:

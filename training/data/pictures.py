@@ -20,7 +20,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from g2pdiff.errors import InputError
 
@@ -235,7 +235,8 @@ class Photographs:
     def _picture(self, place: str) -> np.ndarray:
         content = self.files.read(place)
         try:
-            return square(Image.open(BytesIO(content)), self.shape[-1])
+            upright = ImageOps.exif_transpose(Image.open(BytesIO(content)))  # as cameras mark it
+            return square(upright, self.shape[-1])
         except OSError as error:  # no picture, or a JPEG that ends too early
             raise InputError(
                 "pictures", f"The picture {place} cannot be decoded: download it again."

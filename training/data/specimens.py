@@ -2,7 +2,8 @@
 
 The schema is BIOSCAN-5M's: `processid, class, order, family, subfamily, genus, species, dna_bin, dna_barcode,
 country, coord-lat, coord-lon, split`. Whatever a table comes from, everything after this module sees a
-`SpecimenSet`. Pictures are simulated, or photographs from BIOSCAN-5M (`training.data.bioscan`).
+`SpecimenSet`. Pictures are simulated, or photographs from BIOSCAN-5M (`training.data.bioscan`) or BOLD
+(`training.data.bold`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from g2pdiff.models.locality import geodesic
 from g2pdiff.simulation import Simulator
 from g2pdiff.simulation.barcodes import simulate_barcodes
 from training.configs.schema import DataConfig
-from training.data import bioscan, species_pictures
+from training.data import bioscan, bold, species_pictures
 from training.data.pictures import Photographs
 from training.data.splits import assign_splits, unlearned
 from training.data.storage import new_array
@@ -75,9 +76,11 @@ def load_table(config: DataConfig) -> pd.DataFrame:
 
 def load_records(config: DataConfig) -> pd.DataFrame:
     """`load_table`, with species that have no photograph."""
+    held_out = config.unseen_species, config.unseen_genera
+    if config.bold:
+        return prepare(bold.read_specimens(config.bold), *held_out)
     if config.by_specimen:
         return bioscan.labelled_table(config)
-    held_out = config.unseen_species, config.unseen_genera
     if config.table:
         return read_table(config.table, *held_out)
     records = simulate_barcodes(config.simulated_species, config.simulated_per_species, config.seed)
@@ -161,7 +164,8 @@ def _digest(config: DataConfig) -> str:
     if not config.by_specimen:
         immaterial |= {"metadata", "hub", "package", "unlabelled"}
     default = asdict(DataConfig())
-    newer = {"photographs", "unseen_species", "unseen_genera"}  # at their defaults, runs before them hold
+    # At their defaults, runs from before there were these hold.
+    newer = {"photographs", "bold", "unseen_species", "unseen_genera"}
     settings = {
         name: value
         for name, value in asdict(config).items()
@@ -188,7 +192,8 @@ def _load_or_make(config: DataConfig, stem: Path, split: str) -> SpecimenSet:
         rows = pd.read_parquet(rows_path)
     else:
         limit = config.per_species if split == "train" else 4
-        table = bioscan.candidates(config, split, limit) if config.by_specimen else load_table(config)
+        official = config.by_specimen and not config.bold
+        table = bioscan.candidates(config, split, limit) if official else load_table(config)
         rows = draw_specimens(table, split, config, limit)
         if split != "train":
             rows = rows.iloc[: config.held_out]
@@ -200,7 +205,9 @@ def _load_or_make(config: DataConfig, stem: Path, split: str) -> SpecimenSet:
 
 def picture_specimens(rows: pd.DataFrame, config: DataConfig, stem: Path) -> SpecimenSet:
     """Chosen rows with their pictures, which are kept beside `stem` where they take long to make."""
-    if config.by_species:
+    if config.bold:
+        pictures = bold.photographs(config.bold, rows, config.image_size)
+    elif config.by_species:
         pictures = species_pictures.pictures_of(rows, config)
     elif config.by_specimen:
         pictures = bioscan.photographs(config, rows, stem.with_suffix(".zip"))
