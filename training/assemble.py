@@ -10,6 +10,7 @@ checkpoint like any other.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from g2pdiff.models.conditioner import BarcodeConditioner
 from g2pdiff.pipeline import G2PDiffusionPipeline
 from training.configs.schema import Config, DataConfig, command
 from training.data.bioscan import WHOLE_FRAMES
+from training.data.bold import ATTRIBUTION
 from training.data.storage import whole_folder
 from training.examples import write_examples
 from training.release.model_card import write_model_card
@@ -33,9 +35,10 @@ from training.stages.parts import load_clibd, load_final_autoencoder, load_unet
 
 
 def keeps_size(data: DataConfig) -> bool:
-    """Whether an animal's size can be read off its picture: not where every animal fills it."""
+    """Whether an animal's size can be read off its picture: not where every animal fills it, or stands at any
+    distance."""
     if data.by_specimen:
-        return data.package in WHOLE_FRAMES
+        return not data.bold and data.package in WHOLE_FRAMES
     return not data.by_species
 
 
@@ -84,6 +87,8 @@ def assemble(config: Config) -> Path:
         write_examples(here)
         write_references(here)
         write_model_card(config, partial)
+        if config.data.bold:
+            shutil.copy(Path(config.data.bold) / ATTRIBUTION, partial)
     return folder
 
 

@@ -31,6 +31,7 @@ from g2pdiff.built_in import EXAMPLES, SIMULATED, list_checkpoints
 from g2pdiff.checkpoint import check_checkpoint, resolve_checkpoint
 from g2pdiff.errors import InputError
 from g2pdiff.models.checkpoint_names import named_checkpoints
+from training.data.bold import ATTRIBUTION
 from training.data.storage import whole_folder, writing_to
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -141,7 +142,7 @@ def check_target(folder: Path, kind: str, checkpoint: Path) -> None:
 
 
 def write_model(checkpoint: Path, folder: Path, repo: str | None, licence: str | None) -> ModelCard:
-    """Write a checkpoint as the Hub has it: its parts, figures, references, examples, terms and card.
+    """Write a checkpoint as the Hub has it: its parts, figures, references, examples, terms, credits and card.
 
     Args:
         checkpoint: a complete checkpoint.
@@ -170,6 +171,8 @@ def write_model(checkpoint: Path, folder: Path, repo: str | None, licence: str |
         if terms := terms_of(checkpoint):
             (partial / NOTICE).write_text(terms + "\n")
             shutil.copy(ROOT / LICENCE, partial)
+        if (checkpoint / ATTRIBUTION).is_file():
+            shutil.copy(checkpoint / ATTRIBUTION, partial)
         card.save(partial / CARD)
     return card
 

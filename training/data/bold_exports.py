@@ -131,7 +131,7 @@ def read_export(path: Path) -> Export:
             export.left_out["line is broken"] += 1
             continue
         row = dict(zip(header, map(_cell, cells), strict=True))
-        record = {ours: row[name] if name else "" for ours, name in found.items()}
+        record: dict = {ours: row[name] if name else "" for ours, name in found.items()}
         record["species"] = record["species"] or _identified(row)
         record["dna_barcode"] = record["dna_barcode"].upper()
         record["coord-lat"], record["coord-lon"] = _coordinates(row)

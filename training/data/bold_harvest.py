@@ -23,7 +23,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from g2pdiff.dna.barcode import frame
-from g2pdiff.errors import InputError, as_text, printable
+from g2pdiff.errors import InputError, printable
+from g2pdiff.experiments.batch import as_text
 from training.data.bold import ATTRIBUTION, PICTURES, SPECIMENS
 from training.data.bold_exports import (
     BATCH,

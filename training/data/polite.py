@@ -66,6 +66,7 @@ class PoliteClient:
             LaterError: the server failed `ATTEMPTS` times.
             InputError: field `rate`, if the server asks to be left alone for longer than `PATIENCE`.
         """
+        reason = ""
         for attempt in range(ATTEMPTS):
             try:
                 return self._follow(address, types, limit)

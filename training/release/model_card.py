@@ -20,7 +20,7 @@ import pandas as pd
 
 from g2pdiff.about import About
 from training.configs.schema import Config, DataConfig, command
-from training.data import bioscan
+from training.data import bioscan, bold
 from training.data.species_pictures import load_photographs
 from training.data.specimens import load_specimens
 from training.evaluation.figures import training_figure
@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = {"data.table", "data.cache", "run", "assemble.checkpoint", "assemble.note"}
 """Overrides that the command on the card leaves out: they say where something lies, or what to say of it."""
 PLACES = {"data.metadata": "FILE", "data.pictures": "FOLDER", "data.photographs": "PHOTOGRAPHS"}
+PLACES |= {"data.bold": "FOLDER"}
 
 OPTIONS = {
     "seed": "--seed",
@@ -134,6 +135,23 @@ Splits are BIOSCAN-5M's own. Most of its specimens come from few places (about 6
 about half are flies: elsewhere and in other orders the model extrapolates.""",
 }
 
+BOLD = {
+    "tag": "bold",
+    "source": """\
+It learned from photographs of the barcoded animals themselves. A picture it makes is a guess in the style of
+those photographs, not a photograph.
+
+$credit""",
+    "use": """\
+Research on how far a barcode and a place tell an appearance, and on guided diffusion. Its pictures say
+nothing about size: the photographs were taken from any distance.""",
+    "score": PHOTOGRAPHED["score"],
+    "splits": """\
+Splits are decided by a hash (`training/data/splits.py`): a tenth of the species is held out whole, a tenth of
+the other barcodes is the test split, and held-out specimens whose barcode is also a training one are left
+out.""",
+}
+
 
 BY_SPECIES = {
     "tag": "photographs",
@@ -171,6 +189,8 @@ def _kind(data: DataConfig) -> dict[str, str]:
     """The texts of a card that depend on what the run learned from."""
     if data.by_species:
         return BY_SPECIES
+    if data.bold:
+        return BOLD
     return PHOTOGRAPHED if data.by_specimen else SIMULATED
 
 
@@ -302,6 +322,7 @@ def write_model_card(config: Config, folder: Path) -> None:
         "rate": f"{config.data.max_mutation_rate:.0%}",
         "roaming": f"{config.data.roaming_share:.0%}",
         "package": config.data.package,
+        "credit": bold.credit(config.data.bold) if config.data.bold else "",
     }
     (folder / "README.md").write_text(
         CARD.substitute(

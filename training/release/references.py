@@ -45,6 +45,8 @@ from training.stages.parts import load_clibd
 UNLIKE_SHARE = 0.01
 """Share of the barcodes of species outside the references that are called unlike all of them."""
 
+SHOWN = "photographs.csv"
+
 PER_SPECIES = 24
 """Held-out barcodes of a species that are compared at most, so that common species do not decide alone."""
 
@@ -103,8 +105,8 @@ def nearest_identities(references: References, table: pd.DataFrame, seed: int = 
 
 
 def save_photographs(table: pd.DataFrame, config: Config) -> Path:
-    """Write a training photograph of every reference species into the checkpoint; return the folder
-    `references/`."""
+    """Write a training photograph of every reference species into the checkpoint, and a table that says which
+    specimen each shows, where it shows one, so that it can be credited; return the folder `references/`."""
     rows = draw_specimens(table, "train", config.data, per_species=1).sort_values(
         "species", ignore_index=True
     )
@@ -113,6 +115,10 @@ def save_photographs(table: pd.DataFrame, config: Config) -> Path:
     (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     for row in tqdm(range(len(rows)), desc="save references"):
         to_pil(specimens.images([row]))[0].save(folder / PICTURES / f"{row}.jpg", quality=90)
+    if config.data.by_specimen:
+        shown = rows[["species", "processid", "place"]]
+        shown.insert(0, "file", [f"{PICTURES}/{row}.jpg" for row in range(len(rows))])
+        shown.to_csv(folder / SHOWN, index=False)
     return folder
 
 
