@@ -142,7 +142,7 @@ def check_target(folder: Path, kind: str, checkpoint: Path) -> None:
 
 
 def write_model(checkpoint: Path, folder: Path, repo: str | None, licence: str | None) -> ModelCard:
-    """Write a checkpoint as the Hub has it: its parts, figures, references, examples, terms, credits and card.
+    """Write a checkpoint as the Hub has it: parts, figures, references, examples, terms, credits and card.
 
     Args:
         checkpoint: a complete checkpoint.
