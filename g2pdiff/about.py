@@ -79,7 +79,17 @@ class About:
 def is_simulated(checkpoint: str | Path) -> bool:
     """Return whether a checkpoint's folder says that it learned from simulated specimens, whose truth is
     known. Of a hub id, or a folder that cannot be read, nothing is known before it is loaded."""
+    return _setting(checkpoint, "truth") == "simulated"
+
+
+def keeps_size(checkpoint: str | Path) -> bool:
+    """Return whether a checkpoint's pictures keep an animal's size, as far as its folder says."""
+    return _setting(checkpoint, "whole_frames") is not False
+
+
+def _setting(checkpoint: str | Path, name: str) -> object:
+    """Return a setting of a checkpoint's index; None where the folder does not say."""
     try:
-        return json.loads((Path(checkpoint) / INDEX).read_text())["truth"] == "simulated"
+        return json.loads((Path(checkpoint) / INDEX).read_text())[name]
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None

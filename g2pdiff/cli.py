@@ -22,6 +22,7 @@ from g2pdiff import __version__
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.generate import Generate
 from g2pdiff.experiments.specification import Experiment, Specification, check_of, specifications
+from g2pdiff.models.checkpoint_names import default_checkpoint, named_checkpoints
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 SHORT_OPTIONS = {"transition_transversion_ratio": "ts_tv_ratio"}
@@ -115,9 +116,12 @@ def generate(arguments: argparse.Namespace) -> dict:
     assert isinstance(specification, Generate)
     check_out(arguments.out)
 
+    from g2pdiff.analysis.references import nearest_species, warnings_of
     from g2pdiff.checkpoint import load_pipeline
 
     pipeline = load_pipeline(arguments.checkpoint)
+    nearest = nearest_species(pipeline, specification.mutated)
+    unlike = warnings_of(pipeline, nearest)
     started = time.perf_counter()
     output = pipeline(**specification.call)
     seconds = time.perf_counter() - started
@@ -135,8 +139,9 @@ def generate(arguments: argparse.Namespace) -> dict:
         "mutation_rate": specification.mutation_rate,
         "changed_bases": specification.changed_bases,
         "seed": specification.seed,
+        "nearest_species": nearest,
         "notes": specification.mutated.notes,
-        "warnings": specification.mutated.warnings,
+        "warnings": [*specification.mutated.warnings, *unlike],
     }
 
 
@@ -152,7 +157,8 @@ def experiment(arguments: argparse.Namespace) -> dict:
 
     from g2pdiff.checkpoint import load_pipeline
 
-    pipeline = load_pipeline(arguments.checkpoint)
+    checkpoint = default_checkpoint(named_checkpoints(), specification.needs_size)
+    pipeline = load_pipeline(arguments.checkpoint or checkpoint)
     updates, rows, started = specification.start(pipeline), [], time.perf_counter()
     make_folder(arguments.out)
     try:
@@ -222,7 +228,10 @@ def _add_verb(
     parser.set_defaults(specification=kind, run=run)
     for name, field in kind.arguments().items():
         _add_argument(parser, name, field)
-    parser.add_argument("--checkpoint", help="checkpoint folder or hub id (the embedded checkpoint)")
+    parser.add_argument(
+        "--checkpoint",
+        help="checkpoint folder, hub id or built-in name (the first built-in one that can do it)",
+    )
     parser.add_argument("--out", type=Path, default=Path(out), help=f"{written} to write (%(default)s)")
 
 

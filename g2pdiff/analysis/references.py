@@ -22,10 +22,10 @@ import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from io import StringIO
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -38,6 +38,9 @@ from g2pdiff.dna.barcode import Barcode
 from g2pdiff.dna.framing import BASES, encode
 from g2pdiff.errors import InputError
 from g2pdiff.simulation import Simulator
+
+if TYPE_CHECKING:
+    from g2pdiff.pipeline import G2PDiffusionPipeline
 
 FOLDER = "references"
 TABLE, EMBEDDINGS, SETTINGS, PICTURES = (
@@ -52,6 +55,8 @@ SPECIES_IDENTITY = 0.98
 usually differ at less than 2 to 3 % of their sites and those of different species at more, the "barcode gap"
 of Hebert et al. (2003); BOLD's species-like clusters start from 2.2 %. On the 1,368 reference species of the
 real table 96 % of the held-out barcodes of these species reach it, and 12 % of the barcodes of 174 others."""
+
+DRAWN_ALL_THE_SAME = "What is drawn all the same shows no such animal."
 
 FEW_SITES = 0.5
 """References that share less than this part of the sites that the best covered one shares with a barcode rank
@@ -233,7 +238,7 @@ class References:
         """
         nearest = neighbours[0]
         name = f"{nearest.species} ({nearest.family})"
-        common = f"{_percent(nearest.similarity)} of the {nearest.compared} compared sites in common"
+        common = f"{percent(nearest.similarity)} of the {nearest.compared} compared sites in common"
         if nearest.similarity < self.unlike_identity:
             return Verdict(
                 "unlike",
@@ -258,6 +263,19 @@ class References:
             f"Probably {name}, with {common}, as barcodes of one species have; "
             f"{self.alike_elsewhere:.0%} of the barcodes of other species come as close to a reference.",
         )
+
+    def summary(self, barcode: Barcode) -> dict:
+        """Return the nearest reference of a barcode and the verdict, as plain data."""
+        neighbours = self.nearest_barcodes(barcode, 2)
+        nearest, found = neighbours[0], self.verdict(neighbours)
+        return {
+            "species": nearest.species,
+            "family": nearest.family,
+            "identity": round(nearest.similarity, 4),
+            "compared_sites": nearest.compared,
+            "kind": found.kind,
+            "sentence": found.sentence,
+        }
 
     def pictures(self, rows: Sequence[int], size: int) -> torch.Tensor | None:
         """Reference pictures (K, 3, size, size) in [0, 1]; None where the checkpoint has none.
@@ -329,6 +347,27 @@ def _read_picture(path: Path, size: int) -> torch.Tensor:
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1) / 255
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """Per cent with one decimal, rounded down: 100 % means all."""
     return f"{math.floor(1000 * share) / 10:.1f}%"
+
+
+@cache
+def references_of(folder: str) -> References | None:
+    """Return the references of a checkpoint's folder, read when first asked for; None where it has none."""
+    return References.load(folder)
+
+
+def nearest_species(pipe: G2PDiffusionPipeline, barcode: Barcode) -> dict | None:
+    """Return `References.summary` of a barcode for a loaded checkpoint; None where it has no references."""
+    bank = references_of(str(pipe.name_or_path))
+    return bank and bank.summary(barcode)
+
+
+def warnings_of(pipe: G2PDiffusionPipeline, nearest: dict | None) -> list[str]:
+    """Return what speaks against a picture whose barcode has such a `nearest_species`.
+
+    A checkpoint that learned from simulated specimens draws any barcode by rule, so nothing does.
+    """
+    is_unlike = nearest is not None and nearest["kind"] == "unlike" and pipe.config.truth is None
+    return [f"{nearest['sentence']} {DRAWN_ALL_THE_SAME}"] if is_unlike else []

@@ -52,6 +52,7 @@ class LatitudeSweep(Experiment, MutantSpecification):
         "Draw one barcode from pole to pole from the same noise, and measure the slope of body length "
         "(Bergmann's rule); along longitude it is the null control."
     )
+    needs_size: ClassVar[bool] = True
     returns: ClassVar[str] = (
         "a contact sheet; rows, one per picture; summary with slope_percent_per_10_degrees, its 95 % "
         "interval, the planted slope and the verdict; settings"
@@ -102,8 +103,8 @@ class LatitudeSweep(Experiment, MutantSpecification):
         if not pipe.config.whole_frames:
             raise InputError(
                 "checkpoint",
-                "This checkpoint learned from crops in which every animal fills the picture, so body lengths "
-                "say nothing: choose one that learned from whole frames.",
+                "This checkpoint learned from pictures that every animal fills, so body lengths say nothing: "
+                "choose one that keeps size, such as the simulated insects.",
             )
         return self._draw(pipe)
 

@@ -234,11 +234,13 @@ class Experiment(Specification):
 
     Attributes:
         pictures_per_row: how many pictures a row of the result has.
+        needs_size: whether it measures body size, which not all checkpoints keep.
         file: name of the one file that `report(...).write` makes.
         file_label: what that file is called.
     """
 
     pictures_per_row: ClassVar[int] = 1
+    needs_size: ClassVar[bool] = False
     file: ClassVar[str] = "contact_sheet.png"
     file_label: ClassVar[str] = "contact sheet"
 

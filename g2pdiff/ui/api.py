@@ -56,6 +56,10 @@ async def stream_generate(model: Future, caller: str, specification: Generate) -
     def draw(ticket: Ticket) -> Iterator[tuple]:
         while not ticket.is_called():
             yield None, _outlook(ticket)
+        from g2pdiff.analysis.references import nearest_species, warnings_of
+
+        nearest = nearest_species(pipe, specification.mutated)
+        unlike = warnings_of(pipe, nearest)
         with ticket, closing(specification.start(pipe)) as steps:
             for step in steps:
                 report = {
@@ -65,7 +69,8 @@ async def stream_generate(model: Future, caller: str, specification: Generate) -
                     "steps": step.total,
                     "seconds": round(time.monotonic() - start, 3),
                     "changed_bases": specification.changed_bases,
-                    "notes": specification.notes,
+                    "nearest_species": nearest,
+                    "notes": [*specification.notes, *unlike],
                     "settings": specification.settings,
                 }
                 yield step.image, report
@@ -129,7 +134,8 @@ def _add(
     inputs = {name: _component(kind, name) for name in kind.arguments()}
     if len(models.names) > 1:
         names = list(models.names)
-        inputs["checkpoint"] = Api(names[0], {"type": "string", "enum": names}, "which checkpoint draws")
+        default = models.default(issubclass(kind, Experiment) and kind.needs_size)
+        inputs["checkpoint"] = Api(default, {"type": "string", "enum": names}, "which checkpoint draws")
     _document(endpoint, kind, inputs)
     # No part of the page: Gradio hangs an endpoint on an event.
     gr.Button(visible=False).click(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from html import escape
 
 import gradio as gr
 from starlette.middleware import Middleware
 
+from g2pdiff.about import About
 from g2pdiff.discovery import classes_of
 from g2pdiff.errors import InputError
+from g2pdiff.experiments.truth import has_truth
 from g2pdiff.models.checkpoint_names import named_checkpoints
 from g2pdiff.ui import link, messages, static, tabs
 from g2pdiff.ui.api import add_endpoints
@@ -24,8 +27,9 @@ TITLE = """
 <h1>G2PDiffusion</h1>
 <p>From a DNA barcode and a place on Earth to a picture of the animal, drawn step by step.
 <a href="?tab=learn">New here? Start with five short activities.</a></p>
-<p class="simulated">{origin}</p>
+<div class="simulated"><p>{origin}</p>{limits}</div>
 """
+LIMITS = "<details><summary>What it can and cannot show</summary><p>{limits}</p></details>"
 SIMULATED = (
     "This model learned from simulated specimens: colours and patterns are invented, not the real animal's."
 )
@@ -52,6 +56,24 @@ LAUNCH = {
 TABS = sorted(classes_of(tabs, RunTab), key=lambda kind: kind.specification.position)
 
 
+def title(about: About, simulated: bool) -> str:
+    """Return the page's first lines, which say what a checkpoint learned from, as HTML."""
+    origin = about.description or (SIMULATED if simulated else PHOTOGRAPHED)
+    limits = LIMITS.format(limits=escape(about.limits)) if about.limits else ""
+    return TITLE.format(origin=escape(origin), limits=limits)
+
+
+def footer(models: Models) -> str:
+    """Return whom the served checkpoints credit, and on what terms they are offered, as HTML."""
+    terms = []
+    for about in map(models.about, models.names):
+        said = [about.credit, about.licence and f"Weights: {about.licence}"]
+        if any(said):
+            terms.append(f"<p><b>{escape(about.name)}</b>. {escape(' '.join(filter(None, said)))}</p>")
+    barcodes = dict.fromkeys(models.about(name).barcodes for name in models.names)
+    return "".join([*terms, *(f"<p>{escape(text)}</p>" for text in barcodes if text)])
+
+
 class Page:
     """The page's contents, built where it is made: the form, and the tabs that share it.
 
@@ -62,13 +84,16 @@ class Page:
 
     def __init__(self, models: Models, blocks: gr.Blocks):
         self.models = models
+        first = models.names[0]
         self.title = html(
-            TITLE.format(origin=SIMULATED), elem_id="title", js_on_load=static.text("js/learn_link.js")
+            title(models.about(first), simulated=first == models.simulated),
+            elem_id="title",
+            js_on_load=static.text("js/learn_link.js"),
         )
         self.notice = html(elem_id="notice")
         with gr.Row(elem_id="page"):
             with gr.Column(min_width=320, scale=5, elem_id="form"):
-                self.form = Form(models.names)
+                self.form = Form(models)
             with (
                 gr.Column(min_width=320, scale=8, elem_id="work"),
                 gr.Tabs(selected="explore", elem_id="tabs") as self.tabs,
@@ -76,10 +101,12 @@ class Page:
                 self.built = {kind.name: kind(models, self.form) for kind in TABS}
                 with gr.Tab("Learn", id="learn", elem_id="learn-tab"):
                     html(lesson(), elem_id="learn")
+        html(footer(models), elem_id="credit")
         self.form.connect()
         form, explore = self.form, self.built["explore"]
         settings = {name: form.fields[name] for name in ("steps", "guidance_scale", "alignment_scale")}
-        told = [*settings.values(), self.title, self.notice, explore.chart, explore.truth_column]
+        needs = [tab.needed for tab in self.built.values() if tab.needed is not None]
+        told = [*settings.values(), self.title, self.notice, form.picker, *explore.told, *needs]
         own = [field for tab in self.built.values() for field in (tab.run, *tab.fields.values())]
         # When the page is opened: first the link's values, then, once it is loaded, the checkpoint's.
         blocks.load(
@@ -88,11 +115,20 @@ class Page:
             [self.tabs, form.checkpoint, form.picker, *form.fields.values(), form.place, *own, self.notice],
             **QUIET,
         ).then(self.wait, form.checkpoint, None, **QUIET).then(
-            self.greet, None, told, inputs_kwargs={"checkpoint": form.checkpoint} | settings, **QUIET
+            self.greet,
+            None,
+            told,
+            inputs_kwargs={"checkpoint": form.checkpoint, "barcode": form.fields["barcode"]} | settings,
+            **QUIET,
         )
-        form.checkpoint.input(self.announce, form.checkpoint, self.notice, **QUIET).then(
-            self.wait, form.checkpoint, None, **QUIET
-        ).then(self.choose, form.checkpoint, told, **QUIET)
+        chosen = [form.checkpoint.input(self.announce, form.checkpoint, self.notice, **QUIET)]
+        switches = [tab.switch.click for tab in self.built.values() if tab.switch is not None]
+        if switches:
+            chosen.append(gr.on(switches, self.switch, None, [form.checkpoint, self.notice], **QUIET))
+        for event in chosen:
+            event.then(self.wait, form.checkpoint, None, **QUIET).then(
+                self.choose, [form.checkpoint, form.fields["barcode"]], told, **QUIET
+            )
 
     def restore(self, request: gr.Request) -> dict:
         """Fill the form and choose the tab from the link the page was opened with."""
@@ -101,6 +137,8 @@ class Page:
         selected = name if name == "learn" else tab.name
         checks = link.FORM | tab.checks | {"checkpoint": self.models.check}
         values, ignored = link.read(request.query_params, checks)
+        if self.models.simulated and values and "checkpoint" not in request.query_params:
+            values["checkpoint"] = self.models.simulated  # which all links meant before there were others
         return (
             {self.tabs: gr.Tabs(selected=selected), self.notice: messages.notes(ignored, "warning")}
             | self.form.restore(values)
@@ -111,20 +149,26 @@ class Page:
     def announce(self, checkpoint: str) -> str:
         """The notice while a checkpoint that was chosen is loading."""
         loaded = self.models.load(checkpoint).done()
-        return "" if loaded else messages.note(f"{checkpoint} is loading.")
+        return "" if loaded else messages.note(f"{self.models.about(checkpoint).name} is loading.")
+
+    def switch(self) -> tuple[str | None, str]:
+        """Choose the simulated specimens, and say that they are loading; everything else stays."""
+        simulated = self.models.simulated
+        return simulated, self.announce(simulated)
 
     async def wait(self, checkpoint: str) -> None:
         """Wait until the checkpoint is loaded, or cannot be; what is typed meanwhile is read afterwards."""
         with suppress(InputError):  # which the greeting says
             await loaded(self.models.load(checkpoint))
 
-    def choose(self, checkpoint: str) -> dict:
-        """Go over to another checkpoint, and to its defaults."""
-        return {self.notice: ""} | self.greet(checkpoint)
+    def choose(self, checkpoint: str, barcode: object) -> dict:
+        """Go over to another checkpoint, and to its defaults; the barcode stays."""
+        return {self.notice: ""} | self.greet(checkpoint, barcode)
 
     def greet(
         self,
         checkpoint: str,
+        barcode: object,
         steps: object = None,
         guidance_scale: object = None,
         alignment_scale: object = None,
@@ -138,9 +182,15 @@ class Page:
         filled = {
             name: pipe.config[f"default_{name}"] if value is None else value for name, value in given.items()
         }
-        origin = SIMULATED if pipe.config.truth == "simulated" else PHOTOGRAPHED
+        needs = {
+            tab.needed: gr.Row(visible=not tab.can_use(pipe))
+            for tab in self.built.values()
+            if tab.needed is not None
+        }
         return (
-            {self.title: TITLE.format(origin=origin)}
+            {self.title: title(self.models.about(checkpoint), has_truth(pipe))}
+            | {self.form.picker: self.form.offer(checkpoint, barcode)}
+            | needs
             | {self.form.fields[name]: value for name, value in filled.items()}
             | self.built["explore"].greet(pipe, int(filled["steps"]))
         )

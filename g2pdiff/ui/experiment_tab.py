@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
-from g2pdiff.experiments.specification import Experiment
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.experiments.specification import Experiment, SpecimenSpecification
 from g2pdiff.ui import messages
 from g2pdiff.ui.server.model import ServedPipeline
 from g2pdiff.ui.server.queue import Ticket, in_batches
@@ -32,6 +33,9 @@ class Progress(ABC):
 
 class ExperimentTab(RunTab):
     """A tab that runs an experiment, which `check` returns as a `Progress`; built where it is made."""
+
+    def barcode_of(self, asked: Any) -> Barcode | None:
+        return asked.asked.edited if isinstance(asked.asked, SpecimenSpecification) else None
 
     @abstractmethod
     def begin(self, progress: Any, pipe: ServedPipeline) -> dict:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
 
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.dna.mutation import KINDS, MutationModel, edit, mutate, parse_region
-from g2pdiff.errors import InputError
+from g2pdiff.errors import InputError, quoted
 from g2pdiff.experiments.generate import Generate
 from g2pdiff.experiments.specification import Specification
 from g2pdiff.ui import link, static
 from g2pdiff.ui.messages import complaint, html, note
+from g2pdiff.ui.server.model import Models
 from g2pdiff.ui.widgets.examples import choices, examples, name_of
 from g2pdiff.ui.widgets.map import locality_map
 from g2pdiff.ui.widgets.readout import mutation_readout, readout
@@ -32,20 +33,25 @@ class Form:
     """The components of the form, built where it is made; `fields` has them by the name of the argument.
 
     Args:
-        checkpoints: names of those to choose from; what is not to be chosen is not shown.
+        models: the checkpoints that are served; where there is one alone, nothing is to be chosen.
     """
 
-    def __init__(self, checkpoints: Sequence[str] = ()):
+    def __init__(self, models: Models):
+        self.models = models
+        several = len(models.names) > 1
         self.checkpoint = gr.Dropdown(
-            list(checkpoints),
-            value=checkpoints[0] if len(checkpoints) > 1 else None,
+            [(models.about(name).name, name) for name in models.names],
+            value=models.names[0] if several else None,
             label="Checkpoint",
-            visible=len(checkpoints) > 1,
+            visible=several,
             elem_id="checkpoint",
         )
-        first = next(iter(examples().values()))
+        folder = models.folder()
+        first = next(iter(examples(folder).values()))
         self.fields: dict[str, gr.components.Component] = {}
-        self.picker = gr.Dropdown(choices(), value=first.name, label="Example species", elem_id="picker")
+        self.picker = gr.Dropdown(
+            choices(folder), value=first.name, label="Example species", elem_id="picker"
+        )
         self.fields["barcode"] = gr.Textbox(
             first.dna_barcode,
             label="DNA barcode (COI), raw or FASTA: pick one above or paste your own",
@@ -161,7 +167,12 @@ class Form:
     def connect(self) -> None:
         """Join the picker, the map and the fields, and keep the read-outs up to date."""
         locality = self.locality
-        self.picker.input(pick, self.picker, [self.fields["barcode"], *locality, self.place], **QUIET)
+        self.picker.input(
+            self.pick,
+            [self.picker, self.checkpoint],
+            [self.fields["barcode"], *locality, self.place],
+            **QUIET,
+        )
         self.picker.focus(None, js=static.call("selectSpecies"))
         self.place.input(None, self.place, locality, js=static.call("takePlace"))
         gr.on(
@@ -173,10 +184,10 @@ class Form:
         )
         gr.on(
             [field.change for field in self.fields.values()],
-            understand,
+            self.understand,
             None,
             [self.picker, self.readout, self.mutation_note, self.place_note, self.settings_note],
-            inputs_kwargs=self.fields,
+            inputs_kwargs=self.fields | {"checkpoint": self.checkpoint},
             trigger_mode="always_last",
             **QUIET,
         )
@@ -184,7 +195,8 @@ class Form:
     def restore(self, values: Mapping[str, Any]) -> dict:
         """Return updates that fill the form with a link's values, and where it has none with the defaults and
         the first example."""
-        first = next(iter(examples().values()))
+        checkpoint = values.get("checkpoint", self.checkpoint.value)
+        first = next(iter(examples(self.models.folder(checkpoint)).values()))
         defaults = {name: Generate.default(name) for name in self.fields} | {
             "barcode": first.dna_barcode,
             "latitude": first.latitude,
@@ -193,10 +205,28 @@ class Form:
         filled = {name: values.get(name, default) for name, default in defaults.items()}
         shown = filled | {"mutation_rate": percent(filled["mutation_rate"])}
         return {field: shown[name] for name, field in self.fields.items()} | {
-            self.picker: name_of(filled["barcode"]),
+            self.picker: self.offer(checkpoint, filled["barcode"]),
             self.place: [filled["latitude"], filled["longitude"]],
-            self.checkpoint: values.get("checkpoint", self.checkpoint.value),
+            self.checkpoint: checkpoint,
         }
+
+    def offer(self, checkpoint: str | None, barcode: object) -> gr.Dropdown:
+        """Return an update of the picker: a checkpoint's examples, and which of them the barcode is."""
+        folder = self.models.folder(checkpoint)
+        return gr.Dropdown(choices=choices(folder), value=name_of(barcode, folder))
+
+    def pick(self, name: str, checkpoint: str | None) -> tuple:
+        """Return an example's barcode and place. Raises `InputError("picker")` if there is no such one."""
+        table = examples(self.models.folder(checkpoint))
+        if name not in table:
+            raise InputError("picker", f"There is no example {quoted(name)}: pick one of the list.")
+        example = table[name]
+        place = [example.latitude, example.longitude]
+        return example.dna_barcode, *place, place
+
+    def understand(self, checkpoint: str | None, **values: object) -> tuple:
+        """Return the example that the barcode is, and the read-outs of everything, see `understand`."""
+        return name_of(values["barcode"], self.models.folder(checkpoint)), *understand(**values)
 
 
 def specify(kind: type[Specification], values: Mapping[str, object], **own: object) -> Any:
@@ -226,22 +256,14 @@ def percent(rate: float) -> float:
     return round(100 * rate, 6)
 
 
-def pick(name: str):
-    """An example's barcode and place."""
-    example = examples()[name]
-    place = [example.latitude, example.longitude]
-    return example.dna_barcode, *place, place
-
-
-def understand(**values: object) -> tuple[str | None, str, str, str, str]:
-    """Return the example that the barcode is, and the read-outs of barcode, mutations, place and settings.
+def understand(**values: object) -> tuple[str, str, str, str]:
+    """Return the read-outs of barcode, mutations, place and settings.
 
     Args:
         values: of `Form.fields`.
     """
     settings = [complaint(Generate.read, name, values[name]) for name in SETTINGS]
     return (
-        name_of(values["barcode"]),
         *read_out(values),
         complaint(check_locality, values["latitude"], values["longitude"]),
         "".join(settings),

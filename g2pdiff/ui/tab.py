@@ -13,14 +13,17 @@ from typing import Any, ClassVar
 
 import gradio as gr
 
+from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.specification import Specification
+from g2pdiff.experiments.truth import has_truth
 from g2pdiff.ui import link, messages, static
 from g2pdiff.ui.form import QUIET, Form
 from g2pdiff.ui.messages import html
-from g2pdiff.ui.server.model import Models, ServedPipeline
+from g2pdiff.ui.server.model import Models, ServedPipeline, references
 from g2pdiff.ui.server.model_thread import WAIT_SECONDS, drawing
 from g2pdiff.ui.server.queue import Ticket
+from g2pdiff.ui.widgets import known_species
 
 FRAME_SECONDS = 0.1  # the page is given no more updates than a browser can keep up with
 SESSION_SECONDS = 3600  # how long a stopped run can be fetched
@@ -54,6 +57,8 @@ class RunTab(ABC):
         name: of the tab, in links and in the page.
         fields: the tab's own inputs, by the name that each has in a link and in an `InputError`.
         checks: what reads a link's value for each of them, by the same names.
+        need: what the tab needs the simulated specimens for, in a sentence; empty where it does not.
+        needed: the row that says so, beside the button `switch`; None where nothing is needed.
         inputs: every input of a run by name, the form's and the checkpoint among them.
         outputs: what `stream` and `stopped` update, beside the run bar.
         kept: the session's state: what a run has made so far, for `stopped`.
@@ -63,11 +68,16 @@ class RunTab(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     checks: ClassVar[Mapping[str, Callable]] = {}
+    need: ClassVar[str] = ""
 
     def __init__(self, models: Models, form: Form):
         self.models, self.form = models, form
         self.fields: dict[str, gr.components.Component] = {}
+        self.needed: gr.Row | None = None
+        self.switch: gr.Button | None = None
         with gr.Tab(self.title, id=self.name, elem_id=f"{self.name}-tab"):
+            if self.need:
+                self._build_need()
             self.build_controls()
             with gr.Row(elem_id=f"{self.name}-run-bar", elem_classes="run-bar"):
                 # Not before the page has read its link: a run of other values would surprise.
@@ -89,6 +99,7 @@ class RunTab(ABC):
                 )
             self.status = html(READY, elem_id=f"{self.name}-status", js_on_load=static.text("js/status.js"))
             with gr.Column(elem_id=f"{self.name}-outcome", elem_classes="outcome"):
+                self.warning = html(elem_id=f"{self.name}-warning")
                 self.outputs = self.build_outcome()
                 with gr.Row(elem_classes="keep"):
                     self.download = html(elem_id=f"{self.name}-download", elem_classes="downloads")
@@ -98,6 +109,30 @@ class RunTab(ABC):
             # Inside the tab: whatever stands beside it, Gradio counts as another tab.
             self.kept = gr.State(time_to_live=SESSION_SECONDS)
         self._connect()
+
+    def _build_need(self) -> None:
+        """Build what says that the tab needs the simulated specimens, and the button that chooses them."""
+        with gr.Row(visible=False, elem_id=f"{self.name}-need", elem_classes="need") as self.needed:
+            html(messages.note(self.need))
+            if self.models.simulated:
+                name = self.models.about(self.models.simulated).name
+                self.switch = gr.Button(f"Switch to {name}", size="sm", elem_id=f"{self.name}-switch")
+
+    def can_use(self, pipe: ServedPipeline) -> bool:
+        """Return whether a checkpoint has what the tab needs."""
+        return has_truth(pipe)
+
+    def barcode_of(self, asked: Any) -> Barcode | None:
+        """Return the barcode of what `check` returned that a warning may be said of; None without one."""
+        return None
+
+    def warn(self, asked: Any, pipe: ServedPipeline) -> str:
+        """Return the warning above what is drawn of a barcode unlike all that a checkpoint knows, as HTML.
+
+        One that learned from simulated specimens draws any barcode by rule, so there is nothing to warn of.
+        """
+        barcode = self.barcode_of(asked)
+        return "" if barcode is None or has_truth(pipe) else known_species.warning(references(pipe), barcode)
 
     def build_controls(self) -> None:  # noqa: B027 - a tab may have none
         """Build the tab's own inputs and list them in `fields`."""
@@ -131,7 +166,7 @@ class RunTab(ABC):
     def _connect(self) -> None:
         self.inputs = self.form.fields | self.fields | {"checkpoint": self.form.checkpoint}
         controls = [self.status, self.run, self.stop]
-        outputs = [*self.outputs, self.download, self.kept, *controls]
+        outputs = [*self.outputs, self.warning, self.download, self.kept, *controls]
         view = {"tab": self.name, "names": list(self.inputs), "longest": link.LONGEST_FASTA}
         running = gr.on(
             [self.run.click, *self.also_starts()],
@@ -180,7 +215,7 @@ class RunTab(ABC):
             asked = await asyncio.to_thread(self.check, values)
             loading = self.models.load(checkpoint)
             said = messages.waiting("The run starts." if loading.done() else LOADING)
-            yield {self.kept: None, self.download: ""} | self.controls(said, running=True)
+            yield {self.kept: None, self.download: "", self.warning: ""} | self.controls(said, running=True)
             loaded = asyncio.wrap_future(loading)
             while not (await asyncio.wait([loaded], timeout=WAIT_SECONDS))[0]:
                 yield {self.status: messages.waiting(LOADING)}
@@ -195,6 +230,8 @@ class RunTab(ABC):
             yield self.ended(messages.note(BROKE_OFF, "error"))
 
     def _draw(self, asked: Any, pipe: ServedPipeline, ticket: Ticket) -> Iterator[dict]:
+        if said := self.warn(asked, pipe):
+            yield {self.warning: said}
         yield from self.wait(ticket)
         yield from self.stream(asked, pipe, ticket)
 

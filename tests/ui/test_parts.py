@@ -92,33 +92,33 @@ def test_readouts_mark_and_name_what_a_mutation_changes():
 @settings(max_examples=60, deadline=None)
 def test_nothing_typed_becomes_html(text, edits, rate):
     for barcode in (text, f">{text}\n{BARCODE}"):
-        _, *html = understood(barcode=barcode, edits=edits, region=edits, mutation_rate=rate)
+        html = understood(barcode=barcode, edits=edits, region=edits, mutation_rate=rate)
         allowed = {"svg", "path", "ul", "ol", "li", "b", "span", "p", "details", "summary", "code"}
         assert tags("".join(html)) <= allowed
 
 
 def test_names_and_links_are_escaped():
-    _, html, *_ = understood(barcode=f'><img src=x onerror="alert(1)">\n{BARCODE}')
+    html, *_ = understood(barcode=f'><img src=x onerror="alert(1)">\n{BARCODE}')
     assert "img" not in tags(html) and "&lt;img" in html
     _, ignored = link.read({"seed": "<script>alert(1)</script>"})
     assert tags(messages.notes(ignored, "warning")) == {"p"}
 
 
 def test_understand_complains_beside_the_field_that_is_wrong():
-    name, read, mutation, place, settings_note = understood()
-    assert name is None and "svg" in tags(read)
+    read, mutation, place, settings_note = understood()
+    assert "svg" in tags(read)
     assert "66 of 658" in mutation
     assert place == settings_note == ""
-    _, _, mutation, place, settings_note = understood(
+    _, mutation, place, settings_note = understood(
         latitude=91, longitude=None, seed=1.5, steps=0, guidance_scale=-1, alignment_scale=None
     )
     assert mutation == "" and "Latitude" in place
     assert all(word in settings_note for word in ("Seed", "Steps", "Guidance"))
     for wrong in ({"region": "9-1"}, {"edits": "A1"}, {"transition_transversion_ratio": -1}):
-        _, read, mutation, *_ = understood(**wrong)
+        read, mutation, *_ = understood(**wrong)
         assert "svg" in tags(read) and 'class="note error"' in mutation
     # Half of all sites cannot change without a change of the protein.
-    _, _, mutation, *_ = understood(kind="synonymous", mutation_rate=50)
+    _, mutation, *_ = understood(kind="synonymous", mutation_rate=50)
     assert 'class="note error"' in mutation
 
 

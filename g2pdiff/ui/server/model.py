@@ -16,7 +16,10 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from g2pdiff.about import About, is_simulated
+from g2pdiff.built_in import short_name
 from g2pdiff.errors import InputError, quoted
+from g2pdiff.models.checkpoint_names import default_checkpoint
 from g2pdiff.ui.server.model_thread import MODEL_THREAD
 from g2pdiff.ui.widgets.examples import examples
 
@@ -46,11 +49,17 @@ class Models:
     to hold all that are served, in single precision four bytes per parameter.
 
     Args:
-        names: folders and hub ids, the first of which is served where none is asked for.
+        sources: folders and hub ids, the first of which is served where none is asked for.
+
+    Attributes:
+        names: of the checkpoints in links and calls: of built-in ones short, of others their sources.
+        simulated: name of the first that says that it learned from simulated specimens; None without one.
     """
 
-    def __init__(self, names: tuple[str, ...]):
-        self.names = names
+    def __init__(self, sources: tuple[str, ...]):
+        self._sources = {short_name(source): source for source in sources}
+        self.names = tuple(self._sources)
+        self.simulated = next((name for name in self.names if is_simulated(self._sources[name])), None)
         self._loading: dict[str, Future[ServedPipeline]] = {}
         self._retry_at: dict[str, float] = {}
         self._changing = threading.Lock()
@@ -64,6 +73,26 @@ class Models:
             )
         return name or self.names[0]
 
+    def default(self, needs_size: bool = False) -> str:
+        """Return the name of the checkpoint that serves who names none, see `default_checkpoint`."""
+        chosen = default_checkpoint(list(self._sources.values()), needs_size)
+        return next(name for name, source in self._sources.items() if source == chosen)
+
+    def folder(self, name: str | None = None) -> str:
+        """Return the folder of a checkpoint, or its hub id before it is loaded."""
+        name = self.check(name)
+        loading = self._loading.get(name)
+        if loading and loading.done() and not loading.exception():
+            return str(loading.result().name_or_path)
+        return self._sources[name]
+
+    def about(self, name: str | None = None) -> About:
+        """Return what a checkpoint says of itself, as far as it can be read."""
+        try:
+            return About.read(self.folder(name))
+        except InputError:  # which loading it says
+            return About(name=self.check(name))
+
     def load(self, name: str | None = None) -> Future[ServedPipeline]:
         """A checkpoint, loading or loaded; `.result()` waits for it, or raises the `InputError` that says
         what is wrong with it. One that could not be loaded is tried again, but not at once."""
@@ -72,7 +101,7 @@ class Models:
             if name not in self._loading or time.monotonic() > self._retry_at.get(name, math.inf):
                 self._retry_at.pop(name, None)
                 executor = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-                self._loading[name] = executor.submit(_load, name)
+                self._loading[name] = executor.submit(_load, self._sources[name])
                 executor.shutdown(wait=False)
                 self._loading[name].add_done_callback(partial(self._note, name))
             return self._loading[name]
@@ -150,11 +179,14 @@ def threshold(pipe: ServedPipeline) -> float | None:
 
 def references(pipe: ServedPipeline) -> References | None:
     """The checkpoint's reference species, read when first asked for; None where it has none."""
-    return _references(pipe.name_or_path)
+    from g2pdiff.analysis.references import references_of
+
+    return references_of(str(pipe.name_or_path))
 
 
-@cache
-def _references(folder: str) -> References | None:
-    from g2pdiff.analysis.references import References
-
-    return References.load(folder)
+def knows_species(pipe: ServedPipeline) -> bool:
+    """Return whether the checkpoint has reference species. Damaged ones count: a run says what is wrong."""
+    try:
+        return references(pipe) is not None
+    except InputError:
+        return True

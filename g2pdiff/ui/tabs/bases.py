@@ -86,6 +86,9 @@ class Bases(RunTab):
     def check(self, values: dict[str, object]) -> Specification:
         return specify(Specification, values)
 
+    def barcode_of(self, asked: Specification) -> Barcode:
+        return asked.mutated
+
     def stream(self, asked: Specification, pipe: ServedPipeline, ticket: Ticket) -> Iterator[dict]:
         findings, clock = Findings(asked), Clock()
         empty = {part: "" for part in (self.picked, self.relatives, self.lookalikes)}
@@ -250,7 +253,7 @@ def lookalikes(bank: References, neighbours: Sequence[Neighbour]) -> str:
     facts = [f"<b>cosine {n.similarity:.3f}</b>" for n in neighbours]
     said = (
         "Of all reference pictures these look most like the drawn one to the CLIBD model, by the cosine of "
-        "their embeddings, which is 1 for pictures it cannot tell apart."
+        f"their embeddings, which is 1 for pictures it cannot tell apart. A reference picture: {bank.origin}."
     )
     return "<h3>Nearest pictures</h3>" + note(said) + cards(bank, neighbours, facts)
 

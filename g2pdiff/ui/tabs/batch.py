@@ -12,20 +12,24 @@ import gradio as gr
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.batch import Batch as Specification
 from g2pdiff.experiments.batch import archive, read_records
+from g2pdiff.experiments.truth import has_truth
 from g2pdiff.ui import link, static
 from g2pdiff.ui.experiment_tab import ExperimentTab, Progress
 from g2pdiff.ui.form import QUIET, specify
 from g2pdiff.ui.messages import html, note, notes, plural
-from g2pdiff.ui.server.model import ServedPipeline, threshold
+from g2pdiff.ui.server.model import ServedPipeline, references, threshold
+from g2pdiff.ui.widgets import known_species
 from g2pdiff.ui.widgets.downloads import data_link, settings_link
 from g2pdiff.ui.widgets.examples import examples
 from g2pdiff.ui.widgets.pictures import pil, thumbnail
 
 if TYPE_CHECKING:
+    from g2pdiff.analysis.references import References
     from g2pdiff.experiments.batch import BatchRow, Record
 
 FILE_LIMIT = 1_000_000  # bytes of a file
 TEXT_LIMIT = 2_000_000  # characters in the box: more than are read, so that a text too long is named
+SAMPLES = 4  # records that the box holds at first
 ERRORS_SHOWN = 3  # unreadable records that the read-out names
 NOTE = """<p class="note">Draws every record of a FASTA text, all from the same noise. Place, seed and
 settings are the form's; a header may name a place of its own, as <code>&gt;moth 1 lat=56.6 lon=11.3</code>
@@ -39,6 +43,8 @@ class Work(Progress):
 
     asked: Specification
     threshold: float | None = None  # the success threshold; None without a CLIBD model
+    has_size: bool = True  # whether body lengths say something
+    bank: References | None = None  # that records are held against, where nobody knows their truth
     rows: list[BatchRow] = field(default_factory=list)
     cards: dict[int, str] = field(default_factory=dict)  # of the finished records, by their index
 
@@ -54,7 +60,9 @@ class Work(Progress):
     def add(self, rows: Sequence[BatchRow]) -> None:
         for row in rows:
             self.rows.append(row)
-            self.cards[row.index] = card(row.record, row)
+            self.cards[row.index] = card(
+                row.record, row, self.has_size, known_species.warning(self.bank, row.record.barcode)
+            )
 
     @property
     def grid(self) -> str:
@@ -70,12 +78,16 @@ def fasta(rows: Sequence[tuple[str, float, float, str]]) -> str:
     )
 
 
-def sample() -> str:
-    """FASTA of the first example species of each order."""
+def sample(checkpoint: str = "") -> str:
+    """Return FASTA of four example species of a checkpoint: the first of each order, then of each family."""
+    rows = list(examples(checkpoint).values())
     firsts = {}
-    for row in examples().values():
-        firsts.setdefault(row.order, row)
-    return fasta([(row.name, row.latitude, row.longitude, row.dna_barcode) for row in firsts.values()])
+    for rank in ("order", "family"):
+        for row in rows:
+            firsts.setdefault(getattr(row, rank), row)
+    chosen = list(dict.fromkeys(row.name for row in firsts.values()))[:SAMPLES]
+    shown = [examples(checkpoint)[name] for name in chosen]
+    return fasta([(row.name, row.latitude, row.longitude, row.dna_barcode) for row in shown])
 
 
 def check_fasta(text: str) -> str:
@@ -94,7 +106,7 @@ class Batch(ExperimentTab):
     def build_controls(self) -> None:
         html(NOTE)
         text = gr.Textbox(
-            sample(),
+            sample(self.models.folder()),
             label="FASTA, up to 100 records",
             lines=5,
             max_lines=10,
@@ -122,7 +134,8 @@ class Batch(ExperimentTab):
         return Work(specify(Specification, values))
 
     def begin(self, work: Work, pipe: ServedPipeline) -> dict:
-        work.threshold = threshold(pipe)
+        work.threshold, work.has_size = threshold(pipe), pipe.config.whole_frames
+        work.bank = None if has_truth(pipe) else references(pipe)
         return self.show(work)
 
     def show(self, work: Work) -> dict:
@@ -161,8 +174,15 @@ def title(record: Record) -> str:
     return record.name or f"Record {record.index}"
 
 
-def card(record: Record, row: BatchRow | None = None) -> str:
-    """What is known of a record: its picture once it is drawn, and all that is to be said of it."""
+def card(record: Record, row: BatchRow | None = None, has_size: bool = True, warning: str = "") -> str:
+    """Return what is known of a record: its picture once it is drawn, and all that is to be said of it.
+
+    Args:
+        record: of the FASTA text.
+        row: what was drawn of it.
+        has_size: whether body lengths say something.
+        warning: what stands above everything else that is said, as HTML.
+    """
     name = escape(title(record))
     picture = "<i></i>"
     facts = [f"{record.latitude:.2f} °N, {record.longitude:.2f} °E"]
@@ -170,10 +190,11 @@ def card(record: Record, row: BatchRow | None = None) -> str:
         picture = f'<img src="{thumbnail(pil(row.image))}" alt="Picture of {name}">'
         if row.clibd_score is not None:
             facts.append(f"CLIBDScore {row.clibd_score:.3f}")
+    if row and has_size:
         facts.append(f"Body length {row.body_length:.0%} of the picture")
     return (
         f'<li>{picture}<div><b title="{name}">{record.index}. {name}</b>'
-        f"<p>{'<br>'.join(facts)}</p>{remarks(record)}</div></li>"
+        f"<p>{'<br>'.join(facts)}</p>{warning}{remarks(record)}</div></li>"
     )
 
 

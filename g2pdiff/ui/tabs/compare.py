@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.compare import Compare as Specification
 from g2pdiff.experiments.compare import Side, comparison_report, differences
@@ -75,6 +76,7 @@ class Comparison(Progress):
         change: a name of `CHANGES`.
         other_place: latitude and longitude of the other place.
         pairs: asked for.
+        has_size: whether body lengths say something.
         rows: pairs that are drawn.
         cells: the same as HTML.
         asked: the specification, once the checkpoint's defaults are known.
@@ -84,6 +86,7 @@ class Comparison(Progress):
     change: str
     other_place: tuple[float, float]
     pairs: int
+    has_size: bool = True
     rows: list[PairRow] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)
     asked: Specification | None = None
@@ -135,7 +138,8 @@ class Comparison(Progress):
 
     @property
     def differences(self) -> dict[str, Estimate]:
-        return differences(self.rows)
+        found = differences(self.rows)
+        return found if self.has_size else {name: one for name, one in found.items() if name != "body_length"}
 
     def check(self) -> None:
         """Raise `InputError` if both sides are equal."""
@@ -163,7 +167,7 @@ class Comparison(Progress):
 
     def add(self, rows: Sequence[PairRow]) -> None:
         self.rows += rows
-        self.cells += [cell(row, self.sides) for row in rows]
+        self.cells += [cell(row, self.sides, self.has_size) for row in rows]
 
 
 class Compare(ExperimentTab):
@@ -202,7 +206,7 @@ class Compare(ExperimentTab):
                 0, label="Other latitude, °N", min_width=120, elem_id="compare-other-latitude"
             )
             longitude = gr.Number(
-                next(iter(examples().values())).longitude,
+                next(iter(examples(self.models.folder()).values())).longitude,
                 label="Other longitude, °E",
                 min_width=120,
                 elem_id="compare-other-longitude",
@@ -248,9 +252,14 @@ class Compare(ExperimentTab):
         comparison.check()
         return comparison
 
+    def barcode_of(self, comparison: Comparison) -> Barcode:
+        return comparison.form.edited
+
     def begin(self, comparison: Comparison, pipe: ServedPipeline) -> dict:
         comparison.settle(pipe)
+        comparison.has_size = pipe.config.whole_frames
         return {
+            self.charts["body_length"]: gr.update(visible=comparison.has_size or "hidden"),
             self.grid: grid(comparison),
             self.reading: "",
             self.findings: gr.Column(visible="hidden"),
@@ -268,8 +277,9 @@ class Compare(ExperimentTab):
         }
 
     def conclude(self, comparison: Comparison) -> dict:
-        first, *others = verdicts(comparison)
-        reading = f'<p class="verdict">{escape(first)}</p>' + messages.notes(others)
+        reading = ""
+        if said := verdicts(comparison):
+            reading = f'<p class="verdict">{escape(said[0])}</p>' + messages.notes(said[1:])
         return {self.reading: reading, self.download: downloads(comparison)}
 
 
@@ -282,7 +292,7 @@ def difference_picture(row: PairRow) -> Tensor:
     return ((row.images[1] - row.images[0]).abs() * AMPLIFIED).clamp(max=1)
 
 
-def cell(row: PairRow, sides: tuple[str, str]) -> str:
+def cell(row: PairRow, sides: tuple[str, str], has_size: bool = True) -> str:
     """A row of the grid: two pictures, their difference, and what was measured."""
     pictures = [*zip(row.images, sides, strict=True), (difference_picture(row), "Difference")]
     images = "".join(
@@ -291,7 +301,7 @@ def cell(row: PairRow, sides: tuple[str, str]) -> str:
     )
     told = [f"<b>Seed {row.seed}</b>"]
     for name, what in MEASUREMENTS.items():
-        if values := measured(row, name):
+        if (values := measured(row, name)) and (has_size or name != "body_length"):
             first, second = values
             told.append(
                 f"<span>{what.title}</span><span>{what.value(first)} → "

@@ -9,18 +9,25 @@ from dataclasses import dataclass, field
 import gradio as gr
 from PIL import Image
 
+from g2pdiff.dna.barcode import Barcode
 from g2pdiff.experiments.drawing import Specimen
 from g2pdiff.experiments.generate import Generate
 from g2pdiff.experiments.truth import has_truth, true_pictures
 from g2pdiff.ui import messages
 from g2pdiff.ui.form import specify
 from g2pdiff.ui.messages import html
-from g2pdiff.ui.server.model import ServedPipeline, threshold
+from g2pdiff.ui.server.model import ServedPipeline, knows_species, references, threshold
 from g2pdiff.ui.server.queue import Ticket
 from g2pdiff.ui.tab import Clock, RunTab
+from g2pdiff.ui.widgets import known_species
 from g2pdiff.ui.widgets.downloads import animation_link, file_stem, picture_link, settings_link
 from g2pdiff.ui.widgets.live_chart import live_chart, score_chart
 from g2pdiff.ui.widgets.pictures import enlarge, picture_box, pil
+
+KNOWN = (
+    '<p class="note"><b>Nearest known species</b>: the one of the reference species whose barcode is most '
+    "like this one.</p>"
+)
 
 STEPS_SHOWN = 25  # on the empty chart, until the checkpoint's own default is known
 
@@ -57,13 +64,17 @@ class Explore(RunTab):
             with gr.Column(elem_id="truth-column") as self.truth_column:
                 self.truth = picture_box("Simulated truth", "truth")
                 html(TRUTH)
+            with gr.Column(visible=False, elem_id="known-column") as self.known_column:
+                self.known = picture_box("Nearest known species", "known")
+                self.known_note = html(KNOWN, elem_id="known-note")
         self.chart = live_chart(
             score_chart([], STEPS_SHOWN, None),
             "Chart of the CLIBDScore after each denoising step, with the success threshold",
             height=210,
             elem_id="chart",
         )
-        return [self.picture, self.truth, self.chart]
+        self.told = [self.chart, self.truth_column, self.known_column]
+        return [self.picture, self.truth, self.known, self.known_note, self.chart]
 
     def also_starts(self) -> list:
         return [self.form.fields["barcode"].submit]
@@ -73,6 +84,7 @@ class Explore(RunTab):
         return {
             self.chart: score_chart([], steps, threshold(pipe)),
             self.truth_column: gr.Column(visible=has_truth(pipe)),
+            self.known_column: gr.Column(visible=not has_truth(pipe) and knows_species(pipe)),
         }
 
     def check(self, values: dict[str, object]) -> Generate:
@@ -80,7 +92,7 @@ class Explore(RunTab):
 
     def stream(self, asked: Generate, pipe: ServedPipeline, ticket: Ticket) -> Iterator[dict]:
         progress, scores, clock = Progress(asked), [], Clock()
-        yield {self.truth: None, self.kept: progress}
+        yield {self.truth: None, self.kept: progress} | self.nearest(asked, pipe)
         with ticket, closing(asked.start(pipe)) as steps:
             for step in steps:
                 scores += step.clibd_scores or []
@@ -98,6 +110,20 @@ class Explore(RunTab):
             self.truth: true_picture(asked, pipe),
             self.download: downloads(progress),
         } | self.ended(messages.finished(step.total, step.clibd_score, threshold(pipe), clock.elapsed))
+
+    def barcode_of(self, asked: Generate) -> Barcode:
+        return asked.mutated
+
+    def nearest(self, asked: Generate, pipe: ServedPipeline) -> dict:
+        """Return updates that show the known species nearest to the barcode, where no truth is known."""
+        bank = None if has_truth(pipe) else references(pipe)
+        if bank is None:
+            return {self.known: None}
+        neighbours = bank.nearest_barcodes(asked.mutated, 2)
+        return {
+            self.known: known_species.picture(bank, neighbours[0], pipe.config.image_size),
+            self.known_note: known_species.card(bank, neighbours),
+        }
 
     def stopped(self, kept: Progress) -> dict:
         return {self.download: downloads(kept)} | self.ended(messages.stopped(len(kept.frames), kept.total))

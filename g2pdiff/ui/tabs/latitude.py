@@ -104,6 +104,10 @@ class Latitude(ExperimentTab):
     specification = LatitudeSweep
     name = LatitudeSweep.name
     title = "Latitude"
+    need = (
+        "Body size needs the simulated insects, whose size and truth are known: this checkpoint learned from "
+        "pictures that every animal fills."
+    )
     checks = {
         "along": partial(LatitudeSweep.read, "along"),
         "start": lambda text: check_end("start", text),
@@ -111,6 +115,9 @@ class Latitude(ExperimentTab):
         "places": check_places,
         "pictures_per_place": check_pictures,
     }
+
+    def can_use(self, pipe: ServedPipeline) -> bool:
+        return pipe.config.whole_frames
 
     def build_controls(self) -> None:
         start, end = ENDS[LatitudeSweep.default("along")]

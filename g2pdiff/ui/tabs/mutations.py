@@ -44,6 +44,7 @@ class Series(Progress):
 
     asked: Specification
     has_truth: bool = False
+    has_size: bool = True  # whether body lengths say something
     threshold: float | None = None  # the success threshold; None without a CLIBD model
     rows: list[MutationRow] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)  # the grid's finished pictures
@@ -103,6 +104,10 @@ class Mutations(ExperimentTab):
     specification = Specification
     name = Specification.name
     title = "Mutations"
+    need = (
+        "A row of the truth, and curves to compare with it, need the simulated insects: nobody knows what a "
+        "mutant of a real species looks like."
+    )
     checks = {"rates": check_text, "replicates": check_replicates}
 
     def build_controls(self) -> None:
@@ -151,7 +156,9 @@ class Mutations(ExperimentTab):
 
     def begin(self, series: Series, pipe: ServedPipeline) -> dict:
         series.has_truth, series.threshold = has_truth(pipe), threshold(pipe)
+        series.has_size = pipe.config.whole_frames
         return {
+            self.charts["body_length"]: gr.update(visible=series.has_size or "hidden"),
             self.grid: grid(series),
             self.reading: "",
             self.findings: gr.Column(visible="hidden"),
@@ -187,7 +194,7 @@ def cell(row: MutationRow, series: Series) -> str:
         f'title="{title}: {counted(found)}; click to see which">'
         f'<img src="{thumbnail(pil(row.image))}" alt="Prediction, {title}">'
         f"<figcaption>{bases}</figcaption></button>"
-        f'<div id="{name}" class="changed" popover>{details(row, found)}</div></figure>'
+        f'<div id="{name}" class="changed" popover>{details(row, found, series.has_size)}</div></figure>'
     )
 
 
@@ -251,9 +258,11 @@ def counted(found: Changes) -> str:
     return text + (f", {plural(stops, 'new stop codon')}" if stops else "")
 
 
-def details(row: MutationRow, found: Changes) -> str:
+def details(row: MutationRow, found: Changes, has_size: bool = True) -> str:
     """What a click on a picture shows: measurements, and everything that changed in the barcode."""
-    facts = [f"body length {row.body_length:.1%} of the picture", f"appearance drift {row.drift:.3f}"]
+    facts = [f"appearance drift {row.drift:.3f}"]
+    if has_size:
+        facts.insert(0, f"body length {row.body_length:.1%} of the picture")
     if row.clibd_score is not None:
         facts.insert(0, f"CLIBDScore {row.clibd_score:.3f}")
     title = heading(row)

@@ -3,14 +3,16 @@
 import csv
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
-from g2pdiff.built_in import EXAMPLES
+from g2pdiff.built_in import EXAMPLES, list_checkpoints
 from g2pdiff.dna.barcode import Barcode
 
 
 @dataclass(frozen=True)
 class Example:
     name: str
+    common_name: str
     order: str
     family: str
     latitude: float
@@ -19,13 +21,18 @@ class Example:
 
     @property
     def label(self) -> str:
-        return f"{self.name} ({self.order}: {self.family})"
+        return f"{self.name}, {self.common_name} ({self.order}: {self.family})"
 
 
 @cache
-def examples() -> dict[str, Example]:
-    """Examples by name, in the order of the table; the first is the one a new visitor finds."""
-    with EXAMPLES.open(encoding="utf-8", newline="") as table:
+def examples(checkpoint: str = "") -> dict[str, Example]:
+    """Return examples by name, in the order of the table; the first is the one a new visitor finds.
+
+    Args:
+        checkpoint: folder of one; where it has no table of its own, it is the one that serves all.
+    """
+    own = Path(checkpoint, EXAMPLES.name)
+    with (own if checkpoint and own.is_file() else EXAMPLES).open(encoding="utf-8", newline="") as table:
         rows = [
             Example(**row | {"latitude": float(row["latitude"]), "longitude": float(row["longitude"])})
             for row in csv.DictReader(table)
@@ -33,18 +40,19 @@ def examples() -> dict[str, Example]:
     return {row.name: row for row in rows}
 
 
-def name_of(text: str) -> str | None:
-    """The example whose barcode, letter for letter, is in the barcode box."""
-    return next((row.name for row in examples().values() if row.dna_barcode == text), None)
+def name_of(text: str, checkpoint: str = "") -> str | None:
+    """Return the checkpoint's example whose barcode, letter for letter, is in the barcode box."""
+    return next((row.name for row in examples(checkpoint).values() if row.dna_barcode == text), None)
 
 
 @cache
 def names() -> dict[str, str]:
-    """Species names by framed barcode."""
-    return {Barcode.parse(row.dna_barcode).sequence: row.name for row in examples().values()}
+    """Return species names by framed barcode, of all built-in tables."""
+    tables = [examples(), *(examples(str(folder)) for folder in list_checkpoints())]
+    return {Barcode.parse(row.dna_barcode).sequence: row.name for table in tables for row in table.values()}
 
 
-def choices() -> list[tuple[str, str]]:
-    """(label, name) pairs for a drop-down, relatives together."""
-    rows = sorted(examples().values(), key=lambda row: (row.order, row.family, row.name))
+def choices(checkpoint: str = "") -> list[tuple[str, str]]:
+    """Return (label, name) pairs for a drop-down, relatives together."""
+    rows = sorted(examples(checkpoint).values(), key=lambda row: (row.order, row.family, row.name))
     return [(row.label, row.name) for row in rows]

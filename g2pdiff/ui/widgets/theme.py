@@ -4,7 +4,7 @@ import gradio as gr
 
 from g2pdiff.ui import static
 
-STYLESHEETS = ("colours", "page", "mutations", "latitude", "batch", "compare", "bases", "learn")
+STYLESHEETS = ("colours", "page", "mutations", "latitude", "batch", "compare", "bases", "learn", "checkpoint")
 
 
 def css() -> str:

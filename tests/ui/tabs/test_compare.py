@@ -5,7 +5,6 @@ import csv
 import io
 import json
 import re
-from concurrent.futures import Future
 from dataclasses import replace
 
 import gradio as gr
@@ -17,8 +16,10 @@ from g2pdiff.analysis.statistics import mean_interval
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.compare import Compare as AsScript
 from g2pdiff.experiments.compare import PairRow
+from g2pdiff.models.checkpoint_names import named_checkpoints
 from g2pdiff.ui import link
 from g2pdiff.ui.form import Form
+from g2pdiff.ui.server.model import Models
 from g2pdiff.ui.tabs.compare import (
     Compare,
     Comparison,
@@ -54,7 +55,8 @@ LONG = "?tab=compare&pairs=40&steps=100"
 @pytest.fixture(scope="module")
 def tab():
     with gr.Blocks():
-        return Compare(Future(), Form())
+        models = Models(named_checkpoints())
+        return Compare(models, Form(models))
 
 
 def ask(tab, change="alignment", pairs=2, other_latitude=0, other_longitude=11.3, **form) -> Comparison:

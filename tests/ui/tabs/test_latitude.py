@@ -5,7 +5,6 @@ import csv
 import io
 import json
 import re
-from concurrent.futures import Future
 from dataclasses import replace
 
 import gradio as gr
@@ -17,9 +16,11 @@ from PIL import Image
 
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.latitude import LatitudeSweep, SweepRow
+from g2pdiff.models.checkpoint_names import named_checkpoints
 from g2pdiff.ui import link
 from g2pdiff.ui.form import Form
 from g2pdiff.ui.messages import compass
+from g2pdiff.ui.server.model import Models
 from g2pdiff.ui.tabs.latitude import Latitude, Walk, cline_chart, downloads, film, reading
 from tests.tiny import BARCODE, tiny_pipeline
 from tests.ui.test_browser import boxes, number, overflow, pin, wait
@@ -46,7 +47,8 @@ LONG = "?tab=latitude&places=33&pictures_per_place=6&steps=30"
 @pytest.fixture(scope="module")
 def tab():
     with gr.Blocks():
-        return Latitude(Future(), Form())
+        models = Models(named_checkpoints())
+        return Latitude(models, Form(models))
 
 
 def ask(tab, along="latitude", start=-80, end=80, places=5, pictures_per_place=1, form=FORM) -> Walk:

@@ -5,7 +5,6 @@ import csv
 import io
 import json
 import re
-from concurrent.futures import Future
 from dataclasses import replace
 
 import gradio as gr
@@ -18,8 +17,10 @@ from g2pdiff.analysis.statistics import Estimate
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.dna.mutation import changes
 from g2pdiff.errors import InputError
+from g2pdiff.models.checkpoint_names import named_checkpoints
 from g2pdiff.ui import link
 from g2pdiff.ui.form import Form
+from g2pdiff.ui.server.model import Models
 from g2pdiff.ui.server.queue import Queue
 from g2pdiff.ui.tab import Clock
 from g2pdiff.ui.tabs.mutations import (
@@ -58,7 +59,8 @@ LONG = "?tab=mutations&rates=1 2 3 4 5 6 7 8 9 10 11&replicates=10&steps=150"
 @pytest.fixture(scope="module")
 def tab():
     with gr.Blocks():
-        return Mutations(Future(), Form())
+        models = Models(named_checkpoints())
+        return Mutations(models, Form(models))
 
 
 def ask(tab, rates="10 50", replicates=2, **form) -> Series:
