@@ -30,6 +30,7 @@ from g2pdiff.errors import InputError
 from training.configs.schema import Config, load
 
 FILE = EXAMPLES.name
+COLUMNS = ("species", "order", "family", "coord-lat", "coord-lon", "dna_barcode")
 
 SPECIES = {
     # butterflies and moths
@@ -142,10 +143,14 @@ def write_examples(config: Config) -> None:
 
 
 def _read(path: str | Path) -> pd.DataFrame:
+    """Read a barcode table. Raises `InputError("table")` if that cannot be, or it lacks a column."""
     try:
-        return pd.read_parquet(path) if Path(path).suffix == ".parquet" else pd.read_csv(path)
+        table = pd.read_parquet(path) if Path(path).suffix == ".parquet" else pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise InputError("table", f"{path} cannot be read as a parquet or CSV table.") from error
+    if missing := [name for name in COLUMNS if name not in table]:
+        raise InputError("table", f"{path} lacks the column {missing[0]}; BIOSCAN-5M's names are expected.")
+    return table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
