@@ -23,7 +23,8 @@ class Denoising:
         guidance_below: timestep, 0 to 1000, below which both guidances act. Where there is most noise,
             guidance does harm (Kynkäänniemi et al. 2024, "Applying Guidance in a Limited Interval Improves
             Sample and Distribution Quality in Diffusion Models").
-        scheduler: a name of `SCHEDULERS`.
+        scheduler: a name of `SCHEDULERS`. `ddpm` adds noise of the posterior variance, where the paper's
+            Eq. 7 has that of beta_t, which is larger; in few steps that shows.
         alignment_rule: `"corrected"`, or `"literal"` for the paper's Eq. 8 as printed, see
             `g2pdiff.guidance`.
     """

@@ -8,6 +8,9 @@ which are many more than a batch holds. The conditioner is frozen: trained joint
 collapse into whatever is easiest to align with. Its conditions are computed once, of a sample of the
 specimens: the noise makes a picture new every time, and encoding barcodes is what costs. The reference bank
 is filled with the conditions of known barcodes.
+
+Eq. 9 alone is the paper's. The other direction of InfoNCE (the right latent among those of the batch) and the
+term over the bank are ours.
 """
 
 from __future__ import annotations

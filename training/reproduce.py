@@ -5,6 +5,9 @@
 trains what is not trained yet - G2PDiffusion, ControlNet and DF-GAN on the same specimens for the same number
 of steps, and the ablations that need training of their own - then lets every system draw the same held-out
 barcodes from the same seeds. Stable Diffusion is the U-Net of G2PDiffusion without alignment guidance.
+Beside the systems stand nulls, pictures looked up among the training specimens, and the verdicts of a second
+judge where the run's phenotype stage trained one. `comparison.samples` names the worlds: `far`, `mutants` and
+`places` may stand beside `test` and `test_unseen`.
 `RUN/comparison/SPLIT` gets results.json, table.md, table.tex, table.csv and the figures as PNG and SVG,
 `RUN/comparison/README.md` all of it to read, and `RUN/served` the baselines that denoise, for the app.
 
@@ -17,8 +20,10 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 from accelerate import PartialState
 
@@ -31,15 +36,20 @@ from training import conditioner, diffusion, run
 from training.assemble import build_pipeline
 from training.baselines import controlnet, df_gan
 from training.configs.schema import Config, command, parse_arguments
-from training.data.specimens import load_specimens
+from training.data.specimens import load_table
 from training.data.storage import whole_folder, write_json, write_whole
 from training.evaluation import tables
+from training.evaluation.copies import Memory
 from training.evaluation.figures import density_figure, picture_grid
-from training.evaluation.measures import Measures, lead, thumbnails
+from training.evaluation.library import Library, load_library
+from training.evaluation.measures import Measures
+from training.evaluation.nulls import against_nulls, leads
+from training.evaluation.regression import Regressions, regressions
 from training.evaluation.results import hardware, read_results
 from training.evaluation.sampling import Samples, sample
 from training.evaluation.systems import PipelineSystem, System
 from training.evaluation.worlds import World, load_world
+from training.phenotype import PhenotypeEncoder, load_phenotype
 from training.stages.parts import load_unet
 
 BASELINES = {"controlnet": controlnet, "df_gan": df_gan}
@@ -134,12 +144,39 @@ def ablations(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, Syste
     return found
 
 
+@dataclass
+class Learned:
+    """What the systems of a run learned from, and what judges them beside CLIBD."""
+
+    table: pd.DataFrame  # rows of all splits
+    library: Library
+    memory: Memory | None
+    phenotype: PhenotypeEncoder | None
+    regressions: Regressions | None
+
+    @classmethod
+    def load(cls, config: Config, pipeline: G2PDiffusionPipeline) -> Learned:
+        """Load it from the run's folder; where the phenotype stage was left out there is no second judge."""
+        run, table = Path(config.run), load_table(config.data)
+        first = next(iter(config.comparison.samples))
+        references = load_world(config.data, first, 1, run / "comparison" / "data", table=table).references
+        library = load_library(config.data, table, references, run)
+        judge = run / "phenotype" / "model"
+        return cls(
+            table,
+            library,
+            None if library.originals is None else Memory(library.originals),
+            load_phenotype(judge).to(pipeline.device) if judge.is_dir() else None,
+            regressions(pipeline, library),
+        )
+
+
 def compare(
     config: Config,
     split: str,
     pipeline: G2PDiffusionPipeline,
     compared: dict[str, System],
-    memory: torch.Tensor,
+    learned: Learned,
 ) -> dict:
     """Let every system draw a world, write its tables and figures, and return what results.json holds.
 
@@ -148,24 +185,25 @@ def compare(
         split: the world's.
         pipeline: G2PDiffusion, whose ablations are drawn in the first world.
         compared: the systems by name, see `systems`.
-        memory: thumbnails of what they learned from (M, D), see `training.evaluation.measures.thumbnails`.
+        learned: what they learned from, and the second judge.
     """
     wanted, folder = config.comparison, Path(config.run) / "comparison" / split
     judge, count = pipeline.clibd, config.comparison.samples[split]
-    world = load_world(config.data, split, wanted.barcodes, Path(config.run) / "comparison" / "data")
-    measures = Measures(world, judge, memory)
+    store = Path(config.run) / "comparison" / "data"
+    world = load_world(config.data, split, wanted.barcodes, store, table=learned.table)
+    measures = Measures(world, judge, learned.memory, learned.phenotype)
 
     drawn = {
-        name: sample(system, world, judge, count, folder / "samples" / name, name)
+        name: sample(system, world, judge, count, folder / "samples" / name, name, learned.phenotype)
         for name, system in compared.items()
     }
     changed = {}
     if split == next(iter(wanted.samples)):
         for name, system in ablations(config, pipeline).items():
             place = folder / "samples" / "ablations" / name.replace(" ", "_")
-            changed[name] = sample(system, world, judge, wanted.ablation_samples, place, name)
+            few = wanted.ablation_samples
+            changed[name] = sample(system, world, judge, few, place, name, learned.phenotype)
 
-    scores = {name: measures.scores(found) for name, found in drawn.items()}
     result = {
         "split": split,
         "barcodes": len(world.specimens),
@@ -176,10 +214,12 @@ def compare(
         "random": measures.random(),
         "systems": {name: measures.system(found) for name, found in drawn.items()},
         "lead": {
-            name: lead(scores["g2pdiffusion"], found)
-            for name, found in scores.items()
+            name: leads(measures, drawn["g2pdiffusion"], found)
+            for name, found in drawn.items()
             if name != "g2pdiffusion"
         },
+        **against_nulls(measures, drawn["g2pdiffusion"], pipeline, learned.library, folder / "samples"),
+        "regressions": learned.regressions and learned.regressions.measure(world),
         "ablations": {
             name: {"samples": wanted.ablation_samples} | measures.system(found)
             for name, found in changed.items()
@@ -247,14 +287,15 @@ def reproduce(config: Config) -> dict[str, dict]:
     pipeline = build_pipeline(config).to(state.device)
     pipeline.set_progress_bar_config(disable=True)
     compared = systems(config, pipeline)
-    memory = thumbnails(load_specimens(config.data, Path(config.run)))
+    learned = Learned.load(config, pipeline)
     results = {
-        split: compare(config, split, pipeline, compared, memory) for split in config.comparison.samples
+        split: compare(config, split, pipeline, compared, learned) for split in config.comparison.samples
     }
     if state.is_main_process:
         write_checkpoints(config, {name: compared[name].pipeline for name in SERVED})
         folder = Path(config.run) / "comparison"
-        world = load_world(config.data, next(iter(results)), 1, folder / "data")
+        first = next(iter(results))
+        world = load_world(config.data, first, 1, folder / "data", table=learned.table)
         mutation_latitude_figure(pipeline, world, folder / "mutation_latitude.png")
         write_whole(folder / "README.md", tables.report(results, not config.data.photographed))
         print("\n".join(tables.markdown(result) for result in results.values()))

@@ -127,7 +127,11 @@ class SequenceSketch(nn.Module):
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Token ids (B, L) -> (B, D)."""
-        return self.mlp(self._centred(input_ids) @ self.components)
+        return self.mlp(self.principal(input_ids))
+
+    def principal(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Return principal components (B, components) of token ids (B, L); the mean barcode has zeros."""
+        return self._centred(input_ids) @ self.components
 
 
 class MeanLatentHead(nn.Module):
@@ -221,7 +225,10 @@ class BarcodeConditioner(ModelMixin, ConfigMixin):
             The pooled condition (B, D), the context: (B, 1, D), or (B, 1 + L, D), a token longer with a
             sketch, and the mean latent (B, C, h, w) where one is regressed.
         """
-        hidden, sketch = self.encode(input_ids, locality)
+        return self.join(*self.encode(input_ids, locality), locality)
+
+    def join(self, hidden: torch.Tensor, sketch: torch.Tensor | None, locality: torch.Tensor) -> Condition:
+        """Join what `encode` returns, for places (B, 3), to the condition that `forward` describes."""
         pooled = hidden.mean(1)
         if sketch is not None:
             pooled, hidden = pooled + sketch, torch.cat([sketch[:, None], hidden], dim=1)

@@ -20,9 +20,8 @@ from tests.tiny import BARCODE
 from training import reproduce
 from training.assemble import build_pipeline
 from training.configs.schema import DataConfig, load, parse_arguments
-from training.data.specimens import load_specimens, load_table
+from training.data.specimens import load_table
 from training.evaluation import tables
-from training.evaluation.measures import thumbnails
 from training.evaluation.sampling import sample
 from training.evaluation.systems import PipelineSystem
 from training.evaluation.worlds import load_world
@@ -47,8 +46,9 @@ def comparison(config) -> Path:
 
 
 def test_every_system_has_a_score_at_every_rank_in_both_worlds(results):
-    assert list(results) == ["test", "test_unseen"]
-    for split, ranks in (("test", ["1", "5", "10"]), ("test_unseen", ["1", "5"])):
+    ranked = {"test": ["1", "5", "10"], "test_unseen": ["1", "5"], "mutants": ["1"], "places": ["1"]}
+    assert list(results) == list(ranked)
+    for split, ranks in ranked.items():
         result = results[split]
         assert result["split"] == split
         assert set(result["systems"]) == SYSTEMS
@@ -65,6 +65,25 @@ def test_every_system_has_a_score_at_every_rank_in_both_worlds(results):
         assert set(result["lead"]) == SYSTEMS - {"g2pdiffusion"}
 
 
+def test_nulls_and_the_second_judge_stand_in_every_world(config, results):
+    for split, result in results.items():
+        assert set(result["nulls"]) == set(tables.NULLS) == set(result["lead_over_nulls"])
+        for found in (*result["nulls"].values(), *result["systems"].values()):
+            assert -1 <= found["phenotype"]["top"]["1"]["score"] <= 1
+            assert (found["phenotype"]["told"] is None) == (split == "mutants")
+        for lead in (*result["lead_over_nulls"].values(), *result["lead"].values()):
+            for judge in ("clibd", "phenotype"):
+                low, high = lead[judge]["1"]["interval"]
+                assert low <= lead[judge]["1"]["difference"] <= high
+        assert {"rms", "phenotype"} == set(result["nearer_than_nearest"])
+        assert {"linear", "mlp"} == set(result["regressions"])
+        floor = result["ground_truth"]
+        assert floor["fid"] < result["systems"]["df_gan"]["fid"] and floor["kid"] is not None
+        table = (comparison(config) / split / "table.md").read_text()
+        for title in tables.NULLS.values():
+            assert f"| {title} |" in table
+
+
 def test_all_learned_for_the_same_number_of_steps(results):
     training = results["test"]["training"]
     steps = {training[name]["steps"] for name in ("diffusion", "controlnet", "df_gan")}
@@ -73,7 +92,8 @@ def test_all_learned_for_the_same_number_of_steps(results):
 
 def test_the_worlds_share_no_species_and_no_barcode(config, results):
     closed, opened = (
-        load_world(config.data, split, 6, comparison(config) / "data").specimens for split in results
+        load_world(config.data, split, 6, comparison(config) / "data").specimens
+        for split in ("test", "test_unseen")
     )
     known = load_world(config.data, "test", 6, comparison(config) / "data").references.table
     assert set(closed["species"]) <= set(known["species"])
@@ -107,10 +127,12 @@ def test_tables_and_figures_are_written_in_every_form(config, results):
             assert (folder / f"{figure}.png").stat().st_size > 5_000
         assert (folder / "density.svg").read_text().startswith("<?xml")  # lines alone are worth one
         assert not (folder / "systems.svg").exists()
-    assert "0.182 / 0.302 / 0.480" in (comparison(config) / "test" / "table.md").read_text()
+    table = (comparison(config) / "test" / "table.md").read_text()
+    assert "0.182 / 0.302 / 0.358 / 0.397 / 0.455 / 0.480" in table
     rows = list(csv.DictReader((comparison(config) / "test" / "table.csv").open()))
-    printed = next(row for row in rows if row["name"] == "controlnet" and row["k"] == "1")
-    assert float(printed["paper_clibd_score"]) == 0.107
+    for name, k, score in (("controlnet", "1", 0.107), ("df_gan", "10", 0.181)):
+        printed = next(row for row in rows if row["name"] == name and row["k"] == k)
+        assert float(printed["paper_clibd_score"]) == score
     assert (comparison(config) / "mutation_latitude.png").exists()
     assert not (comparison(config) / "mutation_latitude.svg").exists()
 
@@ -130,8 +152,8 @@ def test_a_second_run_draws_nothing_again_and_a_lost_file_is_drawn_alike(config,
     expected = dict(np.load(lost))
     lost.unlink()
     pipeline = build_pipeline(config)
-    memory = thumbnails(load_specimens(config.data, Path(config.run)))
-    again = reproduce.compare(config, "test", pipeline, reproduce.systems(config, pipeline), memory)
+    learned = reproduce.Learned.load(config, pipeline)
+    again = reproduce.compare(config, "test", pipeline, reproduce.systems(config, pipeline), learned)
     for file, stamp in before.items():
         assert (file.stat().st_mtime_ns == stamp) == (file != lost)
     np.testing.assert_allclose(np.load(lost)["embeddings"], expected["embeddings"], atol=1e-5)

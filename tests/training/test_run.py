@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -18,6 +19,7 @@ from tests.tiny import BARCODE
 from tests.training.data.test_species_pictures import picture
 from training import assemble, evaluate, run, tune_sampling
 from training.configs.schema import DataConfig, command, load, parse_arguments
+from training.data.specimens import load_specimens, load_table
 from training.evaluation.results import read_results
 from training.release import model_card
 
@@ -83,7 +85,8 @@ def test_the_model_card_says_what_it_must(checkpoint):
         assert words in card
     assert "$" not in card
     assert (checkpoint / "figures" / "training.png").stat().st_size > 5_000
-    assert "whose barcode is also a training one are left\nout" in card
+    assert "equals a training one at all sites\nthat both know are left out" in card
+    assert "The task is easy by construction" in card
 
 
 def test_the_card_of_photographs_by_species_says_what_they_can_show_and_whose_they_are(config, tmp_path):
@@ -151,7 +154,7 @@ def test_the_model_card_links_what_an_evaluation_made_and_says_how(config, check
         (run / "evaluation" / figure).touch()
     file = tmp_path / "data.yaml"
     file.write_text(f"extends: {Path('training/configs/test.yaml').resolve()}\ndata: {{seed: {SEED}}}\n")
-    paths = {"CHECKPOINT": checkpoint, "CONFIG": file, "RUN": run}
+    paths = {"CHECKPOINT": checkpoint, "RUN": run}
     given = ["--checkpoint", checkpoint, "--config", file, "--run", run, "--barcodes", 3, "--samples", 1]
     given += ["--steps", 2, "--guidance-scale", 1.5, "--alignment-scale", 0.5, "--experiments", experiments]
     first = evaluated(run / "evaluation", *given)
@@ -179,6 +182,9 @@ def test_evaluation_writes_its_table_and_figures(checkpoint, tmp_path, capsys):
     assert len(results["latitude"]["relative_length"]) == len(results["latitude"]["degrees"])
     assert set(results["systems"]["g2pdiffusion"]["top"]) == {"1"}
     assert {"ground_truth", "random", "threshold", "overlap", "latitude", "mutations"} <= set(results)
+    assert {"nearest_barcode", "species_mean", "mean_latent"} <= set(results["nulls"])
+    assert set(results["parts"]) == {"BERT on a random barcode", "sketch on the mean barcode"}
+    assert results["systems"]["g2pdiffusion"]["phenotype"] is None  # no second judge was named
     assert (tmp_path / "truth_and_prediction.png").stat().st_size > 10_000
     assert "CLIBDScore" in capsys.readouterr().out
 
@@ -207,7 +213,9 @@ def test_copies_are_looked_for_in_what_the_run_learned_from(checkpoint, folder, 
     assert evaluate.main([*arguments, "--out", str(tmp_path / "out")]) == 0
     assert sorted((folder / "data").iterdir()) == before  # nothing is drawn
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["systems"]["g2pdiffusion"]["memorisation"]["closest_real_pair"] > 0
+    system = results["systems"]["g2pdiffusion"]
+    assert system["memorisation"]["pictures"] == len(load_specimens(load(file).data, folder))
+    assert system["phenotype"]["top"]["1"]["score"] <= 1  # by the run's own second judge
     assert results["settings"]["seed"] == (SEED if seed is None else seed)
 
 
@@ -235,3 +243,73 @@ def test_sweep_prints_a_row_for_every_combination(checkpoint, tmp_path, capsys):
     assert (tmp_path / "sweep.md").read_text().count("\n| 2 | ") == 4
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 1 + 4 and "clibd_score" in lines[0]
+
+
+def test_an_evaluation_takes_changes_of_its_configuration_and_says_what_it_cannot_use(
+    checkpoint, folder, tmp_path, capsys
+):
+    given = ["--checkpoint", str(checkpoint), "--config", "training/configs/test.yaml", f"data.seed={SEED}"]
+    quick = [
+        "--barcodes",
+        "2",
+        "--samples",
+        "1",
+        "--steps",
+        "1",
+        "--experiments",
+        "0",
+        "--out",
+        str(tmp_path),
+    ]
+    judge = ["--phenotype", str(folder / "phenotype" / "model")]
+    assert evaluate.main([*given, *judge, *quick]) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["settings"]["seed"] == SEED
+    assert results["systems"]["g2pdiffusion"]["phenotype"]["told"]["candidates"] > 2
+    capsys.readouterr()
+    for arguments, sentence in (
+        ([*given[:2], "data.seed=1"], "give one with --config"),
+        ([*given, "data.sed=1"], "does not fit"),
+        ([*given, "--phenotype", str(tmp_path)], "no phenotype encoder"),
+    ):
+        assert evaluate.main([*arguments, *quick]) == 2
+        assert sentence in capsys.readouterr().err
+
+
+def test_photographs_by_species_are_evaluated_with_all_photographs_of_a_species(
+    config, checkpoint, folder, tmp_path
+):
+    table = load_table(config.data)
+    species = sorted(table["species"].unique())
+    colours = np.random.default_rng(0).integers(0, 255, (2 * len(species), 3)).tolist()
+    photographs = [picture(tuple(colour)) for colour in colours]
+    pd.DataFrame({"species": 2 * species, "picture": photographs}).to_parquet(
+        tmp_path / "photographs.parquet"
+    )
+    table.drop(columns="split").to_parquet(tmp_path / "barcodes.parquet")
+    unscaled = shutil.copytree(checkpoint, tmp_path / "unscaled")
+    index = json.loads((unscaled / "model_index.json").read_text()) | {"whole_frames": False, "truth": None}
+    (unscaled / "model_index.json").write_text(json.dumps(index))
+    data = ["--config", "training/configs/test.yaml", f"data.table={tmp_path / 'barcodes.parquet'}"]
+    data += [f"data.photographs={tmp_path / 'photographs.parquet'}"]
+    data += ["--phenotype", str(folder / "phenotype" / "model")]
+    quick = ["--barcodes", "3", "--samples", "1", "--steps", "1"]
+    for split in ("test", "test_unseen"):
+        out = tmp_path / split
+        arguments = ["--checkpoint", str(unscaled), *data, *quick, "--split", split, "--out", str(out)]
+        assert evaluate.main(arguments) == 0
+        results = json.loads((out / "results.json").read_text())
+        system, truth = results["systems"]["g2pdiffusion"], results["ground_truth"]
+        assert system["traits"] is None and truth["fid"] is None and results["regressions"] is None
+        assert truth["phenotype"] is None  # the true photographs are those that it looks the species up in
+        assert 0 < system["memorisation"]["pictures"] <= len(photographs)
+        told = system["phenotype"]["told"]
+        assert (
+            told["candidates"] <= len(species) and sum(x["barcodes"] for x in told["by_family"].values()) == 3
+        )
+        # What a look-up finds in the closed world is the photograph itself.
+        nearest = results["nulls"]["nearest_barcode"]
+        assert (nearest["phenotype"]["top"]["1"]["score"] > 0.999) == (split == "test")
+        assert (out / "drawn.png").stat().st_size > 5_000
+        assert "by family" in (out / "table.md").read_text()
+    assert evaluate.main([*arguments[:-3], "mutants", "--out", str(tmp_path / "mutants")]) == 2

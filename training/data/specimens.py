@@ -242,6 +242,9 @@ def mask_tokens(
 ) -> torch.Tensor:
     """Hide tokens as real reads miss bases: a stretch at either end, and some within.
 
+    The paper hides none. Here reads of every length come from visitors, and one barcode should not hang on a
+    few tokens.
+
     Args:
         input_ids: token ids (B, L).
         unknown: id of the token that stands for a missing k-mer.

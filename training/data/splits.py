@@ -4,6 +4,10 @@ Names follow BIOSCAN-5M. A tenth of the species is held out whole (`test_unseen`
 other species, barcodes are held out (`test`, `val`, the closed world): the hash is of the framed barcode,
 so records with one barcode fall on one side of these three, whatever their species or order in the table.
 
+The paper calls unseen once the specimens "without species labels", once those that "do not have scientific
+names". Of BIOSCAN-5M it is here the splits `*_unseen`; of other tables whole species, some of whose genus may
+have been learned from, or, by `unseen_genera`, whole genera.
+
 A hash cannot see that two barcodes say the same: a read that is shorter than another has N where the other
 has letters, and species can share a barcode. `unlearned` leaves out of whatever is drawn from a held-out
 split every row whose barcode equals a learned one at all sites that both know.

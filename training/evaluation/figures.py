@@ -51,20 +51,34 @@ def picture_grid(
     _save(figure, path)
 
 
-def comparison_grid(world: World, images: torch.Tensor, path: Path, columns: int = 6) -> None:
-    """Pairs of true and predicted pictures (N, 3, H, W) of a world's first N specimens, named."""
+def comparison_grid(world: World, images: torch.Tensor, path: Path, columns: int = 8) -> None:
+    """True pictures above predicted ones (N, 3, H, W) of a world's first N specimens, named."""
     rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(3.0 * columns, 1.9 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(1.7 * columns, 3.5 * rows), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, true, predicted, row in zip(
         axes.flat, world.truth, images, world.specimens.itertuples(index=False), strict=False
     ):
-        pair = torch.cat([true, predicted], dim=2).permute(1, 2, 0).numpy()
+        pair = torch.cat([true, predicted], dim=1).permute(1, 2, 0).numpy()
         axis.imshow(pair)
-        axis.set_title(f"{row.species} ({row.family})", fontsize=7, pad=2)
-    truth = "photograph" if world.others is None else "simulated truth"
-    figure.suptitle(f"left: {truth}; right: prediction from the barcode", fontsize=10, y=1.0)
+        axis.set_title(f"{row.species}\n({row.family})", fontsize=7, pad=2)
+    truth = "simulated truth" if world.known_traits else "photograph"
+    figure.suptitle(f"above: {truth}; below: prediction from the barcode", fontsize=10, y=1.0)
+    figure.tight_layout(pad=0.4)
+    _save(figure, path)
+
+
+def prediction_grid(world: World, images: torch.Tensor, path: Path, columns: int = 8) -> None:
+    """Predicted pictures (N, 3, H, W) alone of a world's first N specimens, named: no photograph is shown."""
+    rows = -(-len(images) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(1.7 * columns, 1.9 * rows), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, image, name in zip(axes.flat, images, world.specimens["species"], strict=False):
+        axis.imshow(image.permute(1, 2, 0).numpy())
+        axis.set_title(name, fontsize=7, pad=2)
+    figure.suptitle("drawn from held-out barcodes", fontsize=10, y=1.0)
     figure.tight_layout(pad=0.4)
     _save(figure, path)
 

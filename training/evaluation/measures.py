@@ -1,24 +1,25 @@
 """What is measured on a system's pictures of a world's specimens.
 
 CLIBDScore and success at every rank follow the paper: the best of k samples of a barcode, absolute and
-relative to ground truth. A best-of-k score alone rewards memorising and rewards variety without aim, so the
-rest asks whether a picture tells its species and family, how far samples of one barcode differ, how near the
-set of pictures is to the true one (FID and KID on the judge's features), whether traits are recovered where a
-simulator knows them, and whether pictures are copies of training pictures.
+relative to ground truth. A best-of-k score alone rewards memorising and rewards variety without aim, and the
+judge learned from the same specimens as the systems did. So the rest asks whether a second judge agrees,
+whether a picture tells its species and family, how far samples of one barcode differ, how near the set of
+pictures is to the true one (FID and KID on the judge's features, beside what further true individuals get),
+whether traits are recovered where a simulator knows them, whether pictures are as sharp as the true ones, and
+whether they are copies of training pictures.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
+from scipy.stats import spearmanr
 
 from g2pdiff.analysis.morphometrics import body_length, dominant_hue
 from g2pdiff.models.clibd import overlap
-from training.data.specimens import SpecimenSet
+from training.evaluation.copies import Memory
+from training.evaluation.likeness import SecondJudge, detail_ratio, rms_to_truth
 from training.evaluation.metrics import (
     best_of_k,
     bootstrap_interval,
@@ -26,15 +27,17 @@ from training.evaluation.metrics import (
     kernel_distance,
     mean_pairwise_distance,
     r_squared,
+    r_squared_interval,
+    share_interval,
     success_of_k,
 )
 from training.evaluation.sampling import Samples
-from training.evaluation.worlds import World
+from training.evaluation.worlds import OTHERS, World
+from training.phenotype import PhenotypeEncoder
 
 RANKS = (1, 5, 10, 20, 50, 100)
 NEIGHBOURS = 5  # reference pictures that vote on the family of a picture
-MEMORY = 4096  # training pictures among which copies are looked for
-THUMBNAIL = 32  # pixels along the side of the pictures that are compared for copies
+TOLD = ("species", "species_of_all", "family")
 
 
 class Measures:
@@ -43,16 +46,23 @@ class Measures:
     Args:
         world: held-out specimens.
         judge: CLIBD model, with its threshold.
-        memory: `thumbnails` of what the systems learned from (M, D), for the memorisation test; None leaves
-            that out.
+        memory: what the systems learned from, for the search for copies; None leaves that out.
+        phenotype: encoder of the second judge; None leaves that out.
     """
 
-    def __init__(self, world: World, judge, memory: torch.Tensor | None = None):
+    def __init__(
+        self,
+        world: World,
+        judge,
+        memory: Memory | None = None,
+        phenotype: PhenotypeEncoder | None = None,
+    ):
         self.world, self.judge, self.threshold = world, judge, judge.config.threshold
         self.memory = memory
+        self.second = None if phenotype is None else SecondJudge(phenotype, world)
         self.truth = self.embed(world.truth)
-        with torch.no_grad():
-            self.barcodes = judge.embed_barcodes(world.specimens["dna_barcode"].tolist()).float().cpu()
+        self.barcodes = self.embed_barcodes(world.specimens)
+        self.known_barcodes = self.embed_barcodes(world.references.table)
         rows = np.arange(len(world.references))
         parts = (world.references.images(some) for some in np.array_split(rows, -(-len(rows) // 64)))
         self.references = torch.cat([self.embed(images) for images in parts])
@@ -68,85 +78,136 @@ class Measures:
         parts = (self.judge.embed_images(some.to(device)) for some in images.split(64))
         return torch.cat([embedded.float().cpu() for embedded in parts])
 
+    @torch.no_grad()
+    def embed_barcodes(self, rows: pd.DataFrame) -> torch.Tensor:
+        """The judge's unit vectors of N rows' barcodes: (N, E)."""
+        barcodes = rows["dna_barcode"].tolist()
+        parts = (barcodes[start : start + 64] for start in range(0, len(barcodes), 64))
+        return torch.cat([self.judge.embed_barcodes(some).float().cpu() for some in parts])
+
     def scores(self, samples: Samples) -> np.ndarray:
         """CLIBDScores (N, n)."""
         return (samples.embeddings * self.barcodes[:, None]).sum(-1).numpy()
 
-    def retrieval(self, embeddings: torch.Tensor) -> dict[str, float]:
-        """How much of its specimen a picture tells, for pictures (N, E) of the N specimens in order.
+    def retrieval(self, embeddings: torch.Tensor) -> dict[str, np.ndarray]:
+        """Which of N specimens' pictures (N, E) tell their specimen: booleans (N,) by name.
 
-        Species: the share of pictures nearest to their own barcode among all N. Family: the share whose
-        nearest reference pictures are mostly of their family.
+        `species`: the picture is nearer to its own barcode than to those of the other specimens, N drawn in
+        all. `species_of_all`: than to the barcodes of all other species that were learned. `family`: most of
+        the nearest reference pictures are of its family.
         """
-        found = (embeddings @ self.barcodes.T).argmax(1)
-        nearest = (embeddings @ self.references.T).topk(NEIGHBOURS, dim=1).indices.numpy()
-        votes = np.array([pd.Series(self.families[row]).mode()[0] for row in nearest])
+        own = (embeddings * self.barcodes).sum(-1, keepdim=True)
+        drawn = embeddings @ self.barcodes.T
+        drawn.fill_diagonal_(-torch.inf)
+        same = (
+            self.world.references.table["species"].to_numpy()
+            == self.world.specimens["species"].to_numpy()[:, None]
+        )
+        known = (embeddings @ self.known_barcodes.T).masked_fill(torch.from_numpy(same), -torch.inf)
+        nearest = (embeddings @ self.references.T).topk(min(NEIGHBOURS, len(self.references)), dim=1).indices
+        votes = np.array([pd.Series(self.families[row]).mode()[0] for row in nearest.numpy()])
         return {
-            "species": float((found == torch.arange(len(found))).float().mean()),
-            "family": float(np.mean(votes == self.world.specimens["family"].to_numpy())),
+            "species": (own > drawn).all(1).numpy(),
+            "species_of_all": (own > known).all(1).numpy(),
+            "family": votes == self.world.specimens["family"].to_numpy(),
         }
 
-    def traits(self, pictures: torch.Tensor) -> dict[str, float] | None:
+    def told(self, embeddings: torch.Tensor) -> dict:
+        """Shares of pictures (N, n, E) that `retrieval` finds right, among how many, and intervals."""
+        each = [self.retrieval(one) for one in embeddings.unbind(1)]
+        shares = {name: np.mean([one[name] for one in each], axis=0) for name in TOLD}
+        return {name: float(found.mean()) for name, found in shares.items()} | {
+            "intervals": {name: list(share_interval(found)) for name, found in shares.items()},
+            "candidates": {
+                "species": len(self.barcodes),
+                "species_of_all": len(
+                    set(self.world.references.table["species"]) | set(self.world.specimens["species"])
+                ),
+            },
+        }
+
+    def traits(self, pictures: torch.Tensor) -> dict | None:
         """How well traits measured on pictures (N, n, 3, H, W) recover those of the true pictures.
 
-        None where specimens are photographs: what is behind them is not known.
+        R2 with its interval over barcodes. None where specimens are photographs: what is behind them is not
+        known.
         """
-        if self.world.others is None:
+        if not self.world.known_traits:
             return None
-        count = pictures.shape[1]
-        lengths, hues = body_length(self.world.truth), dominant_hue(self.world.truth)
-        found = [(body_length(some), dominant_hue(some)) for some in pictures.unbind(1)]
-        return {
-            "body_length_r2": r_squared(
-                torch.cat([length for length, _ in found]).numpy(), lengths.repeat(count).numpy()
-            ),
-            "hue_r2": r_squared(torch.cat([hue for _, hue in found]).numpy(), hues.repeat(count, 1).numpy()),
-        }
+        found = {}
+        for name, measure in (("body_length_r2", body_length), ("hue_r2", dominant_hue)):
+            true = measure(self.world.truth).numpy()
+            drawn = torch.stack([measure(some) for some in pictures.unbind(1)], dim=1).numpy()
+            spread = np.broadcast_to(true[:, None], drawn.shape)
+            found[name] = r_squared(drawn.reshape(-1, *true.shape[1:]), spread.reshape(-1, *true.shape[1:]))
+            found[f"{name}_interval"] = list(r_squared_interval(drawn, true))
+        return found
 
     def memorisation(self, pictures: torch.Tensor) -> dict[str, float] | None:
-        """Are pictures (N, n, 3, H, W) copies? Distances are RMS differences of pixels at thumbnail size.
+        """Are pictures (N, n, 3, H, W) copies? See `training.evaluation.copies`.
 
-        `copies` is the share of pictures nearer to a training picture than the two most alike of different
-        training specimens are to each other. `nearest` is the median distance to the nearest training
-        picture, and `nearest_true` that of the held-out specimens' true pictures.
+        `copies` is the share of pictures nearer to a training picture than 99 % of training pictures are to
+        any of another species, `measure`. `nearest` is the median distance to the nearest training picture,
+        and `nearest_true` that of the held-out specimens' true pictures.
         """
         if self.memory is None:
             return None
-        drawn = self.distance_to_memory(pictures.flatten(0, 1))
+        drawn = self.memory.distance(pictures.flatten(0, 1))
         return {
-            "copies": (drawn < self.closest_real_pair).float().mean().item(),
-            "closest_real_pair": self.closest_real_pair,
+            "pictures": len(self.memory.originals),
+            "copies": (drawn < self.memory.unrelated).float().mean().item(),
+            "measure": self.memory.unrelated,
             "nearest": drawn.median().item(),
-            "nearest_true": self.distance_to_memory(self.world.truth).median().item(),
+            "nearest_true": self.memory.distance(self.world.truth).median().item(),
         }
 
-    def distance_to_memory(self, images: torch.Tensor) -> torch.Tensor:
-        """RMS differences (N,) of pictures (N, 3, H, W) to the nearest of `memory`, at thumbnail size."""
-        return torch.cdist(shrink(images), self.memory).amin(1) / self.memory.shape[1] ** 0.5
-
-    @cached_property
-    def closest_real_pair(self) -> float:
-        """The RMS difference of the two pictures in `memory` that are most alike."""
-        apart = torch.cdist(self.memory, self.memory).fill_diagonal_(torch.inf)
-        return apart.amin().item() / self.memory.shape[1] ** 0.5
+    def phenotype(self, samples: Samples) -> dict | None:
+        """What the second judge says, and how far its ranks of pictures agree with CLIBD's (Spearman)."""
+        if self.second is None:
+            return None
+        scores = self.second.scores(samples.phenotype)
+        agreement = (
+            spearmanr(scores.ravel(), self.scores(samples).ravel()).statistic if scores.size > 2 else None
+        )
+        return {
+            "top": {
+                str(k): {"score": float(best.mean()), "interval": list(bootstrap_interval(best))}
+                for k, best in ((k, best_of_k(scores, k)) for k in RANKS if k <= scores.shape[1])
+            },
+            "told": self.second.told(samples.phenotype),
+            "rank_agreement": None if agreement is None or np.isnan(agreement) else float(agreement),
+        }
 
     def system(self, samples: Samples) -> dict:
         """Everything of one system, as results.json has it."""
         embeddings = samples.embeddings
+        count = embeddings.shape[1]
+        rms = rms_to_truth(samples.pictures, self.world).mean(1)
+        return {
+            "samples": count,
+            "top": self.ranked(self.scores(samples)),
+            "phenotype": self.phenotype(samples),
+            "diversity": float(mean_pairwise_distance(embeddings.numpy()).mean()) if count > 1 else None,
+            "retrieval": self.told(embeddings),
+            "traits": self.traits(samples.pictures),
+            "rms": {"value": float(rms.mean()), "interval": list(bootstrap_interval(rms))},
+            "detail": detail_ratio(samples.pictures, self.world),
+            **self.distances(embeddings),
+            "memorisation": self.memorisation(samples.pictures),
+            "seconds_per_picture": samples.seconds / (embeddings.shape[0] * count),
+        }
+
+    def distances(self, embeddings: torch.Tensor) -> dict[str, float]:
+        """FID and KID of pictures (N, n, E) against the true ones.
+
+        FID falls as pictures become more, so that `OTHERS` pictures of a barcode at most take part, as many
+        as its further true individuals are.
+        """
         # Unit vectors are drawn out to unit variance, for which KID's kernel is meant.
         stretch = embeddings.shape[-1] ** 0.5
-        real, drawn = self.truth.numpy() * stretch, embeddings.flatten(0, 1).numpy() * stretch
-        each = [self.retrieval(one) for one in embeddings.unbind(1)]
-        return {
-            "top": self.ranked(self.scores(samples)),
-            "diversity": float(mean_pairwise_distance(embeddings.numpy()).mean()) if len(each) > 1 else None,
-            "retrieval": {name: float(np.mean([one[name] for one in each])) for name in each[0]},
-            "traits": self.traits(samples.pictures),
-            "fid": frechet_distance(real, drawn),
-            "kid": kernel_distance(real, drawn),
-            "memorisation": self.memorisation(samples.pictures),
-            "seconds_per_picture": samples.seconds / (embeddings.shape[0] * embeddings.shape[1]),
-        }
+        real = self.truth.numpy() * stretch
+        drawn = embeddings[:, :OTHERS].flatten(0, 1).numpy() * stretch
+        return {"fid": frechet_distance(real, drawn), "kid": kernel_distance(real, drawn)}
 
     def ranked(self, scores: np.ndarray) -> dict:
         """Scores (N, n) and success at every rank that n allows, absolute and relative to ground truth."""
@@ -162,12 +223,19 @@ class Measures:
         return top
 
     def ground_truth(self) -> dict:
-        """The true pictures, measured as a system's are; traits are those of further individuals."""
+        """The true pictures, measured as a system's are.
+
+        Traits, FID and KID are those of further true individuals: the floor that no system gets under.
+        """
+        known = self.world.known_traits
+        others = self.embed(self.world.others.flatten(0, 1)).unflatten(0, (-1, OTHERS)) if known else None
         return {
             "clibd_score": float(self.true_scores.mean()),
             "success": float((self.true_scores >= self.threshold).mean()),
-            "retrieval": self.retrieval(self.truth),
-            "traits": None if self.world.others is None else self.traits(self.world.others),
+            "retrieval": self.told(self.truth[:, None]),
+            "traits": self.traits(self.world.others) if known else None,
+            "phenotype": None if self.second is None else self.second.ground_truth(),
+            **(self.distances(others) if known else {"fid": None, "kid": None}),
         }
 
     def random(self) -> dict:
@@ -175,6 +243,7 @@ class Measures:
         return {
             "clibd_score": float(self.shuffled_scores.mean()),
             "success": float((self.shuffled_scores >= self.threshold).mean()),
+            "phenotype": None if self.second is None else self.second.floor(),
         }
 
     def overlap(self) -> float:
@@ -185,7 +254,8 @@ class Measures:
 def lead(first: np.ndarray, second: np.ndarray) -> dict:
     """By how much the first of two systems scores (N, n) and (N, m) is ahead, at every rank both allow.
 
-    The interval is a bootstrap over the barcodes that both were asked for.
+    Of a system that draws one picture alone, whatever the seed, that is rank 1. The interval is a bootstrap
+    over the barcodes that both were asked for.
     """
     ahead = {}
     for k in (k for k in RANKS if k <= min(first.shape[1], second.shape[1])):
@@ -195,16 +265,3 @@ def lead(first: np.ndarray, second: np.ndarray) -> dict:
             "interval": list(bootstrap_interval(difference)),
         }
     return ahead
-
-
-def shrink(images: torch.Tensor) -> torch.Tensor:
-    """Thumbnails of pictures (N, 3, H, W) as vectors (N, 3 * THUMBNAIL^2)."""
-    return F.adaptive_avg_pool2d(images, THUMBNAIL).flatten(1)
-
-
-def thumbnails(training: SpecimenSet) -> torch.Tensor:
-    """Thumbnails of up to `MEMORY` training specimens, chosen at random: (M, 3 * THUMBNAIL^2)."""
-    chosen = np.sort(np.random.default_rng(0).permutation(len(training))[:MEMORY])
-    return torch.cat(
-        [shrink(training.images(some)) for some in np.array_split(chosen, -(-len(chosen) // 64))]
-    )

@@ -7,6 +7,8 @@ from math import comb
 import numpy as np
 from scipy import stats
 
+BOOTSTRAPS = 2000
+
 
 def best_of_k(scores: np.ndarray, k: int) -> np.ndarray:
     """Expected best score of k samples, estimated without bias from n >= k samples of every barcode.
@@ -51,6 +53,43 @@ def r_squared(predicted: np.ndarray, truth: np.ndarray) -> float:
     """Coefficient of determination of predictions (N, ...) against the truth (N, ...)."""
     residual = np.square(truth - predicted).sum()
     return float(1 - residual / np.square(truth - truth.mean(0)).sum())
+
+
+def r_squared_interval(
+    predicted: np.ndarray, truth: np.ndarray, seed: int = 0, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of R2 over barcodes.
+
+    Args:
+        predicted: predictions (barcodes, n, ...), n for each barcode.
+        truth: (barcodes, ...).
+        seed: of the resampling.
+        confidence: of the interval.
+    """
+    count, n = predicted.shape[:2]
+    truth, predicted = truth.reshape(count, 1, -1), predicted.reshape(count, n, -1)
+    residual = np.square(predicted - truth).mean(1).sum(1)  # (barcodes,)
+    rows = np.random.default_rng(seed).integers(0, count, (BOOTSTRAPS, count))
+    values = truth[:, 0][rows]  # (BOOTSTRAPS, barcodes, traits)
+    spread = np.square(values - values.mean(1, keepdims=True)).sum((1, 2))
+    with np.errstate(divide="ignore", invalid="ignore"):  # a resample of one barcode alone has no spread
+        found = 1 - residual[rows].sum(1) / spread
+    found = found[np.isfinite(found)]
+    if not len(found):
+        return float("nan"), float("nan")
+    tail = (1 - confidence) / 2
+    return float(np.quantile(found, tail)), float(np.quantile(found, 1 - tail))
+
+
+def share_interval(shares: np.ndarray) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share, from the shares of N barcodes (N,), each of one picture or more.
+
+    It is wide enough where the barcodes are few and all agree, where a bootstrap has no width.
+    """
+    n, share, z = len(shares), float(np.mean(shares)), float(stats.norm.ppf(0.975))
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
 
 
 def mean_pairwise_distance(embeddings: np.ndarray) -> np.ndarray:

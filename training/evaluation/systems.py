@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
+import numpy as np
 import pandas as pd
 import torch
 
+from g2pdiff.denoising import Denoising
 from g2pdiff.dna.barcode import Barcode
+from g2pdiff.models.locality import geodesic
 from g2pdiff.pipeline import G2PDiffusionPipeline
 
 
@@ -43,3 +46,58 @@ class PipelineSystem:
             output_type="pt",
             **self.settings,
         ).images
+
+
+@dataclass
+class PartlyDeaf:
+    """A checkpoint, one part of whose conditioner is told nothing of the barcode: what does the part carry?
+
+    Its settings are the checkpoint's own. The condition of a checkpoint with a sketch is BERT's mean over
+    tokens plus the sketch (`g2pdiff.models.conditioner`).
+
+    Attributes:
+        pipeline: the checkpoint, which has a sketch.
+        part: `bert`, which reads the barcode of a random training specimen in place of the right one (and
+            the right place still), or `sketch`, which reads the mean barcode.
+        barcodes: framed training barcodes.
+        denoising: settings of the run.
+    """
+
+    pipeline: G2PDiffusionPipeline
+    part: str
+    barcodes: list[str]
+    denoising: Denoising = Denoising()
+
+    @property
+    def settings(self) -> dict:
+        return {"deaf": self.part, **asdict(self.denoising)}
+
+    @torch.no_grad()
+    def draw(self, specimen: pd.Series, seeds: list[int]) -> torch.Tensor:
+        pipeline = self.pipeline
+        conditioner, device = pipeline.conditioner, pipeline.device
+        ids = pipeline.tokenizer.ids([specimen["dna_barcode"]]).to(device)
+        if self.part == "bert":
+            number = np.random.default_rng(int(specimen["seed"])).integers(len(self.barcodes))
+            other = pipeline.tokenizer.ids([self.barcodes[number]]).to(device)
+        else:
+            other = torch.full_like(ids, pipeline.tokenizer.unk_token_id)
+        read_by_bert, read_by_sketch = (other, ids) if self.part == "bert" else (ids, other)
+        place = torch.tensor([specimen["coord-lat"]]), torch.tensor([specimen["coord-lon"]])
+        locality = geodesic(*(one.float() for one in place)).to(device)
+        hidden, _ = conditioner.encode(read_by_bert, locality)
+        _, sketch = conditioner.encode(read_by_sketch, locality)
+        condition = conditioner.join(hidden, sketch, locality).repeat(len(seeds))
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        *_, last = pipeline.denoise(condition, self.denoising.resolve(pipeline.config), generators)
+        return pipeline.decode(last.latents)
+
+
+def partly_deaf(
+    pipeline: G2PDiffusionPipeline, barcodes: list[str], denoising: Denoising
+) -> dict[str, System]:
+    """The ablation of the conditioner's parts, by what each is told; none without a sketch."""
+    if pipeline.conditioner.sketch is None:
+        return {}
+    told = {"bert": "BERT on a random barcode", "sketch": "sketch on the mean barcode"}
+    return {name: PartlyDeaf(pipeline, part, barcodes, denoising) for part, name in told.items()}

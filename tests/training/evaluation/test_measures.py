@@ -10,10 +10,12 @@ from torch.testing import assert_close
 
 from tests.tiny import BARCODE, tiny_components
 from training.data.specimens import SpecimenSet
-from training.evaluation.figures import comparison_grid
-from training.evaluation.measures import THUMBNAIL, Measures, lead, thumbnails
+from training.evaluation.copies import Memory
+from training.evaluation.figures import comparison_grid, prediction_grid
+from training.evaluation.measures import Measures, lead
 from training.evaluation.sampling import Samples
-from training.evaluation.worlds import World
+from training.evaluation.worlds import OTHERS, World
+from training.phenotype import PhenotypeEncoder
 
 FAMILIES = ["Apidae", "Apidae", "Sphingidae", "Sphingidae"]
 SIZE = 32
@@ -25,12 +27,18 @@ def striped(count, seed):
     return torch.rand(count, 3, 1, SIZE, generator=generator).expand(-1, -1, SIZE, -1).contiguous()
 
 
-def specimen_set(images, families=FAMILIES):
-    return SpecimenSet(pd.DataFrame({"family": families}), (images * 255).round().byte().numpy())
+def specimen_set(images, families=FAMILIES, species="abcd", sequences=None):
+    rows = {"family": families, "species": list(species), "dna_barcode": sequences or barcodes()}
+    return SpecimenSet(pd.DataFrame(rows), (images * 255).round().byte().numpy())
 
 
 def barcodes(count=4):
     return [BARCODE[: 90 * n] + "ACGT" * 15 + BARCODE[90 * n + 60 :] for n in range(count)]
+
+
+def tiny_phenotype():
+    torch.manual_seed(0)
+    return PhenotypeEncoder(SIZE, (8, 8, 8, 16), (1, 1, 1, 1), 8).eval()
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +53,22 @@ def measures():
             "species": list("abcd"),
         }
     )
-    references = specimen_set(truth[[0, 2]].repeat_interleave(6, 0), ["Apidae"] * 6 + ["Sphingidae"] * 6)
-    world = World("test", rows, truth, truth[:, None], references)
-    return Measures(world, tiny_components()["clibd"], thumbnails(specimen_set(striped(4, seed=1))))
+    references = specimen_set(
+        truth[[0, 2]].repeat_interleave(6, 0),
+        ["Apidae"] * 6 + ["Sphingidae"] * 6,
+        ["a"] * 6 + ["x"] * 6,
+        barcodes(1) * 6 + barcodes(6)[-1:] * 6,
+    )
+    individuals = truth[:, None].expand(-1, OTHERS, -1, -1, -1)
+    world = World("test", rows, truth, individuals, references, references)
+    memory = Memory(specimen_set(striped(4, seed=1)))
+    return Measures(world, tiny_components()["clibd"], memory, tiny_phenotype())
 
 
 def samples_of(measures, pictures):
-    return Samples(measures.embed(pictures.flatten(0, 1)).unflatten(0, pictures.shape[:2]), pictures, 4.0)
+    flat, shape = pictures.flatten(0, 1), pictures.shape[:2]
+    vectors = measures.second.encoder.embed(flat).unflatten(0, shape)
+    return Samples(measures.embed(flat).unflatten(0, shape), pictures, 4.0, vectors)
 
 
 def test_the_true_pictures_score_as_ground_truth_and_random_pairs_as_random(measures):
@@ -60,7 +77,12 @@ def test_the_true_pictures_score_as_ground_truth_and_random_pairs_as_random(meas
     assert found["top"]["1"]["clibd_score"] == pytest.approx(truth["clibd_score"], abs=1e-6)
     assert found["top"]["1"]["relative"] == pytest.approx(1)
     assert found["retrieval"] == truth["retrieval"]
-    assert found["fid"] == pytest.approx(0, abs=1e-6)
+    assert found["fid"] == pytest.approx(0, abs=1e-6) and truth["fid"] == pytest.approx(0, abs=0.01)
+    assert found["rms"]["value"] == pytest.approx(0, abs=1e-6)
+    assert found["detail"]["ratio"] == pytest.approx(1)
+    assert found["phenotype"]["top"]["1"]["score"] == pytest.approx(1, abs=1e-5)
+    assert found["traits"]["hue_r2"] == pytest.approx(1)
+    assert found["traits"]["hue_r2_interval"] == pytest.approx([1, 1])
     assert measures.random()["clibd_score"] == pytest.approx(measures.shuffled_scores.mean())
     assert found["seconds_per_picture"] == 1.0
 
@@ -85,15 +107,28 @@ def test_ranks_stop_at_the_number_of_samples(measures):
 
 
 def test_families_are_told_by_the_nearest_references(measures):
-    assert measures.retrieval(measures.truth[[0, 0, 2, 2]])["family"] == 1
-    assert measures.retrieval(measures.truth[[0, 2, 2, 0]])["family"] == 0.5
-    assert measures.retrieval(measures.truth[[2, 2, 0, 0]])["family"] == 0
+    def right(rows):
+        return measures.retrieval(measures.truth[rows])["family"].tolist()
+
+    assert right([0, 0, 2, 2]) == [True] * 4
+    assert right([0, 2, 2, 0]) == [True, False, True, False]
+    assert right([2, 2, 0, 0]) == [False] * 4
 
 
 def test_species_are_told_by_the_nearest_barcode(measures):
     # A picture whose embedding is its barcode's own tells its species; a neighbour's does not.
-    assert measures.retrieval(measures.barcodes)["species"] == 1
-    assert measures.retrieval(measures.barcodes.roll(1, 0))["species"] == 0
+    assert measures.retrieval(measures.barcodes)["species"].all()
+    assert not measures.retrieval(measures.barcodes.roll(1, 0))["species"].any()
+
+
+def test_among_all_learned_species_the_own_one_has_the_own_barcode_alone(measures):
+    # The references are of species a, with the barcode of the first specimen, and of x, with another one.
+    assert measures.retrieval(measures.barcodes)["species_of_all"].all()
+    of_x = measures.known_barcodes[-1].expand(4, -1)
+    assert not measures.retrieval(of_x)["species_of_all"].any()
+    told = measures.told(measures.barcodes[:, None])
+    assert told["candidates"] == {"species": 4, "species_of_all": 5}
+    assert told["species"] == 1 and told["intervals"]["species"][0] < 0.6  # four barcodes prove little
 
 
 def test_copies_of_training_pictures_are_found_and_new_pictures_are_not(measures):
@@ -101,7 +136,7 @@ def test_copies_of_training_pictures_are_found_and_new_pictures_are_not(measures
     assert copied["copies"] == 1 and copied["nearest"] < 0.01
     new = measures.memorisation(striped(4, seed=9)[:, None])
     assert new["nearest"] > 10 * copied["nearest"]
-    assert measures.memory.shape == (4, 3 * THUMBNAIL**2)
+    assert copied["pictures"] == 4
 
 
 def test_a_lead_is_the_paired_difference_of_best_of_k():
@@ -115,8 +150,15 @@ def test_a_lead_is_the_paired_difference_of_best_of_k():
 
 
 def test_pairs_of_pictures_say_where_the_true_one_comes_from(measures, tmp_path):
-    for others, words in ((measures.world.others, "left: simulated truth"), (None, "left: photograph")):
+    for others, words in ((measures.world.others, "above: simulated truth"), (None, "above: photograph")):
         comparison_grid(replace(measures.world, others=others), striped(3, seed=5), tmp_path / "pairs.svg")
         drawn = (tmp_path / "pairs.svg").read_text()
-        assert f"{words}; right: prediction from the barcode" in drawn
-        assert "c (Sphingidae)" in drawn and "d (Sphingidae)" not in drawn  # as many as there are pictures
+        assert f"{words}; below: prediction from the barcode" in drawn
+        assert drawn.count("(Sphingidae)") == 1  # as many as there are pictures
+
+
+def test_the_sheet_of_what_was_drawn_shows_no_truth(measures, tmp_path):
+    black = replace(measures.world, truth=torch.zeros_like(measures.world.truth))
+    for world, name in ((measures.world, "one"), (black, "two")):
+        prediction_grid(world, striped(3, seed=5), tmp_path / f"{name}.png")
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()

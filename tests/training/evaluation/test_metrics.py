@@ -15,6 +15,8 @@ from training.evaluation.metrics import (
     kernel_distance,
     mean_pairwise_distance,
     r_squared,
+    r_squared_interval,
+    share_interval,
     success_of_k,
 )
 from training.stages.losses import info_nce, min_snr_weight
@@ -54,6 +56,26 @@ def test_r_squared_of_truth_mean_and_nonsense():
     assert r_squared(truth, truth) == 1
     assert r_squared(np.full(3, 2.0), truth) == 0
     assert r_squared(-truth, truth) < 0
+
+
+def test_the_interval_of_r_squared_holds_it_and_narrows_with_more_barcodes():
+    rng = np.random.default_rng(0)
+
+    def estimate(count):
+        truth = rng.normal(size=(count, 2))
+        predicted = truth[:, None] + 0.5 * rng.normal(size=(count, 3, 2))
+        return r_squared_interval(predicted, truth)
+
+    few, many = estimate(12), estimate(1200)
+    assert many[0] < 0.75 < many[1]  # the noise has a quarter of the variance
+    assert many[1] - many[0] < 0.3 * (few[1] - few[0])
+
+
+def test_the_interval_of_a_share_has_a_width_even_where_all_agree():
+    low, high = share_interval(np.ones(10))
+    assert high == pytest.approx(1) and low == pytest.approx(0.722, abs=1e-3)  # Wilson, 10 of 10
+    low, high = share_interval(np.array([0.5, 0.5, 1.0, 0.0]))
+    assert low == pytest.approx(1 - high) and low < 0.5
 
 
 def test_diversity_is_the_mean_over_all_pairs_of_different_samples():

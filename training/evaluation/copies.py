@@ -1,0 +1,99 @@
+"""Are drawn pictures copies of training pictures? All are searched, and small shifts do not hide one.
+
+A copy that is moved by a pixel is far from its original pixel by pixel. So the search has two steps. Pictures
+are blurred to `COARSE` pixels a side, where a small shift changes little, and compared with every training
+picture. The `SHORTLIST` nearest are then compared at `FINE` pixels a side with the picture moved by up to a
+64th of its side in every direction, and with its mirror image moved likewise; the smallest difference counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from training.data.specimens import SpecimenSet
+
+COARSE, FINE = 16, 32  # pixels along the side of the pictures that are compared
+SHORTLIST = 16
+REACH = 64  # pictures are moved by up to this part of their side, two pixels of 128
+COMPARED = 512  # training pictures whose nearest picture of another species is looked for
+RARE = 0.01  # share of them that are nearer to one than the measure of a copy
+
+
+def shrink(images: torch.Tensor, size: int) -> torch.Tensor:
+    """Thumbnails of pictures (N, 3, H, W) as vectors (N, 3 * size^2)."""
+    return F.adaptive_avg_pool2d(images, size).flatten(1)
+
+
+def moved(image: torch.Tensor) -> torch.Tensor:
+    """A picture (3, H, W) and its mirror image, moved in steps of half the reach: (50, 3, H, W).
+
+    What is moved in at a border repeats the border.
+    """
+    size = image.shape[-1]
+    step = max(1, round(size / REACH / 2))
+    reach = 2 * step
+    variants = []
+    for one in (image, image.flip(-1)):
+        padded = F.pad(one[None], [reach] * 4, mode="replicate")[0]
+        variants += [
+            padded[..., y : y + size, x : x + size]
+            for y in range(0, 2 * reach + 1, step)
+            for x in range(0, 2 * reach + 1, step)
+        ]
+    return torch.stack(variants)
+
+
+@dataclass
+class Memory:
+    """Training pictures to look for copies among, with the column `species`."""
+
+    originals: SpecimenSet
+
+    def _thumbnails(self, rows: np.ndarray, size: int) -> torch.Tensor:
+        parts = np.array_split(rows, -(-len(rows) // 256))
+        return torch.cat([shrink(self.originals.images(some), size) for some in parts])
+
+    @cached_property
+    def coarse(self) -> torch.Tensor:
+        """Blurred training pictures (M, 3 * COARSE^2)."""
+        return self._thumbnails(np.arange(len(self.originals)), COARSE)
+
+    def distance(
+        self, images: torch.Tensor, species: np.ndarray | None = None, batch: int = 32
+    ) -> torch.Tensor:
+        """RMS differences (N,) of pictures (N, 3, H, W) to the nearest training picture, shifts forgiven.
+
+        Args:
+            images: pictures in [0, 1].
+            species: names (N,) of species whose pictures do not count; None counts all.
+            batch: pictures at once.
+        """
+        found = []
+        own = self.originals.table["species"].to_numpy()
+        for start in range(0, len(images), batch):
+            some = images[start : start + batch]
+            apart = torch.cdist(shrink(some, COARSE), self.coarse)
+            if species is not None:
+                apart[torch.from_numpy(own[None] == species[start : start + batch, None])] = torch.inf
+            near = apart.topk(min(SHORTLIST, apart.shape[1]), largest=False)
+            candidates, places = np.unique(near.indices.numpy(), return_inverse=True)
+            fine = self._thumbnails(candidates, FINE)[places.reshape(near.indices.shape)]  # (B, S, D)
+            variants = torch.stack([shrink(moved(one), FINE) for one in some])  # (B, 50, D)
+            distance = torch.cdist(variants, fine)  # (B, 50, S)
+            distance = distance.masked_fill(near.values.isinf()[:, None], torch.inf)
+            found.append(distance.flatten(1).amin(1) / fine.shape[-1] ** 0.5)
+        return torch.cat(found)
+
+    @cached_property
+    def unrelated(self) -> float:
+        """The RMS difference below which `RARE` of the training pictures have one of another species."""
+        rows = np.sort(np.random.default_rng(0).permutation(len(self.originals))[:COMPARED])
+        names = self.originals.table["species"].to_numpy()[rows]
+        apart = self.distance(self.originals.images(rows), names)
+        apart = apart[apart.isfinite()]  # pictures of a single species have none of another
+        return apart.quantile(RARE).item() if len(apart) else 0.0
