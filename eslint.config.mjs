@@ -2,7 +2,7 @@
 
 const browser = [
   'MutationObserver', 'ResizeObserver', 'TextDecoder', 'URLSearchParams', 'document', 'getComputedStyle', 'globalThis',
-  'history', 'innerHeight', 'location', 'matchMedia', 'navigator', 'parent', 'prompt', 'structuredClone', 'window',
+  'history', 'innerHeight', 'location', 'matchMedia', 'navigator', 'parent', 'prompt', 'window',
 ];
 const widget = ['element', 'props', 'trigger', 'watch', 'Plotly'];  // what Gradio gives a script of a widget
 const known = names => Object.fromEntries(names.map(name => [name, 'readonly']));

@@ -185,8 +185,31 @@ def test_dark_page_has_dark_map_and_light_chart_text(app, visit):
         const style = getComputedStyle(document.querySelector(selector));
         return style.fill.match(/[\\d.]+/g).slice(0, 3).reduce((sum, c) => sum + +c, 0) / 765; }"""
     assert page.evaluate(luminance, "#chart .xtick text") > 0.6
+    truth = page.evaluate("getComputedStyle(document.querySelector('#chart')).getPropertyValue('--truth')")
+    drawn = page.evaluate("document.querySelector('#chart .live-chart').layout.shapes[0].line.color")
+    assert drawn == truth == "#d97706"
     map_body = page.frame_locator("#map iframe").locator("body")
     assert map_body.evaluate("body => body.classList.contains('dark')")
+
+
+@pytest.mark.parametrize("size", [{"width": 1280, "height": 720}, {"width": 390, "height": 844}])
+def test_the_whole_picture_is_on_the_whole_screen(app, visit, size):
+    page = visit(app + "?tab=bases&steps=1", **size)
+    for tab, picture in (("bases", "bases-picture"), ("explore", "prediction")):
+        page.click(f"#{tab}-tab-button")
+        page.click(f"#{tab}-run")
+        wait(page, f"#{tab}-status", "Done")
+        page.hover(f"#{picture} img")
+        page.click(f"#{picture} [aria-label='Fullscreen']")
+        page.wait_for_selector(f"#{picture}.fullscreen")
+        shown = page.locator(f"#{picture} img").bounding_box()
+        assert shown["x"] >= 0 and shown["x"] + shown["width"] <= size["width"], tab
+        assert shown["y"] >= 0 and shown["y"] + shown["height"] <= size["height"], tab
+        assert min(shown["width"], shown["height"]) > 0.8 * min(size.values()), tab
+        page.keyboard.press("Escape")
+        page.wait_for_selector(f"#{picture}:not(.fullscreen)")
+        square = page.locator(f"#{picture}").bounding_box()
+        assert square["width"] == pytest.approx(square["height"], abs=1), tab
 
 
 def test_a_phone_has_one_column_and_run_within_reach(app, visit):

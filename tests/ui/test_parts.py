@@ -20,7 +20,7 @@ from g2pdiff.ui.widgets.downloads import file_stem, gif, png, settings_link, tab
 from g2pdiff.ui.widgets.examples import choices, examples
 from g2pdiff.ui.widgets.live_chart import score_chart
 from g2pdiff.ui.widgets.map import land, page
-from g2pdiff.ui.widgets.readout import mutation_readout, readout
+from g2pdiff.ui.widgets.readout import legend, mutation_readout, readout
 from tests.tiny import BARCODE
 
 # As in the form: the mutation rate is in per cent.
@@ -73,6 +73,8 @@ def test_readout_draws_every_known_site_and_says_what_was_understood():
     assert len(re.findall(r"M\d+\.5 3v", html)) == 628
     assert "<b>628</b> letters" in html and "starts at site 31 of 658" in html and "moth 1" in html
     assert "upper case" in html
+    marks = re.findall(r'<span class="(\w+)">', legend(given, changed=(3,)))
+    assert marks == ["A", "C", "G", "T", "N", "changed"]
 
 
 def test_readouts_mark_and_name_what_a_mutation_changes():

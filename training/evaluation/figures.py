@@ -17,7 +17,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from g2pdiff.experiments.latitude import tens_of_degrees
 from training.evaluation.worlds import World
 
-TRUTH, MODEL, RANDOM = "#4c7a5a", "#2f6fde", "#999999"
+# To be told apart with any kind of colour vision: tests/test_colours.py measures it.
+TRUTH, MODEL, RANDOM, THRESHOLD = "#d97706", "#1d4ed8", "#9ca3af", "#111111"
 
 
 def _save(figure, path: Path) -> None:
@@ -97,7 +98,7 @@ def density_figure(
         density = gaussian_kde(scores)(grid)
         axis.fill_between(grid, density, color=colour, alpha=0.25)
         axis.plot(grid, density, color=colour, label=label)
-    axis.axvline(threshold, color="#b3261e", linestyle="--", linewidth=1, label=f"threshold {threshold:.3f}")
+    axis.axvline(threshold, color=THRESHOLD, linestyle="--", linewidth=1, label=f"threshold {threshold:.3f}")
     axis.set(xlabel="CLIBDScore", ylabel="density", xlim=(-0.6, 1), ylim=(0, None))
     axis.legend(frameon=False, fontsize=8)
     _save(figure, path)

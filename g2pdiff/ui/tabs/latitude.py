@@ -44,8 +44,7 @@ ENDS = {"latitude": (LATITUDES[0], LATITUDES[-1]), "longitude": (LONGITUDES[0], 
 FEWEST_PLACES, MOST_PLACES = 5, 33
 MOST_PICTURES = 6  # at one place
 
-SOUTH = "#8b5cf6"  # seen on light and dark
-BAND = "rgba(20, 150, 136, 0.15)"
+SOUTH, BAND = "var(--south)", "var(--prediction-band)"
 MARGIN = 0.06  # share of the chart left free at both ends
 
 ON_THE_WAY = (

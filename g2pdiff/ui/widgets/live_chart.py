@@ -11,14 +11,14 @@ from g2pdiff.ui import static
 PLOTLY = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").as_posix()
 gr.set_static_paths([PLOTLY])
 
-TRUTH = "#d97706"  # of truth and threshold: seen on light and dark; other colours are the page's
+TRUTH = "var(--truth)"  # of truth and threshold; css/colours.css has the colours
 
 
 def live_chart(figure: dict, description: str, height: int, **options) -> gr.HTML:
     """A chart whose value is a Plotly figure as a dict, `{"data": [...], "layout": {...}}`.
 
     Args:
-        figure: the first figure.
+        figure: the first figure; its colours may be the page's, such as `var(--truth)`.
         description: what the chart shows, for those who cannot see it.
         height: in pixels.
         options: further arguments of `gr.HTML`.

@@ -11,7 +11,7 @@ from g2pdiff.ui.widgets.live_chart import TRUTH, mark_threshold
 if TYPE_CHECKING:
     from g2pdiff.experiments.mutations import MutationRow
 
-BANDS = {"prediction": "rgba(20, 150, 136, 0.2)", "truth": "rgba(217, 119, 6, 0.2)"}
+BANDS = {"prediction": "var(--prediction-band)", "truth": "var(--truth-band)"}
 
 MEASUREMENTS = {
     "clibd_score": ("CLIBDScore against the wild type", 1),

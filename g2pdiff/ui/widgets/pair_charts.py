@@ -71,7 +71,7 @@ def difference_chart(name: str, values: Sequence[float], found: Estimate | None,
             "yaxis": {"range": [-0.1, 0.1]},
             "shapes": [
                 {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0}
-                | {"line": {"dash": "dash", "width": 1.5, "color": "#64748b"}}
+                | {"line": {"dash": "dash", "width": 1.5, "color": "var(--body-text-color-subdued)"}}
             ],
         },
     }
@@ -85,7 +85,7 @@ def difference_chart(name: str, values: Sequence[float], found: Estimate | None,
     if not isnan(low):
         shown += [low, high]
         band = {"x": ends + ends[::-1], "y": [high, high, low, low], "mode": "none", "hoverinfo": "skip"}
-        figure["data"].append(band | {"fill": "toself", "fillcolor": "rgba(20, 150, 136, 0.2)"})
+        figure["data"].append(band | {"fill": "toself", "fillcolor": "var(--prediction-band)"})
     figure["data"] += [
         {"x": ends, "y": [mean, mean], "mode": "lines", "line": {"width": 2}, "hoverinfo": "skip"},
         {

@@ -24,6 +24,17 @@ def stripes(barcode: Barcode, changed: tuple[int, ...] = ()) -> str:
     )
 
 
+def legend(barcode: Barcode, changed: tuple[int, ...] = ()) -> str:
+    """Return what the colours of the stripes mean."""
+    marks = {base: base for base in "ACGT"}
+    if "N" in barcode.sequence:
+        marks["N"] = "N, unknown"
+    if changed:
+        marks["changed"] = "changed"
+    spans = "".join(f'<span class="{kind}">{name}</span>' for kind, name in marks.items())
+    return f'<p class="stripes-key">{spans}</p>'
+
+
 def codons(barcode: Barcode, changed: tuple[int, ...] = ()) -> str:
     """The first known codons with their amino acids, stop codons and changed codons marked."""
     acids = barcode.amino_acids
@@ -60,6 +71,7 @@ def readout(given: Barcode, mutated: Barcode) -> str:
     changed = given.differences(mutated)
     return (
         stripes(mutated, changed)
+        + legend(mutated, changed)
         + facts(given)
         + codons(mutated, changed)
         + notes(given.warnings, "warning")

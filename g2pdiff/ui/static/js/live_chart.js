@@ -1,13 +1,15 @@
-// Text, grid and line have the page's own colours, read at every draw: the chart follows light and dark.
+// Colours, such as `var(--truth)`, are the page's own, read at every draw: the chart follows light and dark.
 const colour = name => getComputedStyle(element).getPropertyValue(name).trim();
+const coloured = (_, value) => typeof value === 'string' && /^var\(--[\w-]+\)$/.test(value)
+  ? colour(value.slice(4, -1)) : value;
 const draw = () => {
   const plot = element.querySelector('.live-chart');
   if (!plot) return;
-  const {data, layout} = structuredClone(props.value);
+  const {data, layout} = JSON.parse(JSON.stringify(props.value), coloured);
   const axis = {gridcolor: colour('--border-color-primary'), zeroline: false, fixedrange: true};
   Plotly.react(plot, data, {
     ...layout,
-    colorway: [colour('--color-accent')],
+    colorway: [colour('--prediction')],
     font: {color: colour('--body-text-color'), family: colour('--font'), size: 12},
     paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', showlegend: false,
     xaxis: {...axis, ...layout.xaxis}, yaxis: {...axis, ...layout.yaxis},
