@@ -187,7 +187,7 @@ def test_dark_page_has_dark_map_and_light_chart_text(app, visit):
     assert page.evaluate(luminance, "#chart .xtick text") > 0.6
     truth = page.evaluate("getComputedStyle(document.querySelector('#chart')).getPropertyValue('--truth')")
     drawn = page.evaluate("document.querySelector('#chart .live-chart').layout.shapes[0].line.color")
-    assert drawn == truth == "#d97706"
+    assert drawn == truth == "#e08a1e"
     map_body = page.frame_locator("#map iframe").locator("body")
     assert map_body.evaluate("body => body.classList.contains('dark')")
 
