@@ -192,7 +192,9 @@ def test_dark_page_has_dark_map_and_light_chart_text(app, visit):
     assert map_body.evaluate("body => body.classList.contains('dark')")
 
 
-@pytest.mark.parametrize("size", [{"width": 1280, "height": 720}, {"width": 390, "height": 844}])
+@pytest.mark.parametrize(
+    "size", [{"width": 1280, "height": 720}, {"width": 390, "height": 844}, {"width": 667, "height": 375}]
+)
 def test_the_whole_picture_is_on_the_whole_screen(app, visit, size):
     page = visit(app + "?tab=bases&steps=1", **size)
     for tab, picture in (("bases", "bases-picture"), ("explore", "prediction")):
@@ -206,6 +208,8 @@ def test_the_whole_picture_is_on_the_whole_screen(app, visit, size):
         assert shown["x"] >= 0 and shown["x"] + shown["width"] <= size["width"], tab
         assert shown["y"] >= 0 and shown["y"] + shown["height"] <= size["height"], tab
         assert min(shown["width"], shown["height"]) > 0.8 * min(size.values()), tab
+        lowest = [shown["x"] + shown["width"] / 2, shown["y"] + shown["height"] - 3]
+        assert page.evaluate("([x, y]) => document.elementFromPoint(x, y).tagName", lowest) == "IMG", tab
         page.keyboard.press("Escape")
         page.wait_for_selector(f"#{picture}:not(.fullscreen)")
         square = page.locator(f"#{picture}").bounding_box()
