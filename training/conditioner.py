@@ -143,12 +143,12 @@ def train(config: Config) -> None:
     vae = load_autoencoder(run)
     stage = ConditionerStage(config, load_specimens(config.data, run), vae, run / "data")
     result = fit(stage, config.conditioner.training, run / stage.name)
+    held_out = load_specimens(config.data, run, "val")
+    latents = cache_latents(vae, held_out, run / "data")  # every process encodes its share
     if not PartialState().is_main_process:
         return
     with whole_folder(run / stage.name / "model") as folder:
         stage.model.conditioner.save_pretrained(folder)
-    held_out = load_specimens(config.data, run, "val")
-    latents = cache_latents(vae, held_out, run / "data")
     record_result(run, stage.name, result | {"held_out_r2": explained(stage, held_out, latents)})
 
 

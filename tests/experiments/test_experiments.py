@@ -84,7 +84,7 @@ def test_along_longitude_the_latitude_stays(pipeline):
 
 
 def test_lengths_are_not_compared_where_every_animal_fills_the_picture():
-    with pytest.raises(InputError, match="fills the picture") as caught:
+    with pytest.raises(InputError, match="that every animal fills") as caught:
         sweep(tiny_pipeline(whole_frames=False))
     assert caught.value.field == "checkpoint"
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from concurrent.futures import Future
 
 import gradio as gr
 import pytest
@@ -18,8 +17,10 @@ from g2pdiff.experiments.latitude import LATITUDES, LONGITUDES, LatitudeSweep
 from g2pdiff.experiments.mutations import RATES, Mutations
 from g2pdiff.experiments.sheet import contact_sheet
 from g2pdiff.experiments.specification import check_of, specifications
+from g2pdiff.models.checkpoint_names import named_checkpoints
 from g2pdiff.ui.app import TABS
 from g2pdiff.ui.form import Form
+from g2pdiff.ui.server.model import Models
 from tests.tiny import BARCODE, tiny_pipeline
 
 PLACE = {"latitude": 10, "longitude": 20}
@@ -91,8 +92,9 @@ def test_command_line_and_endpoint_have_the_specifications_defaults(name):
 
 def test_the_tabs_have_the_specifications_defaults():
     with gr.Blocks():
-        form = Form()
-        tabs = {kind.name: kind(Future(), form) for kind in TABS}
+        models = Models(named_checkpoints())
+        form = Form(models)
+        tabs = {kind.name: kind(models, form) for kind in TABS}
     for argument, field in form.fields.items():
         if argument not in ("barcode", "latitude", "longitude"):  # an example's
             assert field.value == Generate.default(argument)

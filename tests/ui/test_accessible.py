@@ -56,7 +56,7 @@ def test_pictures_map_and_charts_say_what_they_show(app, visit):
         ".live-chart[role=img]", "all => all.map(one => one.getAttribute('aria-label'))"
     )
     assert len(charts) > 3 and all("hart of the" in said for said in charts)
-    assert "choose a ticket" in page.get_attribute("#map iframe", "title")
+    assert "choose a place" in page.get_attribute("#map iframe", "title")
     assert page.locator("#mutations-status [role=status]").count() == 1
 
 

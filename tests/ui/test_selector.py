@@ -115,7 +115,7 @@ def test_the_page_follows_the_chosen_checkpoint(both, visit, photographed):
     page.click("#advanced button")
     page.wait_for_function("document.querySelector('#steps input')?.value === '4'")
     page.click("#checkpoint input")
-    page.get_by_role("option", name=str(photographed)).click()
+    page.get_by_role("option", name=photographed.name).click()
     wait(page, "#title", "learned from photographs")
     page.wait_for_function("document.querySelector('#steps input').value === '3'")
     assert page.input_value("#guidance input") == "1.5"
@@ -126,7 +126,7 @@ def test_the_page_follows_the_chosen_checkpoint(both, visit, photographed):
 
     again = visit(page.url)
     wait(again, "#title", "learned from photographs")
-    assert again.input_value("#checkpoint input") == str(photographed)
+    assert again.input_value("#checkpoint input") == photographed.name
 
 
 def test_what_is_typed_while_the_checkpoint_loads_stays(checkpoint, tmp_path, serve, visit, monkeypatch):

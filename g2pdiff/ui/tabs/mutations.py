@@ -173,6 +173,7 @@ class Mutations(ExperimentTab):
         } | {
             chart: curve_chart(name, curves, series.rows, series.asked.rates, series.threshold)
             for name, chart in self.charts.items()
+            if name != "body_length" or series.has_size
         }
 
     def conclude(self, series: Series) -> dict:
