@@ -21,11 +21,13 @@ def serve(tmp_path_factory):
     from g2pdiff.ui.app import LAUNCH, build
 
     pages = []
+    # For as long as the apps run: Gradio makes components anew for a visitor, and each asks where files go.
+    gradio = pytest.MonkeyPatch()
+    gradio.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
 
     def start(folder) -> str:
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("G2PDIFF_CHECKPOINT", str(folder))
-            environment.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
             page = build()
             page.launch(**LAUNCH, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
         pages.append(page)
@@ -34,6 +36,7 @@ def serve(tmp_path_factory):
     yield start
     for page in pages:
         page.close()
+    gradio.undo()
 
 
 @pytest.fixture(scope="session")

@@ -92,6 +92,9 @@ def test_the_page_opens_with_photographs_and_the_nearest_known_species_stands_be
     said = page.inner_text("#known-note")
     assert "Aglais io (Nymphalidae), 100.0% identical over 658 sites" in said and "no photograph" in said
     assert not page.is_visible("#truth-column") and page.inner_text("#explore-warning").strip() == ""
+    page.wait_for_function(
+        "[...document.querySelectorAll('#known img, #prediction img')].every(img => img.naturalWidth)"
+    )
     shown = Image.open(io.BytesIO(page.locator("#known img").screenshot())).convert("RGB")
     red, green, blue = shown.getpixel((shown.width // 2, shown.height // 2))
     assert red > 200 and green < 60 and blue < 60

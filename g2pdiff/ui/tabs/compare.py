@@ -226,16 +226,24 @@ class Compare(ExperimentTab):
         with gr.Column(visible="hidden", elem_id="compare-findings") as self.findings:
             self.key = html()
             with gr.Row(elem_id="compare-charts"):
-                self.charts = {
-                    name: live_chart(
+                self.frames = {name: gr.Column(min_width=280) for name in MEASUREMENTS}
+            self.charts = {}
+            for name, what in MEASUREMENTS.items():
+                with self.frames[name]:
+                    self.charts[name] = live_chart(
                         difference_chart(name, [], None, Specification.default("pairs")),
                         f"Chart of the difference of {what.name} in every pair, with its mean",
                         height=200,
                         elem_id=f"compare-{name.replace('_', '-')}",
                     )
-                    for name, what in MEASUREMENTS.items()
-                }
-        return [self.grid, self.reading, self.findings, self.key, *self.charts.values()]
+        return [
+            self.grid,
+            self.reading,
+            self.findings,
+            self.key,
+            *self.frames.values(),
+            *self.charts.values(),
+        ]
 
     def check(self, values: dict[str, object]) -> Comparison:
         latitude, longitude = (
@@ -259,7 +267,6 @@ class Compare(ExperimentTab):
         comparison.settle(pipe)
         comparison.has_size = pipe.config.whole_frames
         return {
-            self.charts["body_length"]: gr.update(visible=comparison.has_size or "hidden"),
             self.grid: grid(comparison),
             self.reading: "",
             self.findings: gr.Column(visible="hidden"),
@@ -270,6 +277,7 @@ class Compare(ExperimentTab):
         return {
             self.grid: grid(comparison),
             self.findings: gr.Column(visible=True),
+            self.frames["body_length"]: gr.Column(visible=comparison.has_size),
             self.key: key(comparison.sides[1]),
         } | {
             chart: difference_chart(name, changed(comparison.rows, name), found.get(name), comparison.pairs)

@@ -139,16 +139,24 @@ class Mutations(ExperimentTab):
         with gr.Column(visible="hidden", elem_id="mutations-findings") as self.findings:
             self.key = html()
             with gr.Row(elem_id="mutations-curves"):
-                self.charts = {
-                    name: live_chart(
+                self.frames = {name: gr.Column(min_width=220) for name in MEASUREMENTS}
+            self.charts = {}
+            for name, (title, _) in MEASUREMENTS.items():
+                with self.frames[name]:
+                    self.charts[name] = live_chart(
                         curve_chart(name, [], [], [], None),
                         f"Chart of the {title} against the mutation rate",
                         height=220,
                         elem_id=f"mutations-{name.replace('_', '-')}",
                     )
-                    for name, (title, _) in MEASUREMENTS.items()
-                }
-        return [self.grid, self.reading, self.findings, self.key, *self.charts.values()]
+        return [
+            self.grid,
+            self.reading,
+            self.findings,
+            self.key,
+            *self.frames.values(),
+            *self.charts.values(),
+        ]
 
     def check(self, values: dict[str, object]) -> Series:
         own = {"rates": parse_rates(values["rates"]), "replicates": check_replicates(values["replicates"])}
@@ -158,7 +166,6 @@ class Mutations(ExperimentTab):
         series.has_truth, series.threshold = has_truth(pipe), threshold(pipe)
         series.has_size = pipe.config.whole_frames
         return {
-            self.charts["body_length"]: gr.update(visible=series.has_size or "hidden"),
             self.grid: grid(series),
             self.reading: "",
             self.findings: gr.Column(visible="hidden"),
@@ -169,6 +176,7 @@ class Mutations(ExperimentTab):
         return {
             self.grid: grid(series),
             self.findings: gr.Column(visible=True),
+            self.frames["body_length"]: gr.Column(visible=series.has_size),
             self.key: key(series.has_truth),
         } | {
             chart: curve_chart(name, curves, series.rows, series.asked.rates, series.threshold)
