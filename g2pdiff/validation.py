@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 
+from g2pdiff.coordinates import read_locality
 from g2pdiff.errors import InputError, quoted
 
 MAXIMUM_SEED = 2**32 - 1
@@ -33,11 +34,11 @@ def check_number(
     """
     name = field.replace("_", " ").capitalize()
     wanted = f"a {'whole ' * whole}number between {low:,} and {high:,} {unit}".rstrip()
-    given = "" if value is None else str(value).strip()
+    given = "" if value is None else str(value.item() if hasattr(value, "item") else value).strip()
     if not given:
         raise InputError(field, f"{name} is missing: give {wanted}.")
     try:
-        number = float(given)
+        number = math.nan if "_" in given else float(given)  # Python reads 1_0 as 10
     except ValueError:
         number = math.nan
     if not low <= number <= high or (whole and not number.is_integer()):
@@ -48,14 +49,13 @@ def check_number(
 def check_locality(latitude: object, longitude: object) -> tuple[float, float]:
     """Latitude and longitude in decimal degrees (WGS 84), from numbers or text.
 
+    They are read as `g2pdiff.coordinates.read_locality` reads them, which says in notes what it made of them.
+
     Raises:
-        InputError: field `latitude` or `longitude`, if one is missing, not a number, or outside -90 to 90 or
-            -180 to 180 degrees.
+        InputError: field `latitude` or `longitude`, if one is missing or cannot be read.
     """
-    return (
-        check_number("latitude", latitude, -90, 90, "degrees"),
-        check_number("longitude", longitude, -180, 180, "degrees"),
-    )
+    locality = read_locality(latitude, longitude)
+    return locality.latitude, locality.longitude
 
 
 def check_seed(seed: object) -> int:

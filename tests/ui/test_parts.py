@@ -129,7 +129,7 @@ def test_understand_complains_beside_the_field_that_is_wrong():
     [
         {"barcode": ""},
         {"latitude": None},
-        {"longitude": 181},
+        {"longitude": 361},
         {"kind": "gene duplication"},
         {"transition_transversion_ratio": -1},
         {"region": "9-1"},
@@ -155,7 +155,7 @@ def test_a_link_gives_back_what_is_usable_and_says_what_is_not():
     )
     query = {"kind": "synonymous", "no_new_stops": "true", "region": "100-200", "edits": "A1G"}
     assert link.read(query) == (query | {"no_new_stops": True}, [])
-    values, ignored = link.read({"barcode": "MKV", "longitude": "200", "mutation_rate": "0.6", "other": "1"})
+    values, ignored = link.read({"barcode": "MKV", "longitude": "400", "mutation_rate": "0.6", "other": "1"})
     assert values == {}
     assert [sentence.split(" was ")[0] for sentence in ignored] == [
         "The link's barcode",
