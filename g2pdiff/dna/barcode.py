@@ -6,14 +6,18 @@ always 658 letters of A, C, G, T, N on the same sites, see `g2pdiff.dna.framing`
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 
 import numpy as np
-from Bio.Seq import reverse_complement, translate
+from Bio.Seq import translate
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from g2pdiff.dna.framing import BASES, CODON_START, SITES, decode, encode, frame
+from g2pdiff.dna.letters import LONGEST, SHORTEST, Letters, clean, count
+from g2pdiff.dna.placing import Placement, place
+from g2pdiff.dna.recognition import CODES, longer_piece, other_animal, other_marker
 from g2pdiff.errors import InputError, printable
 from g2pdiff.validation import check_rate, check_seed
 
@@ -22,7 +26,6 @@ __all__ = ["BASES", "CODON_START", "SITES", "TRANSLATION_TABLE", "Barcode", "fra
 TRANSLATION_TABLE = 5
 """NCBI's number of the invertebrate mitochondrial code."""
 
-SHORTEST, LONGEST = 200, 2000
 MAXIMUM_TEXT = 1_000_000
 LONGEST_NAME = 200
 LEAST_KNOWN = SHORTEST // 2
@@ -36,22 +39,12 @@ COI_SCORE = 0.4
 shuffled letters none reaches 0.25; with half of the sites substituted the middle 98 % lie between 0.22 and
 0.38."""
 
-TURN_MARGIN = 0.25
-"""Match score by which the reverse complement must beat the sequence as given. It does by about 0.8 where a
-real record was turned round, and by 0.24 at most where letters were shuffled."""
+RARE_SCORE = 0.6
+"""Match score that 999 of 1,000 insect records reach."""
 
 MANY_UNKNOWN = 0.05
 
-_NOISE = (
-    (re.compile(r"[\s\u200b-\u200d\u2060]"), "space"),
-    (re.compile(r"[0-9]+"), "line number"),
-    (re.compile(r"[-.~]"), "gap character"),
-)
 _GENBANK_FRAME = re.compile(r"(?m)^(ORIGIN\b.*|//)$")
-_AMBIGUITY_CODES = "RYSWKMBDHV"
-_IUPAC_CODES = f"{BASES}UN{_AMBIGUITY_CODES}"
-_DNA_LETTERS = frozenset(_IUPAC_CODES + _IUPAC_CODES.lower())
-_AMINO_ACID_LETTERS = frozenset("ACDEFGHIKLMNPQRSTVWYXBZ*acdefghiklmnpqrstvwyxbz")
 
 
 @dataclass(frozen=True)
@@ -75,8 +68,10 @@ class Barcode:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, text: str | None) -> "Barcode":
-        """Read raw letters or FASTA, of several records the first; None is an empty box.
+    def parse(cls, text: object) -> "Barcode":
+        """Read raw letters or FASTA, of several records the first, or Biopython's `Seq` or `SeqRecord`.
+
+        None is an empty box.
 
         >>> from g2pdiff.built_in import example_barcode
         >>> barcode = Barcode.parse(example_barcode("Papilio machaon"))
@@ -90,25 +85,40 @@ class Barcode:
 
         Raises:
             InputError: field `barcode`, if the text is empty or huge, holds letters that are not IUPAC DNA or
-                a protein, fewer than 200 or more than 2,000 letters, more than half N, or hardly overlaps the
-                region.
+                a protein, fewer than 200 or more than 30,000 letters, more than half N, or hardly overlaps
+                the region.
         """
-        name, letters, notes = _read(text)
-        letters, cleaned = _clean(letters)
-        notes += cleaned
-        (forward, turned), offsets, scores = frame([letters, reverse_complement(letters)])
-        is_turned = bool(scores[1] > scores[0] + TURN_MARGIN)
-        barcode = cls(turned if is_turned else forward, name, len(letters), int(offsets[int(is_turned)]))
+        name, letters, notes = _read(as_text(text))
+        cleaned = clean(letters)
+        return cls.placed(name, cleaned, place([cleaned])[0], notes)
+
+    @classmethod
+    def placed(
+        cls, name: str, letters: Letters, placement: Placement, notes: Sequence[str] = ()
+    ) -> "Barcode":
+        """The barcode of cleaned letters and where they lie.
+
+        Raises:
+            InputError: field `barcode`, if they hardly overlap the region.
+        """
+        barcode = cls(placement.sequence, name, placement.length, placement.offset)
         if barcode.coverage < LEAST_KNOWN:
             raise InputError(
                 "barcode",
                 f"The barcode has only {barcode.coverage} known letters in the {SITES}-site barcode region: "
                 f"paste a COI sequence that overlaps the region by at least {SHORTEST} letters.",
             )
-        if is_turned:
+        notes = [*notes, *letters.notes]
+        if letters.gaps and placement.is_held:
+            notes.append(
+                f"Kept {count(letters.gaps, 'gap')} as unknown sites (N): the letters behind match better so."
+            )
+        elif letters.gaps:
+            notes.append(f"Removed {count(letters.gaps, 'gap character')}.")
+        if placement.is_turned:
             notes.append("Turned the sequence: it was the reverse complement of the barcode.")
         notes += barcode._placement()
-        return replace(barcode, notes=tuple(notes), warnings=barcode._doubts(scores[int(is_turned)]))
+        return replace(barcode, notes=tuple(notes), warnings=barcode._doubts(letters.closed, placement))
 
     @property
     def coverage(self) -> int:
@@ -153,16 +163,16 @@ class Barcode:
             InputError: field `mutation_rate` outside 0 to 1, or `seed`.
         """
         rate, seed = check_rate("mutation_rate", rate), check_seed(seed)
-        count = round(rate * self.coverage)
-        if count == 0:
+        amount = round(rate * self.coverage)
+        if amount == 0:
             return self
         codes = encode([self.sequence])[0]
         known = np.flatnonzero(codes < len(BASES))
         generator = np.random.default_rng(seed)
-        sites = generator.permutation(known)[:count]
-        steps = generator.integers(1, len(BASES), size=len(known))[:count]
+        sites = generator.permutation(known)[:amount]
+        steps = generator.integers(1, len(BASES), size=len(known))[:amount]
         codes[sites] = (codes[sites] + steps) % len(BASES)
-        note = f"Substituted {_count(count, 'site')} (mutation rate {rate:g}, seed {seed})."
+        note = f"Substituted {count(amount, 'site')} (mutation rate {rate:g}, seed {seed})."
         return replace(self, sequence=decode(codes[None])[0], notes=(*self.notes, note))
 
     def differences(self, other: "Barcode") -> tuple[int, ...]:
@@ -178,33 +188,75 @@ class Barcode:
         """First site and one past the last site of the region that the given letters fall on."""
         return max(self.offset, 0), min(self.offset + self.length, SITES)
 
+    @property
+    def _first_codon(self) -> int:
+        """The letter, from 1, that the first whole codon of the letters begins with: 1, 2 or 3."""
+        return (CODON_START - self.offset) % 3 + 1
+
     def _placement(self) -> list[str]:
         """Notes on how the given letters lie on the region."""
         start, end = self._span()
         notes = []
         before, after = max(-self.offset, 0), max(self.offset + self.length - SITES, 0)
         if before or after:
-            trimmed = _count(before + after, "letter")
-            notes.append(f"Trimmed {trimmed}: {before} before the region, {after} after it.")
+            trimmed = count(before + after, "letter")
+            notes.append(f"Trimmed {trimmed}: {before:,} before the region, {after:,} after it.")
         if end - start < SITES:
             notes.append(
                 f"Set the sites outside {start + 1} to {end} of {SITES}, which are not covered, to N."
             )
+        if piece := longer_piece(self.length):
+            notes.append(
+                f"The sequence is {piece}: its barcode region, letters {1 - self.offset + start:,} to "
+                f"{end - self.offset:,} in reading frame {self._first_codon}, was cut out."
+            )
         return notes
 
-    def _doubts(self, score: float) -> tuple[str, ...]:
-        """Warnings, given the match score of `frame`."""
-        warnings = []
-        if score < COI_SCORE:
+    def _doubts(self, letters: str, placement: Placement) -> tuple[str, ...]:
+        """Warnings, given the letters without gaps and their placement."""
+        warnings, score = [], placement.score
+        other = other_animal(self.sequence)
+        if other:
             warnings.append(
-                f"The sequence is unlike insect COI (match {score:.2f}, of real barcodes 0.6 and more): "
+                f"The barcode reads as COI of {other.name} ({other.identity:.0%} of its amino acids with "
+                f"NCBI's genetic code {other.table}, {CODES[other.table]}; {other.insects:.0%} of insects'): "
+                "the model knows insects alone, so that a picture for it means nothing."
+            )
+        elif score < COI_SCORE:
+            marker = other_marker(letters)
+            what = (
+                f"looks like {marker}, not like the barcode region of COI"
+                if marker
+                else "is unlike insect COI"
+            )
+            warnings.append(
+                f"The sequence {what} (match {score:.2f}, of real barcodes 0.6 and more): "
                 "a picture for it means nothing."
             )
-        elif self.stop_codons:
-            stops = _count(len(self.stop_codons), "stop codon")
+        elif score < RARE_SCORE and self.coverage >= STANDARD_LENGTH:
+            warnings.append(
+                f"The barcode is unlike nearly all insect COI (match {score:.2f}; 999 of 1,000 insect "
+                f"records reach {RARE_SCORE:.2f}): a picture for it says little."
+            )
+        for indel in placement.indels:
+            size = count(abs(indel.size), "letter")
+            is_or_are = "is" if abs(indel.size) == 1 else "are"
+            what = f"{size} {is_or_are} {'missing' if indel.size > 0 else 'too many'}"
+            why = (
+                "breaks the reading frame, as a sequencing error or a pseudogene does"
+                if indel.breaks_frame
+                else "shifts the codons behind it"
+            )
+            warnings.append(
+                f"Near site {(indel.first + indel.last) // 2 + 1} {what}, which {why}: the letters behind "
+                f"were put back on their sites, and sites {indel.first + 1} to {indel.last + 1} set to N."
+            )
+        if self.stop_codons and not other and score >= COI_SCORE:
+            stops = count(len(self.stop_codons), "stop codon")
             warnings.append(
                 f"The reading frame has {stops} (the first is codon {self.stop_codons[0] + 1} of "
-                f"{len(self.amino_acids)}): a sequencing error or a pseudogene is likely."
+                f"{len(self.amino_acids)}; codons begin with letter {self._first_codon}): a sequencing "
+                "error or a pseudogene is likely."
             )
         start, end = self._span()
         if end - start < STANDARD_LENGTH:
@@ -215,17 +267,26 @@ class Barcode:
         return tuple(warnings)
 
 
-def _read(text: str | None) -> tuple[str, str, list[str]]:
+def as_text(value: object) -> str:
+    """What was given for a barcode as text: FASTA of Biopython's records, nothing for None."""
+    if value is None:
+        return ""
+    if hasattr(value, "seq"):  # SeqRecord
+        return f">{value.description}\n{value.seq}"
+    return bytes(value).decode("ascii", "replace") if isinstance(value, (bytes, bytearray)) else str(value)
+
+
+def _read(text: str) -> tuple[str, str, list[str]]:
     """Name and letters of the first record, and notes, from raw letters or FASTA."""
-    text = text or ""
     if len(text) > MAXIMUM_TEXT:
         raise InputError(
             "barcode",
             f"The barcode text has {len(text):,} characters: paste one sequence, up to {LONGEST:,} letters.",
         )
     # Blanks become tabs, which the parser leaves in the sequence, where they are counted.
-    lines = (line.strip().replace(" ", "\t") for line in text.replace("\ufeff", "").splitlines())
-    text = _GENBANK_FRAME.sub("", "\n".join(lines)).strip()
+    lines = [line.strip().replace(" ", "\t") for line in text.replace("\ufeff", "").splitlines()]
+    comments = sum(line.startswith(";") for line in lines)
+    text = _GENBANK_FRAME.sub("", "\n".join(line for line in lines if not line.startswith(";"))).strip()
     if not text:
         raise InputError("barcode", "The barcode is empty: paste a COI sequence, as plain letters or FASTA.")
     # Raw letters are a FASTA record that lacks its header.
@@ -237,6 +298,8 @@ def _read(text: str | None) -> tuple[str, str, list[str]]:
             "The barcode has a FASTA header but no sequence: paste the letters on the lines below it.",
         )
     notes = []
+    if comments:
+        notes.append(f"Ignored {count(comments, 'comment line')}.")
     if len(records) > 1:
         notes.append(f"Used the first of {len(records):,} FASTA records and ignored the others.")
     return shorten(name), letters, notes
@@ -246,64 +309,3 @@ def shorten(name: str) -> str:
     """A FASTA header as a page, a table or a file can hold it: one line of at most 200 characters."""
     name = printable(name)
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-
-
-def _clean(letters: str) -> tuple[str, list[str]]:
-    """Upper-case letters of A, C, G, T, N, and notes on what was cleaned, from letters as given."""
-    notes = []
-    for pattern, what in _NOISE:
-        letters, count = pattern.subn("", letters)
-        if count:
-            notes.append(f"Removed {_count(count, what)}.")
-    _check_letters(letters)
-    if lower := sum(map(str.islower, letters)):
-        notes.append(f"Read {_count(lower, 'lower-case letter')} as upper case.")
-        letters = letters.upper()
-    if uracils := letters.count("U"):
-        notes.append(f"Read {_count(uracils, 'letter')} U as T.")
-        letters = letters.replace("U", "T")
-    if ambiguous := sum(letters.count(code) for code in _AMBIGUITY_CODES):
-        notes.append(f"Read {_count(ambiguous, 'ambiguity code')} as N.")
-        letters = letters.translate(str.maketrans(_AMBIGUITY_CODES, "N" * len(_AMBIGUITY_CODES)))
-    _check_amount(letters)
-    return letters, notes
-
-
-def _check_letters(letters: str) -> None:
-    """Refuse letters that are not IUPAC DNA, and say so where they are a protein's."""
-    strange = [index for index, letter in enumerate(letters) if letter not in _DNA_LETTERS]
-    if not strange:
-        return
-    is_protein = _AMINO_ACID_LETTERS.issuperset(letters) and len(letters) >= 20
-    if is_protein and len(strange) > 0.05 * len(letters):
-        raise InputError(
-            "barcode", "The barcode looks like a protein: paste the DNA of the COI gene, not its amino acids."
-        )
-    first = f"{letters[strange[0]]!r} after {_count(strange[0], 'letter')}"
-    raise InputError(
-        "barcode",
-        f"The barcode has {_count(len(strange), 'character')} that DNA does not have (first {first}): "
-        "paste a sequence of A, C, G, T and IUPAC codes alone.",
-    )
-
-
-def _check_amount(letters: str) -> None:
-    """Refuse too few or too many letters, and too many N among them."""
-    given = _count(len(letters), "letter")
-    if len(letters) < SHORTEST:
-        raise InputError(
-            "barcode", f"The barcode is too short ({given}): paste at least {SHORTEST} letters of COI."
-        )
-    if len(letters) > LONGEST:
-        raise InputError(
-            "barcode",
-            f"The barcode is too long ({given}): cut out the COI barcode region, up to {LONGEST:,} letters.",
-        )
-    if 2 * letters.count("N") > len(letters):
-        share = letters.count("N") / len(letters)
-        raise InputError("barcode", f"The barcode is {share:.0%} N: paste a sequence at least half known.")
-
-
-def _count(number: int, what: str) -> str:
-    """`1 gap`, `3 gaps`."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
