@@ -1,18 +1,17 @@
-"""A FASTA file as a batch: its records are read one by one, drawn from the same noise, and packed as a ZIP.
+"""A file of records as a batch: they are read one by one, drawn from the same noise, and packed as a ZIP.
 
 A record that cannot be read keeps its place in the batch, with the sentence that says why, and does not stop
-the others. A header may name the place its animal was found at, in decimal degrees:
-
-    >moth 1 lat=56.6 lon=11.3
+the others. A FASTA header may name the place its animal was found at, see `g2pdiff.dna.headers`; so do the
+columns of a table, see `g2pdiff.dna.formats`.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -22,7 +21,10 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 from pydantic import Field, model_validator
 
+from g2pdiff.coordinates import read_locality
 from g2pdiff.dna.barcode import Barcode, shorten
+from g2pdiff.dna.files import as_table, is_fasta, is_flat, is_table
+from g2pdiff.dna.headers import read_header
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.arguments import Check, Latitude, Longitude, text_of
 from g2pdiff.experiments.drawing import Picture, Specimen, Update, draw
@@ -40,9 +42,8 @@ MAXIMUM_CHARACTERS = 1_000_000
 NAME_LENGTH = 40  # characters of a record's name in the name of its picture
 
 RESULTS = "results.csv"
+OWN_COLUMNS = ("index", "name", "latitude", "longitude", "notes", "warnings", "error", "file")
 
-# A comma ends a value unless a digit follows: 56,6 is no number here, and is not to be read as 56.
-_PLACE = re.compile(r"(?i)(?<![^\s|;,])(lat|lon)=((?:[^\s|;,]|,(?=\d))*)[|;,]?")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -74,7 +75,7 @@ class Batch(Experiment, DrawingSpecification):
     )
 
     @cached_property
-    def records(self) -> list[Record]:
+    def records(self) -> Records:
         """The records, those that cannot be read among them."""
         return read_records(self.fasta, self.latitude, self.longitude)
 
@@ -148,7 +149,9 @@ class Record:
         latitude, longitude: degrees; those of the header where they are usable.
         barcode: None where the record cannot be read.
         error: why it cannot be read, a sentence; empty where it can.
-        notes: what is to be said of the header's place, a sentence each.
+        notes: what was made of the record's place, a sentence each.
+        warnings: why a place that the record seems to name was ignored, a sentence each.
+        identifiers: the cells by which the owner of a table knows the row again, by their column.
     """
 
     index: int
@@ -158,6 +161,8 @@ class Record:
     barcode: Barcode | None
     error: str = ""
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    identifiers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -171,74 +176,131 @@ class BatchRow:
     body_length: float  # share of the picture's side
 
 
-def read_records(text: str | None, latitude: object, longitude: object) -> list[Record]:
-    """The records of a FASTA text, 1 to 100.
+class Records(list[Record]):
+    """The records of a text.
+
+    Attributes:
+        remarks: what is to be said of the text as a whole, a sentence each.
+    """
+
+    remarks: tuple[str, ...] = ()
+
+
+def read_records(text: str | None, latitude: object, longitude: object) -> Records:
+    """The records of a text, 1 to 100: FASTA, a table, or a GenBank file.
 
     Args:
-        text: FASTA; None is an empty box.
-        latitude, longitude: degrees, for records whose header names no place.
+        text: FASTA, or one of the formats of `g2pdiff.dna.formats`; None is an empty box.
+        latitude, longitude: degrees, for records that name no place.
 
     Raises:
-        InputError: field `fasta`, if the text is empty, huge or no FASTA, has too many records, or none that
+        InputError: field `fasta`, if the text is empty, huge or neither, has too many records, or none that
             can be read; `latitude` or `longitude`.
     """
     place = check_locality(latitude, longitude)
-    text = text or ""
+    text = (text or "").replace("\ufeff", "")
     if len(text) > MAXIMUM_CHARACTERS:
         raise InputError(
             "fasta",
             f"The FASTA text has {len(text):,} characters: split it into texts of up to "
             f"{MAXIMUM_CHARACTERS:,}.",
         )
-    lines = [line.strip() for line in text.replace("\ufeff", "").splitlines()]
-    lines = [line for line in lines if line]
-    if not lines:
+    if not text.strip():
         raise InputError(
             "fasta", "The FASTA text is empty: give records, a header that begins with > above each sequence."
         )
-    if not lines[0].startswith(">"):
-        raise InputError(
-            "fasta",
-            "The FASTA text does not begin with a header: put a line such as >moth 1 above each sequence.",
-        )
-    count = sum(line.startswith(">") for line in lines)
-    if count > MAXIMUM_RECORDS:
-        raise InputError(
-            "fasta",
-            f"The FASTA text has {count:,} records: split it into texts of at most {MAXIMUM_RECORDS}.",
-        )
-    parsed = SimpleFastaParser(StringIO("\n".join(lines)))
-    records = [_read_record(index, *entry, place) for index, entry in enumerate(parsed, start=1)]
+    if is_flat(text) or (not is_fasta(text) and is_table(text)):
+        records = _read_table(text, place)
+    else:
+        records = _read_fasta(text, place)
     if not any(record.barcode for record in records):
         raise InputError(
             "fasta",
-            f"None of the records can be read ({count} in all); what is wrong with the first: "
+            f"None of the records can be read ({len(records)} in all); what is wrong with the first: "
             f"{records[0].error}",
         )
     return records
 
 
+def _check_amount(count: int) -> None:
+    if count > MAXIMUM_RECORDS:
+        raise InputError(
+            "fasta",
+            f"The FASTA text has {count:,} records: split it into texts of at most {MAXIMUM_RECORDS}.",
+        )
+
+
+def _read_fasta(text: str, place: tuple[float, float]) -> Records:
+    lines = [line.strip() for line in text.splitlines()]
+    comments = sum(line.startswith(";") for line in lines)
+    lines = [line for line in lines if line and not line.startswith(";")]
+    if not lines or not lines[0].startswith(">"):
+        raise InputError(
+            "fasta",
+            "The FASTA text does not begin with a header: put a line such as >moth 1 above each sequence.",
+        )
+    _check_amount(sum(line.startswith(">") for line in lines))
+    parsed = SimpleFastaParser(StringIO("\n".join(lines)))
+    records = Records(_read_record(index, *entry, place) for index, entry in enumerate(parsed, start=1))
+    if comments:
+        records.remarks = (f"Ignored {comments} comment line{'s' * (comments != 1)}.",)
+    return records
+
+
 def _read_record(index: int, header: str, letters: str, place: tuple[float, float]) -> Record:
-    place, notes = _read_place(header, place)
-    name = shorten(" ".join(_PLACE.sub(" ", header).split()).rstrip("|;, "))
+    found = read_header(header)
+    name = shorten(found.name)
+    notes, warnings = (), (found.warning,) if found.warning else ()
+    if found.locality:
+        place, notes = (found.locality.latitude, found.locality.longitude), found.locality.notes
+    return Record(index, name, *place, *_parsed(f">{name}\n{letters}"), notes, warnings)
+
+
+def _parsed(text: str) -> tuple[Barcode | None, str]:
+    """The barcode, or why it cannot be read."""
     try:
-        barcode, error = Barcode.parse(f">{name}\n{letters}"), ""
+        return Barcode.parse(text), ""
     except InputError as wrong:
-        barcode, error = None, str(wrong)
-    return Record(index, name, *place, barcode, error, notes)
+        return None, str(wrong)
 
 
-def _read_place(header: str, place: tuple[float, float]) -> tuple[tuple[float, float], tuple[str, ...]]:
-    """The place that a header names, or else the given one; and notes on it."""
-    named = {key.lower(): value for key, value in _PLACE.findall(header)}
-    if not named:
-        return place, ()
-    if len(named) == 1:
-        return place, ("The header has only one of lat and lon, so its place was ignored.",)
-    try:
-        return check_locality(named["lat"], named["lon"]), ()
-    except InputError as error:
-        return place, (f"The header's place was ignored: {error}",)
+def _read_table(text: str, place: tuple[float, float]) -> Records:
+    from g2pdiff.dna.formats import format_of, identifiers_of, is_coi
+    from g2pdiff.dna.tables import standardise
+
+    raw = as_table(text.encode("utf-8", "replace"), "The text", "fasta")
+    raw = raw.loc[:, ~raw.columns.duplicated()]
+    table = standardise(raw)
+    own = identifiers_of(list(raw.columns))
+    is_wanted = [not marker or is_coi(marker) for marker in table.get("marker", [None] * len(table))]
+    _check_amount(sum(is_wanted))
+    records = Records()
+    rows, given = table.to_dict("records"), raw[own].to_dict("records")
+    for row, cells, wanted in zip(rows, given, is_wanted, strict=True):
+        if wanted:
+            identifiers = {name: str(cell) for name, cell in cells.items()}
+            records.append(_read_row(len(records) + 1, row, identifiers, place))
+    others = len(is_wanted) - len(records)
+    if not records:
+        raise InputError("fasta", f"None of the {others} records is of COI: give the rows of its marker.")
+    said = f"Read as {format_of(list(raw.columns))}: {len(records)} of {len(is_wanted)} rows used"
+    records.remarks = (f"{said}; left out: {others} of other markers than COI." if others else f"{said}.",)
+    return records
+
+
+def _read_row(index: int, row: Mapping, identifiers: dict[str, str], place: tuple[float, float]) -> Record:
+    """A row of a standardised table."""
+    named = [row.get("processid"), row.get("species") or row.get("identification")]
+    name = shorten(" ".join(part for part in named if part))
+    given, notes, warnings = [row.get("coord-lat"), row.get("coord-lon")], (), ()
+    given = [None if value != value else value for value in given]  # NaN
+    if any(value is not None for value in given):
+        try:
+            found = read_locality(*given)
+            place, notes = (found.latitude, found.longitude), found.notes
+        except InputError as error:
+            warnings = (f"The row's place was ignored: {error}",)
+    return Record(index, name, *place, *_parsed(row["dna_barcode"] or ""), notes, warnings, identifiers)
 
 
 def _row(record: Record, picture: Picture) -> BatchRow:
@@ -265,7 +327,9 @@ def archive(rows: Sequence[BatchRow], records: Sequence[Record]) -> bytes:
 def results(rows: Sequence[BatchRow], records: Sequence[Record]) -> bytes:
     """CSV with a line for each record; of one that was not drawn the measurements and the file are empty.
 
-    Text that a spreadsheet would take for a formula is marked as text by a leading apostrophe.
+    The owner's identifiers come first. A byte order mark tells Excel that the text is UTF-8, and text that a
+    spreadsheet would take for a formula is marked as text by a leading apostrophe. A drawn picture is a
+    prediction, never an occurrence: no column says that an animal was there.
     """
     drawn = {row.index: row for row in rows}
     lines = [record_row(record, drawn.get(record.index)) for record in records]
@@ -275,13 +339,14 @@ def results(rows: Sequence[BatchRow], records: Sequence[Record]) -> bytes:
     writer = csv.DictWriter(text, lines[0], lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: as_text(cell) for name, cell in line.items()} for line in lines)
-    return text.getvalue().encode("utf-8", "replace")
+    return b"\xef\xbb\xbf" + text.getvalue().encode("utf-8", "replace")
 
 
 def record_row(record: Record, row: BatchRow | None) -> dict:
     """A record and its picture, if it was drawn, as plain data; notes and warnings are lists of sentences."""
     barcode = record.barcode
     return {
+        **{name: cell for name, cell in record.identifiers.items() if name not in OWN_COLUMNS},
         "index": record.index,
         "name": record.name,
         "latitude": record.latitude,
@@ -289,7 +354,7 @@ def record_row(record: Record, row: BatchRow | None) -> dict:
         "clibd_score": number(row.clibd_score) if row else None,
         "body_length": number(row.body_length) if row else None,
         "notes": [*record.notes, *(barcode.notes if barcode else ())],
-        "warnings": [*(barcode.warnings if barcode else ())],
+        "warnings": [*record.warnings, *(barcode.warnings if barcode else ())],
         "error": record.error,
         "file": file_name(record) if row else None,
     }

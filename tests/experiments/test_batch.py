@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from g2pdiff.dna.barcode import Barcode
+from g2pdiff.dna.barcode import Barcode, shorten
+from g2pdiff.dna.headers import Header, read_header
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.batch import (
     Batch,
@@ -22,6 +23,7 @@ from g2pdiff.experiments.batch import (
     file_name,
     read_records,
     record_row,
+    results,
 )
 from tests.tiny import BARCODE, tiny_pipeline
 
@@ -53,7 +55,7 @@ def rows(pipeline, records):
 
 
 def table(file: ZipFile) -> list[dict]:
-    return list(csv.DictReader(StringIO(file.read("results.csv").decode())))
+    return list(csv.DictReader(StringIO(file.read("results.csv").decode("utf-8-sig"))))
 
 
 def test_a_bad_record_is_kept_with_its_sentence_and_does_not_stop_the_others(records):
@@ -76,7 +78,6 @@ def test_a_bad_record_is_kept_with_its_sentence_and_does_not_stop_the_others(rec
         ("moth lat=1, lon=2,", "moth", (1, 2), ""),
         ("flat=1 lon=2", "flat=1", PLACE, "only one of lat and lon"),
         ("moth lat=91 lon=2", "moth", PLACE, 'ignored: Latitude must be a number'),
-        ("moth lat=56,6 lon=11,3", "moth", PLACE, "ignored: Latitude"),
         ("moth lat= lon=2", "moth", PLACE, "ignored: Latitude is missing"),
         ("moth lat=nan lon=2", "moth", PLACE, "ignored: Latitude"),
     ],
@@ -84,7 +85,7 @@ def test_a_bad_record_is_kept_with_its_sentence_and_does_not_stop_the_others(rec
 def test_a_header_may_name_a_place(header, name, place, note):
     (record,) = read_records(f">{header}\n{BARCODE}", *PLACE)
     assert (record.name, record.latitude, record.longitude) == (name, *place)
-    assert note in " ".join(record.notes) and bool(note) == bool(record.notes)
+    assert note in " ".join(record.warnings) and bool(note) == bool(record.warnings)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +111,36 @@ def test_a_hundred_records_are_read_and_a_place_off_the_map_is_not():
     with pytest.raises(InputError) as refused:
         read_records(FASTA, 91, 0)
     assert refused.value.field == "latitude"
+
+
+TABLE = f"""processid\tsampleid\tspecies\tmarker_code\tnuc\tcoord
+AB1-10\tS1\tAus bus\tCOI-5P\t{BARCODE}\t(10.5, -20.25)
+AB2-10\tS2\tAus bus\t16S\tACGT\t(10.5, -20.25)
+AB3-10\tS3\tAus cus\tCOI-5P\tACGT\t
+AB4-10\tS4\t\tCOI-5P\t{BARCODE[40:]}\tsomewhere
+"""
+
+
+def test_a_table_is_a_batch_with_its_own_identifiers_first():
+    found = read_records(TABLE, *PLACE)
+    assert found.remarks == ("Read as a table: 3 of 4 rows used; left out: 1 of other markers than COI.",)
+    assert [record.name for record in found] == ["AB1-10 Aus bus", "AB3-10 Aus cus", "AB4-10"]
+    assert [(record.latitude, record.longitude) for record in found] == [(10.5, -20.25), PLACE, PLACE]
+    assert found[0].barcode.sequence == BARCODE and "too short" in found[1].error
+    assert "place was ignored" in found[2].warnings[0] and found[1].warnings == ()
+    lines = list(csv.DictReader(StringIO(results([], found).decode("utf-8-sig"))))
+    assert list(lines[0])[:4] == ["processid", "sampleid", "index", "name"]
+    assert [line["sampleid"] for line in lines] == ["S1", "S3", "S4"]
+    assert not {"occurrenceID", "basisOfRecord"} & set(lines[0])
+
+
+def test_results_open_in_excel_as_utf_8(records):
+    assert results([], records).startswith(b"\xef\xbb\xbf")
+
+
+def test_comment_lines_are_ignored_and_said():
+    found = read_records(f"; made by hand\n{FASTA}", *PLACE)
+    assert len(found) == 3 and found.remarks == ("Ignored 1 comment line.",)
 
 
 @given(st.text(st.sampled_from(">ACGTacgtN \n\r\t\x0b\u2028=,|;.-latlon5")) | st.text())
@@ -140,9 +171,9 @@ ONE_LINE = st.text(
 def test_a_batch_comes_back_with_its_names_and_places(headers, latitude, longitude):
     text = "\n".join(f">{header} lat={latitude} lon={longitude}\n{BARCODE}" for header in headers)
     for record, header in zip(read_records(text, 0, 0), headers, strict=True):
-        if not re.search(r"(?i)(lat|lon)=", header):
+        if read_header(header) == Header(" ".join(header.split()).rstrip("|;, ")):
             assert (record.latitude, record.longitude) == (latitude, longitude)
-            assert record.name == " ".join(header.split()).rstrip("|;, ")
+            assert record.name == shorten(" ".join(header.split()).rstrip("|;, "))
 
 
 @given(st.lists(st.text() | st.sampled_from(["../../etc/passwd", "C:\\x", ""]), min_size=1, max_size=5))
@@ -216,7 +247,7 @@ def test_a_record_has_the_same_names_and_sentences_as_data_and_in_the_table(rows
     with_stops = BARCODE[:298] + "TAATAA" + BARCODE[304:]
     found = read_records(f">moth lat=5\n{with_stops}\n>bad\nA", *PLACE)
     plain = [record_row(record, row) for record, row in zip(found, [rows[0], None], strict=True)]
-    assert "stop codon" in plain[0]["warnings"][0] and "only one of lat and lon" in plain[0]["notes"][0]
+    assert "only one of lat and lon" in plain[0]["warnings"][0] and "stop codon" in plain[0]["warnings"][1]
     assert plain[1]["warnings"] == plain[1]["notes"] == [] and plain[1]["clibd_score"] is None
     with ZipFile(BytesIO(archive(rows[:1], found))) as file:
         for data, line in zip(plain, table(file), strict=True):
