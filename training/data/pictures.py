@@ -28,6 +28,8 @@ INDEX = np.dtype([("key", "<u8"), ("offset", "<u8"), ("size", "<u8"), ("method",
 DEFLATED = 8
 RIM = 1 / 64  # of the short side: the band along an edge whose median colour continues the picture
 THREADS = 8  # decode at a time; Pillow lets go of the interpreter meanwhile
+# What Pillow raises at no picture, one that ends too early, or one with damaged parts.
+DAMAGE = (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, struct.error, zlib.error)
 
 
 def square(picture: Image.Image, size: int) -> np.ndarray:
@@ -45,10 +47,39 @@ def square(picture: Image.Image, size: int) -> np.ndarray:
     Returns:
         (3, size, size), uint8.
     """
-    pixels = np.asarray(picture.convert("RGB"))
+    return _square(to_rgb(picture), size)
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """A picture as a person sees it: upright, on white paper, with 8 bits of red, green and blue.
+
+    EXIF's orientation is obeyed, what is transparent shows white, greys of 16 bits and floating point keep
+    their range, and palettes and CMYK become colours.
+    """
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
+        return Image.fromarray(_eight_bits(np.asarray(picture))).convert("RGB")
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        paper = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(paper, picture).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _eight_bits(greys: np.ndarray) -> np.ndarray:
+    """Greys (H, W) of any numbers as uint8: 0 to 1, 0 to 255 or 0 to 65,535, as their top says."""
+    greys = np.nan_to_num(greys.astype(np.float64), nan=0, posinf=0, neginf=0)
+    top = greys.max(initial=0)
+    is_share = top <= 1 and not (greys == greys.round()).all()
+    scale = 255 if is_share else 1 if top <= 255 else 255 / 65_535 if top <= 65_535 else 255 / top
+    return (greys * scale).round().clip(0, 255).astype(np.uint8)
+
+
+def _square(picture: Image.Image, size: int) -> np.ndarray:
+    pixels = np.asarray(picture)
     height, width = pixels.shape[:2]
     if height > width:
-        return square(picture.transpose(Image.Transpose.TRANSPOSE), size).transpose(0, 2, 1)
+        return _square(picture.transpose(Image.Transpose.TRANSPOSE), size).transpose(0, 2, 1)
     rim = max(1, round(height * RIM))
     above = (width - height) // 2
     canvas = np.empty((width, width, 3), np.uint8)
@@ -234,10 +265,23 @@ class Photographs:
 
     def _picture(self, place: str) -> np.ndarray:
         content = self.files.read(place)
-        try:
-            upright = ImageOps.exif_transpose(Image.open(BytesIO(content)))  # as cameras mark it
-            return square(upright, self.shape[-1])
-        except OSError as error:  # no picture, or a JPEG that ends too early
-            raise InputError(
-                "pictures", f"The picture {place} cannot be decoded: download it again."
-            ) from error
+        return open_square(content, self.shape[-1], f"The picture {place}")
+
+
+def open_square(content: bytes, size: int, name: str, field: str = "pictures") -> np.ndarray:
+    """The picture in a file's bytes, made `square`.
+
+    Raises:
+        InputError: `field`, if it cannot be decoded, or has more pixels than a picture has: small
+            files can unpack to more than the memory holds.
+    """
+    try:
+        with Image.open(BytesIO(content)) as picture:
+            if picture.width * picture.height > Image.MAX_IMAGE_PIXELS:  # Pillow only warns of these
+                raise Image.DecompressionBombError
+            return square(picture, size)
+    except Image.DecompressionBombError as error:
+        most = f"{Image.MAX_IMAGE_PIXELS:,}"
+        raise InputError(field, f"{name} has more than {most} pixels: make it smaller.") from error
+    except DAMAGE as error:
+        raise InputError(field, f"{name} cannot be decoded: download it again.") from error

@@ -14,18 +14,16 @@ from __future__ import annotations
 
 import sys
 from functools import lru_cache
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
 from g2pdiff.errors import InputError
 from training.configs.schema import DataConfig
-from training.data.pictures import square
+from training.data.pictures import open_square
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 TURN, SCALE, SHIFT, LIGHT, TINT = 0.02, 0.015, 0.006, 0.06, 0.02
@@ -89,11 +87,8 @@ def load_photographs(source: str, size: int) -> tuple[np.ndarray, np.ndarray]:
     table = read_photographs(source)
     decoded = []
     for number, content in enumerate(table["picture"]):
-        try:
-            decoded.append(square(Image.open(BytesIO(content)), size))
-        except OSError as error:
-            raise InputError("photographs", f"Picture {number} of {source} cannot be decoded.") from error
-    return table["species"].astype(str).str.strip().to_numpy(), np.stack(decoded)
+        decoded.append(open_square(content, size, f"Picture {number} of {source}", "photographs"))
+    return table["species"].to_numpy(), np.stack(decoded)
 
 
 def pictured_rows(table: pd.DataFrame, config: DataConfig) -> pd.DataFrame:
