@@ -20,23 +20,29 @@ none either, its barcode. The group's name takes the place of the missing name i
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
+import sys
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import csv
 from tqdm.auto import tqdm
 
-from g2pdiff.dna.barcode import COI_SCORE, frame
+from g2pdiff.dna.tables import Reading, standardise, usable
 from g2pdiff.errors import InputError
 from training.configs.schema import DataConfig
 from training.data import bioscan_hub as hub
 from training.data.pictures import Archive, Photographs, PictureFiles
+from training.data.splits import SPLITS
 
 LICENCE = "cc-by-3.0"
 ATTRIBUTION = (
@@ -48,16 +54,6 @@ ATTRIBUTION = (
 )
 """The credit that CC BY asks for wherever pictures, or a model that learned from them, are passed on."""
 
-SPLITS = (
-    "pretrain",
-    "train",
-    "val",
-    "test",
-    "key_unseen",
-    "val_unseen",
-    "test_unseen",
-    "other_heldout",
-)
 LABELLED = ("train", "val", "test", "key_unseen", "val_unseen", "test_unseen")
 """The splits of evaluation and references: 400,000 rows, which fit in memory."""
 
@@ -80,11 +76,13 @@ TEXT = (
     "chunk",
 )
 NUMBERS = ("coord-lat", "coord-lon")
-TYPES = {name: pa.string() for name in TEXT} | {name: pa.float64() for name in NUMBERS}
-"""The columns that are read, of 23. `chunk` is text: as numbers, 07 and 7e1 would lose their names."""
+TYPES = {name: pa.string() for name in TEXT + NUMBERS}
+"""The columns that are read, of 23, as text: as numbers, the chunks 07 and 7e1 would lose their names, and a
+coordinate that is none would end the reading."""
 
 PREPARED = pa.schema(
-    {name: kind for name, kind in TYPES.items() if name != "chunk"}
+    {name: pa.string() for name in TEXT if name != "chunk"}
+    | {name: pa.float64() for name in NUMBERS}
     | {"place": pa.string(), "split_code": pa.int8(), "group_code": pa.uint64()}
 )
 """The columns of the Arrow file: where the picture lies, and the slim columns that rows are chosen by."""
@@ -95,7 +93,8 @@ BLOCK = 4 << 20  # bytes of CSV read at a time; threads would read ahead, a bloc
 def convert(batches: Iterator[pa.Table], target: Path) -> None:
     """Write tables of official columns into one Arrow file of prepared rows, see `PREPARED`.
 
-    Rows without barcode or coordinates, or with a barcode unlike COI, are left out.
+    Rows without barcode or coordinates, or with a barcode unlike COI, are left out; a line on the standard
+    error says how many, and why.
 
     Args:
         batches: tables of the columns of `TYPES`.
@@ -106,77 +105,106 @@ def convert(batches: Iterator[pa.Table], target: Path) -> None:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(f".{os.getpid()}.partial")
-    count = 0
+    reading = Reading()
     try:
         with (
             pa.ipc.new_file(str(partial), PREPARED) as writer,
             tqdm(desc="read metadata", unit=" rows", unit_scale=True) as bar,
         ):
             for batch in batches:
-                prepared = prepare_batch(batch)
-                writer.write_table(prepared)
-                count += len(prepared)
+                writer.write_table(prepare_batch(batch, reading))
                 bar.update(len(batch))
-        if not count:
-            raise InputError("metadata", "The metadata has no row with a COI barcode and coordinates.")
+        print(reading.sentence("The metadata"), file=sys.stderr)
+        if not reading.used:
+            raise InputError(
+                "metadata",
+                f"The metadata has no row with a COI barcode and coordinates. {reading.sentence('It')}",
+            )
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def prepare_batch(table: pa.Table) -> pa.Table:
-    """Rows of official columns, as they go into the Arrow file."""
-    usable = pc.and_(
-        pc.is_valid(table["dna_barcode"]),
-        pc.and_(pc.is_valid(table["coord-lat"]), pc.is_valid(table["coord-lon"])),
-    )
-    table = table.filter(usable)
-    columns = {name: table[name].combine_chunks() for name in TYPES}
-    barcodes = columns["dna_barcode"].dictionary_encode()  # half of the barcodes are repeats
-    framed, _, scores = frame([text.upper() for text in barcodes.dictionary.to_pylist()])
-    is_coi = pa.array(scores >= COI_SCORE).take(barcodes.indices)
-    barcode = pa.array(framed, pa.string()).take(barcodes.indices)
+def prepare_batch(table: pa.Table, reading: Reading) -> pa.Table:
+    """Rows of official columns, as they go into the Arrow file; `reading` is told of those left out.
 
-    split = pc.if_else(pc.equal(columns["split"], "validation"), "val", columns["split"])  # the Hub's name
-    codes = pc.index_in(split, pa.array(SPLITS))
-    if codes.null_count:
-        strange = split.filter(pc.is_null(codes))[0]
+    Raises:
+        InputError: field `metadata`, if a split has another name.
+    """
+    rows = standardise(table.to_pandas())
+    strange = rows["split"][~rows["split"].isin(SPLITS)]
+    if len(strange):
         raise InputError(
             "metadata",
-            f"The metadata has a split {strange}, which is none of BIOSCAN-5M's: {', '.join(SPLITS)}.",
+            f"The metadata has a split {strange.iloc[0]}, which is none of BIOSCAN-5M's: "
+            f"{', '.join(SPLITS)}.",
         )
-    chunk = pc.coalesce(columns.pop("chunk"), "")
-    folder = pc.if_else(pc.equal(chunk, ""), split, pc.binary_join_element_wise(split, chunk, "/"))
-    file_name = pc.binary_join_element_wise(columns["processid"], ".jpg", "")
-    group = pc.coalesce(columns["species"], columns["dna_bin"], barcode)
-    names = group.dictionary_encode()
-    hashed = pd.util.hash_array(names.dictionary.to_numpy(zero_copy_only=False).astype(object))
-
-    columns |= {"dna_barcode": barcode, "species": group, "split": split}
-    columns["place"] = pc.binary_join_element_wise(folder, file_name, "/")
-    columns["split_code"] = codes.cast(pa.int8())
-    columns["group_code"] = pa.array(hashed).take(names.indices)
-    return pa.table(columns, PREPARED).filter(is_coi)
+    rows = usable(rows, reading, named=False)
+    folders = [
+        f"{split}/{chunk}" if chunk else split
+        for split, chunk in zip(rows["split"], rows["chunk"], strict=True)
+    ]
+    group = rows["species"].fillna(rows["dna_bin"]).fillna(rows["dna_barcode"])
+    columns = {name: rows[name] for name in PREPARED.names if name in rows} | {
+        "species": group,
+        "place": [f"{folder}/{name}.jpg" for folder, name in zip(folders, rows["processid"], strict=True)],
+        "split_code": pd.Index(SPLITS).get_indexer(rows["split"]).astype(np.int8),
+        "group_code": pd.util.hash_array(group.to_numpy(object)),
+    }
+    return pa.table({name: pa.array(columns[name], from_pandas=True) for name in PREPARED.names}).cast(
+        PREPARED
+    )
 
 
 def read_csv(path: Path) -> Iterator[pa.Table]:
-    """The official CSV, a block at a time.
+    """The official CSV, plain, gzipped or alone in a ZIP, a block at a time.
 
     Raises:
         InputError: field `metadata`, if the file is no CSV, or lacks a column.
     """
     try:
-        hub.check_columns(path, pd.read_csv(path, nrows=0).columns, TYPES)
+        with _opened(path) as file:
+            first = file.readline().decode("utf-8-sig")
+        separator = max(",;\t", key=first.count)
+        hub.check_columns(path, [name.strip(' "\r\n') for name in first.split(separator)], TYPES)
         options = csv.ConvertOptions(
             include_columns=list(TYPES), column_types=TYPES, strings_can_be_null=True, null_values=["", "NaN"]
         )
-        with csv.open_csv(
-            path, csv.ReadOptions(use_threads=False, block_size=BLOCK), convert_options=options
-        ) as reader:
+        with (
+            _opened(path) as file,
+            csv.open_csv(
+                file,
+                csv.ReadOptions(use_threads=False, block_size=BLOCK),
+                csv.ParseOptions(delimiter=separator),
+                options,
+            ) as reader,
+        ):
             for batch in reader:
                 yield pa.Table.from_batches([batch])
-    except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, EOFError, BadZipFile, UnicodeDecodeError, zlib.error) as error:
         raise InputError("metadata", f"{path} cannot be read as BIOSCAN-5M's CSV.") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of a CSV, unpacked where it is packed."""
+    with ExitStack() as stack:
+        file = stack.enter_context(path.open("rb"))
+        start = file.read(4)
+        file.seek(0)
+        if start[:2] == b"\x1f\x8b":
+            file = stack.enter_context(gzip.open(file))
+        elif start == b"PK\3\4":
+            archive = stack.enter_context(ZipFile(file))
+            tables = [name for name in archive.namelist() if name.lower().endswith((".csv", ".tsv"))]
+            tables = [name for name in tables if not name.startswith("__MACOSX")]
+            if len(tables) != 1:
+                raise InputError(
+                    "metadata",
+                    f"{path} holds {len(tables)} CSV files: unpack it, and give the one that is meant.",
+                )
+            file = stack.enter_context(archive.open(tables[0]))
+        yield file
 
 
 def metadata_file(config: DataConfig) -> Path:

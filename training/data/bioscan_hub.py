@@ -84,11 +84,15 @@ def read_metadata(source: str, types: Mapping[str, pa.DataType]) -> Iterator[pa.
     for table in stream(source, types, BATCH):
         try:
             yield pa.table({name: _typed(table[name], kind) for name, kind in types.items()})
-        except pa.ArrowInvalid as error:
+        except pa.ArrowException as error:
             raise InputError("metadata", f"{source} is not BIOSCAN-5M's metadata: {error}.") from error
 
 
 def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        column = column.cast(pa.string())
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
     return column.cast(kind)
@@ -125,7 +129,19 @@ def fetch_pictures(source: str, members: Mapping[str, str], splits: Collection[s
 
 
 def _pictures(source: str, splits: Collection[str]) -> Iterator[tuple[str, bytes | None]]:
-    """Processid and JPEG of every row."""
+    """Processid and encoded picture of every row; the column holds bytes, or bytes and a path."""
+    folder = Path(source)
     for table in stream(source, ("processid", "image"), PICTURES, first=splits):
-        images = table["image"].combine_chunks()
-        yield from zip(table["processid"].to_pylist(), images.field("bytes").to_pylist(), strict=True)
+        for processid, image in zip(table["processid"].to_pylist(), table["image"].to_pylist(), strict=True):
+            if isinstance(image, dict):
+                content, path = image.get("bytes"), image.get("path")
+                if content is None and path and (file := folder / path).is_file():
+                    content = file.read_bytes()
+                image = content
+            if image is not None and not isinstance(image, bytes):
+                raise InputError(
+                    "hub",
+                    f"{source} has {type(image).__name__} in its column image: it should hold encoded "
+                    "pictures.",
+                )
+            yield processid, image

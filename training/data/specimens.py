@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +21,9 @@ import torch
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from g2pdiff.dna.barcode import COI_SCORE, Barcode, frame
+from g2pdiff.dna import files
+from g2pdiff.dna.barcode import Barcode
+from g2pdiff.dna.tables import Reading, standardise, usable
 from g2pdiff.errors import InputError
 from g2pdiff.models.locality import geodesic
 from g2pdiff.simulation import Simulator
@@ -28,39 +31,59 @@ from g2pdiff.simulation.barcodes import simulate_barcodes
 from training.configs.schema import DataConfig
 from training.data import bioscan, bold, species_pictures
 from training.data.pictures import Photographs
-from training.data.splits import assign_splits, unlearned
+from training.data.splits import SPLITS, assign_splits, unlearned
 from training.data.storage import new_array
 
-COLUMNS = ("processid", "order", "family", "genus", "species", "dna_barcode", "coord-lat", "coord-lon")
+COLUMNS = ("dna_barcode", "species", "coord-lat", "coord-lon")
+RANKS = ("order", "family", "genus")  # which a table may lack
 
 
 def read_table(path: str | Path, unseen_species: float = 0.1, unseen_genera: float = 0.0) -> pd.DataFrame:
     """Read a barcode table and bring its barcodes into the frame of the Folmer region.
 
-    Rows without a barcode, species or coordinates are left out: they cannot be split or placed.
+    Rows that cannot be split or placed are left out; a line on the standard error says how many, and why.
+
+    Args:
+        path: parquet, CSV or TSV in one of the field's formats (`g2pdiff.dna.formats`), or a GenBank file.
 
     Raises:
-        InputError: the file is missing, is no table, or lacks a column.
+        InputError: the file is missing, is no table, or lacks a column, or no row can be used.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(
             "table", f"There is no barcode table {path}; give a parquet or CSV file with --table."
         )
-    try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, low_memory=False)
-    except (ValueError, OSError) as error:
-        raise InputError("table", f"{path} cannot be read as a parquet or CSV table.") from error
-    if missing := [name for name in COLUMNS if name not in table]:
-        raise InputError("table", f"{path} lacks the column {missing[0]}; BIOSCAN-5M's names are expected.")
-    return prepare(table, unseen_species, unseen_genera)
+    content, name = files.read_file(path, "table")
+    if path.suffix.lower() in (".parquet", ".pq") and content[:4] != b"PAR1":
+        raise InputError("table", f"{path} cannot be read as a parquet table: copy it again.")
+    table = standardise(files.as_table(content, name, "table"))
+    if missing := [column for column in COLUMNS if column not in table]:
+        missing = ["processid", *missing] if "processid" not in table else missing
+        raise InputError(
+            "table",
+            f"{path} lacks the column {', '.join(missing)}; the names of BIOSCAN-5M, BOLD or Darwin Core are "
+            "expected.",
+        )
+    return prepare(table, unseen_species, unseen_genera, name)
 
 
-def prepare(table: pd.DataFrame, unseen_species: float = 0.1, unseen_genera: float = 0.0) -> pd.DataFrame:
-    """Frame the barcodes of a table, drop those that are unlike COI, and decide every row's split."""
-    table = table.dropna(subset=["dna_barcode", "species", "coord-lat", "coord-lon"])
-    framed, _, scores = frame(table["dna_barcode"].tolist())
-    table = table.assign(dna_barcode=framed)[scores >= COI_SCORE].reset_index(drop=True)
+def prepare(
+    table: pd.DataFrame, unseen_species: float = 0.1, unseen_genera: float = 0.0, name: str = "The table"
+) -> pd.DataFrame:
+    """The usable rows of a table in our columns, framed, and with the split of every row.
+
+    Raises:
+        InputError: field `table`, if no row can be used.
+    """
+    reading = Reading()
+    table = usable(standardise(table), reading, SPLITS)
+    print(reading.sentence(name), file=sys.stderr)
+    if table.empty:
+        raise InputError("table", f"No row can be learned from. {reading.sentence(name)}")
+    table = table.assign(**{rank: table[rank].fillna("") if rank in table else "" for rank in RANKS})
+    if "processid" not in table:
+        table = table.assign(processid=[f"row-{row + 1}" for row in range(len(table))])
     return table.assign(split=assign_splits(table, unseen_species, unseen_genera))
 
 
@@ -197,10 +220,29 @@ def _load_or_make(config: DataConfig, stem: Path, split: str) -> SpecimenSet:
         rows = draw_specimens(table, split, config, limit)
         if split != "train":
             rows = rows.iloc[: config.held_out]
+        check_enough(rows, split)
         partial = rows_path.with_suffix(".partial-rows")
         rows.to_parquet(partial)
         os.replace(partial, rows_path)
     return picture_specimens(rows, config, stem)
+
+
+def check_enough(rows: pd.DataFrame, split: str) -> None:
+    """Refuse a split that no stage can work with.
+
+    Telling specimens apart takes two species, to learn from and to set thresholds on; a split for tests takes
+    one specimen.
+
+    Raises:
+        InputError: field `table`.
+    """
+    species, needed = rows["species"].nunique(), 2 if split in ("train", "val") else 1
+    if species < needed:
+        raise InputError(
+            "table",
+            f"The split {split} has {len(rows)} specimens of {species} species: a run needs specimens of "
+            f"{needed} species or more in it, so give more rows, or a split column of your own.",
+        )
 
 
 def picture_specimens(rows: pd.DataFrame, config: DataConfig, stem: Path) -> SpecimenSet:

@@ -22,6 +22,19 @@ import pandas as pd
 
 from g2pdiff.dna.framing import BASES, encode
 
+SPLITS = (
+    "pretrain",
+    "train",
+    "val",
+    "test",
+    "key_unseen",
+    "val_unseen",
+    "test_unseen",
+    "other_heldout",
+)
+"""BIOSCAN-5M's names, the only ones that a table's own column may hold."""
+
+UNSEEN_SPECIES = 0.10
 TEST_BARCODES = 0.10
 VALIDATION_BARCODES = 0.03
 
