@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
+from Bio.Seq import Seq
+from Bio.SeqRecord import SeqRecord
 
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
 from g2pdiff.validation import MAXIMUM_SEED, check_locality, check_number, check_seed
 
 MAXIMUM_IMAGES = 1000  # of one barcode in one call
+
+
+ONE_VALUE = (str, bytes, Barcode, Seq, SeqRecord, Mapping)
+"""What can be iterated and is one value all the same."""
+
+
+def as_column(value: object) -> list:
+    """The values of an argument that takes one or many.
+
+    Lists, tuples, ranges, NumPy arrays, tensors and columns of pandas and Arrow are many; whatever cannot be
+    iterated is one, and so is a sequence of letters.
+    """
+    if isinstance(value, ONE_VALUE):
+        return [value]
+    for name in ("tolist", "to_pylist"):  # of arrays, tensors and columns
+        if hasattr(value, name):
+            value = getattr(value, name)()
+            break
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, ONE_VALUE) else [value]
 
 
 @dataclass(frozen=True)
@@ -38,14 +58,13 @@ class Batch:
         Raises:
             InputError: the first thing that is wrong, with the name of its argument as the field.
         """
-        given = barcode if isinstance(barcode, (list, tuple)) else [barcode]
-        barcodes = [b if isinstance(b, Barcode) else Barcode.parse(b) for b in given]
+        barcodes = [b if isinstance(b, Barcode) else Barcode.parse(b) for b in as_column(barcode)]
         columns = {"barcode": barcodes}
         for name, value in (("latitude", latitude), ("longitude", longitude), ("seed", seed)):
-            columns[name] = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value]
+            columns[name] = as_column(value)
         batch = max(map(len, columns.values()))
         for name, values in columns.items():
-            if len(values) not in (1, batch):
+            if not values or len(values) not in (1, batch):
                 raise InputError(
                     name, f"{name} has {len(values)} values for {batch} pictures; give 1 or {batch}."
                 )

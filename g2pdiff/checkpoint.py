@@ -20,6 +20,7 @@ from g2pdiff.errors import InputError
 from g2pdiff.models.checkpoint_names import named_checkpoints
 from g2pdiff.pipeline import G2PDiffusionPipeline
 
+_VARIANT = re.compile(r"[^.]+(?:\.([\w-]+?))??(?:-\d+-of-\d+)?\.safetensors")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -73,7 +74,7 @@ def check_checkpoint(folder: Path) -> None:
             raise InputError(
                 "checkpoint", f"The checkpoint {folder} is incomplete: it lacks the folder {name}."
             )
-    for shards in folder.glob("*/*.safetensors.index.json"):
+    for shards in folder.glob("*/*.safetensors.index*.json"):
         try:
             listed = set(json.loads(shards.read_text())["weight_map"].values())
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -140,6 +141,26 @@ def check_fit(folder: Path, pipeline: G2PDiffusionPipeline) -> None:
             )
 
 
+def variant_of(folder: Path) -> str | None:
+    """The variant that a checkpoint's weights were saved under, such as `fp16`; None where they have none."""
+    named = {}
+    for file in folder.glob("*/*.safetensors"):
+        named.setdefault(file.parent, set()).add(_VARIANT.fullmatch(file.name)[1])
+    variants = {name for names in named.values() if None not in names for name in names}
+    return min(variants, default=None)
+
+
+def check_finite(folder: Path, name: str, part: torch.nn.Module) -> None:
+    """Refuse weights that are no numbers: every picture drawn with them would be black."""
+    for weights, tensor in part.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise InputError(
+                "checkpoint",
+                f"The checkpoint {folder} has weights that are no finite numbers ({name}, {weights}): train "
+                "it again with a lower learning rate, or choose another checkpoint.",
+            )
+
+
 def load_pipeline(source: str | Path | None = None) -> G2PDiffusionPipeline:
     """Load a checkpoint for inference: float32 and channels last, the fast and safe choice on a CPU.
 
@@ -160,7 +181,11 @@ def load_pipeline(source: str | Path | None = None) -> G2PDiffusionPipeline:
     logging.disable_progress_bar()
     try:
         pipeline = G2PDiffusionPipeline.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+            folder,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            variant=variant_of(folder),
         )
     except (OSError, ValueError, TypeError, RuntimeError, KeyError, SafetensorError) as error:
         raise InputError(
@@ -169,6 +194,8 @@ def load_pipeline(source: str | Path | None = None) -> G2PDiffusionPipeline:
     for name, part in pipeline.components.items():
         if isinstance(part, ModelMixin):
             check_weights(folder, name, part)
+        if isinstance(part, torch.nn.Module):
+            check_finite(folder, name, part)
     check_fit(folder, pipeline)
     pipeline.set_progress_bar_config(disable=True)
     for part in (pipeline.unet, pipeline.vae, pipeline.clibd):

@@ -19,6 +19,7 @@ from g2pdiff.batching import Batch
 from g2pdiff.denoising import SCHEDULERS, Denoising
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.dna.tokenizer import KmerTokenizer
+from g2pdiff.errors import InputError
 from g2pdiff.guidance import alignment_guidance, classifier_free_guidance, to_clean, to_noise
 from g2pdiff.models.aligner import LatentAligner
 from g2pdiff.models.autoencoder import PatchAutoencoder
@@ -304,11 +305,11 @@ class G2PDiffusionPipeline(SavedPipeline):
     ) -> Generator[DenoisingStep]:
         """Denoise step by step. Closing the generator stops the run.
 
-        Barcode, latitude, longitude and seed are single values or sequences of one length; a single value
-        serves the whole batch, so that one seed gives every specimen the same noise.
+        Barcode, latitude, longitude and seed are single values, or sequences, arrays or columns of one
+        length; a single value serves the whole batch, so that one seed gives every specimen the same noise.
 
         Args:
-            barcode: COI barcode, raw or FASTA text, or read already.
+            barcode: COI barcode, raw or FASTA text, Biopython's `Seq` or `SeqRecord`, or read already.
             latitude: degrees north, -90 to 90.
             longitude: degrees east, -180 to 180.
             seed: of the noise. Equal seeds give equal pictures.
@@ -336,11 +337,26 @@ class G2PDiffusionPipeline(SavedPipeline):
         denoising = Denoising(
             num_inference_steps, guidance_scale, alignment_scale, guidance_below, scheduler, alignment_rule
         ).resolve(self.config)
+        self._check_scheduler(denoising.scheduler)
         for name in callback_on_step_end_tensor_inputs:
             check_choice("callback_on_step_end_tensor_inputs", name, self._callback_tensor_inputs)
         return self._stream(
             batch, denoising, previews, callback_on_step_end, callback_on_step_end_tensor_inputs
         )
+
+    def _check_scheduler(self, chosen: str | None) -> None:
+        """Refuse a scheduler whose noise the aligner and the guidance do not know: Euler's grows with sigma.
+
+        Raises:
+            InputError: field `scheduler`, unless one that is known was chosen for the call.
+        """
+        own = type(self.scheduler).__name__
+        if chosen is None and own not in SCHEDULERS.values():
+            raise InputError(
+                "scheduler",
+                f"The pipeline's scheduler is {own}, which this pipeline cannot step with: choose one of "
+                f"{', '.join(SCHEDULERS)} with scheduler=.",
+            )
 
     @torch.no_grad()
     def _stream(

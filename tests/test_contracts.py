@@ -7,10 +7,18 @@ the condition by itself, and the progress bar.
 
 import inspect
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
+from Bio.Seq import Seq
+from Bio.SeqRecord import SeqRecord
+from diffusers import EulerDiscreteScheduler, HeunDiscreteScheduler, LMSDiscreteScheduler
 from torch.testing import assert_close
 
+from g2pdiff.batching import Batch
+from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
 from g2pdiff.models.controlnet import BarcodeControlNet
@@ -244,3 +252,106 @@ def test_the_progress_bar_counts_the_steps(pipeline, capsys):
     finally:
         pipeline.set_progress_bar_config(disable=True)
     assert "3/3" in capsys.readouterr().err
+
+
+def test_a_pipeline_in_half_precision_is_of_one_type_throughout(pipeline, tmp_path):
+    pipeline.save_pretrained(tmp_path)
+    half = G2PDiffusionPipeline.from_pretrained(tmp_path, dtype=torch.bfloat16)
+    half.set_progress_bar_config(disable=True)
+    for name in MODULES:
+        tensors = [*getattr(half, name).parameters(), *getattr(half, name).buffers()]
+        assert {tensor.dtype for tensor in tensors if tensor.is_floating_point()} == {torch.bfloat16}
+    assert (draw(half) - draw(pipeline)).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("size", ["5GB", "20KB"])
+def test_a_variant_is_found_by_load_pipeline(pipeline, tmp_path, size):
+    pipeline.save_pretrained(tmp_path, variant="fp16", max_shard_size=size)
+    assert_close(draw(load_pipeline(tmp_path)), draw(pipeline), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("kind", [EulerDiscreteScheduler, LMSDiscreteScheduler, HeunDiscreteScheduler])
+def test_other_schedulers_are_refused_unless_the_call_names_one_of_ours(kind):
+    pipeline = tiny_pipeline()
+    before = draw(pipeline, scheduler="ddim")
+    pipeline.scheduler = kind.from_config(pipeline.scheduler.config)
+    with pytest.raises(
+        InputError, match=f"scheduler is {kind.__name__}.*choose one of ddpm, ddim"
+    ) as refused:
+        pipeline.stream(BARCODE, 0, 0)
+    assert refused.value.field == "scheduler"
+    assert_close(draw(pipeline, scheduler="ddim"), before)
+
+
+LETTERS = [BARCODE, MUTANT.sequence]
+
+
+@pytest.mark.parametrize(
+    "barcodes",
+    [
+        tuple(LETTERS),
+        np.array(LETTERS),
+        pd.Series(LETTERS),
+        pd.Series(LETTERS, index=[5, 7]),
+        pd.Index(LETTERS),
+        [Seq(letters) for letters in LETTERS],
+        [SeqRecord(Seq(letters), id="moth") for letters in LETTERS],
+        (letters for letters in LETTERS),
+        dict.fromkeys(LETTERS).keys(),
+        pa.array(LETTERS),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_columns_of_any_kind_are_many_values(barcodes):
+    found = Batch.check(barcodes, 1, 2, 0, None, 1)
+    assert [barcode.sequence for barcode in found.barcodes] == [Barcode.parse(x).sequence for x in LETTERS]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (1, 2),
+        range(1, 3),
+        np.array([1, 2]),
+        np.float32([1, 2]),
+        torch.tensor([1, 2]),
+        torch.tensor([1.0, 2.0]),
+        pd.Series([1.0, 2.0]),
+        pd.Series([1, 2], dtype="Int64"),
+        ["1", "2"],
+    ],
+    ids=lambda value: f"{type(value).__name__}",
+)
+def test_numbers_of_any_kind_are_many_values(numbers):
+    found = Batch.check(BARCODE, numbers, numbers, numbers, None, 1)
+    assert found.localities.tolist() == [[1, 1], [2, 2]]
+    assert [generator.initial_seed() for generator in found.generators] == [1, 2]
+
+
+@pytest.mark.parametrize("one", [3, 3.0, "3", np.int64(3), np.float64(3), torch.tensor(3), np.array(3)])
+def test_a_number_of_any_kind_is_one_value(one):
+    found = Batch.check(BARCODE, one, one, one, None, 1)
+    assert found.localities.tolist() == [[3, 3]] and found.generators[0].initial_seed() == 3
+
+
+@pytest.mark.parametrize(
+    "barcode", [Seq(BARCODE), SeqRecord(Seq(BARCODE)), BARCODE.encode(), Barcode(BARCODE)]
+)
+def test_a_sequence_of_letters_is_one_value(barcode):
+    assert [found.sequence for found in Batch.check(barcode, 1, 2, 0, None, 1).barcodes] == [BARCODE]
+
+
+def test_a_column_without_values_is_refused():
+    for field in ("barcode", "latitude", "seed"):
+        given = {"barcode": BARCODE, "latitude": 1, "seed": 0} | {field: []}
+        with pytest.raises(InputError) as refused:
+            Batch.check(given["barcode"], given["latitude"], 2, given["seed"], None, 1)
+        assert refused.value.field == field
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    pipeline = tiny_pipeline()
+    next(pipeline.unet.parameters()).data[0] = torch.nan
+    pipeline.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="no finite numbers .unet"):
+        load_pipeline(tmp_path)

@@ -104,7 +104,7 @@ class SequenceSketch(nn.Module):
 
     def _centred(self, input_ids: torch.Tensor) -> torch.Tensor:
         """One-hot letters (B, 4kL) less their mean; unknown letters are the mean, and so zero."""
-        letters = self.letters[input_ids]  # (B, L, 4k)
+        letters = self.letters[input_ids].to(self.mean.dtype)  # (B, L, 4k)
         known = letters.sum(-1, keepdim=True) > 0
         return ((letters - self.mean) * known).flatten(1)
 

@@ -34,14 +34,19 @@ class SavedPipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(cls, *args, **kwargs) -> Self:
-        """Load as diffusers does, then move every weight to aligned memory.
+        """Load as diffusers does, then move every weight to aligned memory, and every number to one type.
 
         Loaded tensors point into the file at any byte; the CPU's kernels for such addresses differ in the
-        last bit, and a reloaded pipeline would not repeat a picture exactly.
+        last bit, and a reloaded pipeline would not repeat a picture exactly. Buffers that are not stored stay
+        as they were made, whatever `dtype` was asked for: they follow the part that they belong to.
         """
         pipeline = super().from_pretrained(*args, **kwargs)
         for part in pipeline.components.values():
             if isinstance(part, torch.nn.Module):
                 for tensor in (*part.parameters(), *part.buffers()):
                     tensor.data = tensor.data.clone()
+                stored = part.state_dict().keys()
+                for name, buffer in part.named_buffers():
+                    if name not in stored and buffer.is_floating_point():
+                        buffer.data = buffer.data.to(next(part.parameters()).dtype)
         return pipeline
