@@ -140,6 +140,52 @@ class _Progress:
         self.loss = state.get("loss")  # which older checkpoints lack
 
 
+class _Health:
+    """Whether a run still learns: its losses since the last look, and its weights, are finite numbers.
+
+    Losses are looked at when they are logged, since a look makes a GPU wait. Under fp16's loss scaling a step
+    that overflows is skipped and does no harm: there all losses since the last look have to be lost.
+    """
+
+    def __init__(self, accelerator: Accelerator, name: str, folder: Path, trained: Sequence[nn.Parameter]):
+        self.accelerator, self.name, self.folder, self.trained = accelerator, name, folder, trained
+        self._forget()
+
+    def _forget(self) -> None:
+        self.steps, self.lost = 0, torch.zeros((), device=self.accelerator.device)
+
+    def add(self, loss: torch.Tensor) -> None:
+        """Take the loss of a step into account."""
+        self.steps += 1
+        self.lost += ~torch.isfinite(loss)
+
+    def check(self, step: int, weights: bool = False) -> None:
+        """Look, on all processes alike.
+
+        Raises:
+            InputError: field `run`, if a loss or, where asked for, a weight is not finite.
+        """
+        lost = self.accelerator.reduce(self.lost, "sum").item()
+        enough = 1
+        if self.accelerator.scaler is not None:
+            enough = self.steps * self.accelerator.num_processes
+        what = "loss" if self.steps and lost >= enough else ""
+        if weights and not what:
+            own = (one.to_local() if isinstance(one, DTensor) else one for one in self.trained)
+            broken = torch.stack([(~torch.isfinite(one)).any() for one in own]).any().float()
+            what = "model" if self.accelerator.reduce(broken, "sum").item() else ""
+        self._forget()
+        if what:
+            found = checkpoints(self.folder)
+            kept = f"the checkpoint {found[-1].name} from before is kept; " if found else ""
+            raise InputError(
+                "run",
+                f"The {what} of the stage {self.name} is no longer a finite number at step {step}: {kept}"
+                f"set a lower {self.name}.training.learning_rate, or look for values in the data that are no "
+                "numbers.",
+            )
+
+
 def shares(
     batch: dict[str, torch.Tensor], pieces: int, process: int, processes: int
 ) -> Iterator[dict[str, torch.Tensor]]:
@@ -244,7 +290,8 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
         then holds the averaged weights where the stage keeps an average, on every process.
 
     Raises:
-        InputError: the settings do not fit the stage or the number of processes.
+        InputError: the settings do not fit the stage or the number of processes, or the loss or a weight is
+            no longer finite; the last checkpoint is then one from before.
     """
     accelerator = start(config)
     folder.mkdir(parents=True, exist_ok=True)
@@ -288,6 +335,7 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
     model.train()
     before, began = progress.seconds, time.monotonic()
     logged = progress.step, progress.seconds
+    health = _Health(accelerator, stage.name, folder, trained)
     while progress.step < config.steps:
         batch = stage.batch(config.batch_size, step_generator(config.seed, progress.step))
         losses = []
@@ -305,11 +353,13 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
         schedule.step()
         if average is not None:
             average.step(whole(trained, at))
+        health.add(torch.stack(losses).mean())
         progress.step += 1
         progress.seconds = before + time.monotonic() - began
         bar.update()
 
         if progress.step % config.log_every == 0 or progress.step == config.steps:
+            health.check(progress.step)
             value = accelerator.reduce(torch.stack(losses).mean(), "mean").item()
             progress.loss = value if progress.loss is None else 0.9 * progress.loss + 0.1 * value
             steps, seconds = progress.step - logged[0], progress.seconds - logged[1]
@@ -325,6 +375,7 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
         if progress.step % config.save_every == 0 or progress.step == config.steps:
             if writer:
                 writer.flush()  # a killed run keeps its curve up to the checkpoint
+            health.check(progress.step, weights=True)
             save_checkpoint(accelerator, folder, progress.step)
     bar.close()
     if writer:

@@ -187,3 +187,37 @@ def test_a_stage_that_cannot_recompute_says_so(tmp_path):
     with pytest.raises(InputError, match=r"line\.training\.gradient_checkpointing=false") as refused:
         fit(LineStage(), replace(SETTINGS, gradient_checkpointing=True), tmp_path)
     assert refused.value.field == "gradient_checkpointing"
+
+
+class Broken(LineStage):
+    """Gives numbers that are none from a batch on."""
+
+    def __init__(self, broken_at, value=float("nan")):
+        super().__init__()
+        self.broken_at, self.value = broken_at, value
+
+    def batch(self, size, generator):
+        batch = super().batch(size, generator)
+        if self.batches >= self.broken_at:
+            batch["x"][0] = self.value
+        return batch
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("log_every", [1, 7, 100])
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_good_checkpoint(tmp_path, value, log_every):
+    settings = replace(SETTINGS, log_every=log_every)
+    with pytest.raises(InputError, match="loss of the stage line is no longer a finite number") as refused:
+        fit(Broken(17, value), settings, tmp_path)
+    assert refused.value.field == "run" and "checkpoint-00000010 from before is kept" in str(refused.value)
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-00000010"]
+    result = fit(LineStage(), SETTINGS, tmp_path)  # with better data it goes on from there
+    assert result["steps"] == 30 and result["loss"] < 10
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
+    """The last loss before a checkpoint is finite, and the step after it is not."""
+    with pytest.raises(InputError, match="(loss|model) of the stage line is no longer a finite number"):
+        fit(Broken(10, 3e38), replace(SETTINGS, max_grad_norm=1e30), tmp_path)
+    for path in checkpoints(tmp_path):
+        assert all(torch.isfinite(one).all() for one in load_file(path / "model.safetensors").values())
