@@ -4,7 +4,8 @@
 
 It is written from what the run recorded, and again after evaluations whose results lie in `RUN/evaluation`
 (the test split, and the tables of `training.tune_sampling` as `sweep*.md`) and, of other worlds, in
-`RUN/evaluation_far`, `_unseen`, `_mutants` and `_places`.
+`RUN/evaluation_far`, `_unseen`, `_mutants` and `_places`. An evaluation of other weights than the run's, such as
+those of a run that held species out, has a `note.md` that says so, in place of the command.
 """
 
 from __future__ import annotations
@@ -176,7 +177,7 @@ BY_SPECIES = {
     "tag": "photographs",
     "source": """\
 It learned from $photographs photographs of spread specimens, one or a few of each species, and from real
-barcodes of these species: $barcodes. No photograph shows the animal that a barcode was read from, none is
+barcodes of these species. No photograph shows the animal that a barcode was read from, none is
 shipped, and a picture it makes is a guess in their style.
 
 **What it can and cannot show.** With one or a few pictures of a species, and none of the barcoded animals, a
@@ -217,12 +218,16 @@ def _training_lines(results: dict) -> str:
     lines = ["| stage | steps | minutes | measured on validation specimens |", "| --- | --- | --- | --- |"]
     notes = {
         "autoencoder": "reconstruction {psnr_db:.1f} dB PSNR",
+        "conditioner": "R2 of the mean latent {held_out_r2[both]:.2f}",
         "clibd": "retrieval top-1 {retrieval_top1:.1%} of {retrieval_candidates}, overlap {overlap:.1%}, "
         "threshold {threshold:.3f}",
         "diffusion": "{pictures:,} pictures, {noise_draws:,} noise draws",
         "aligner": "",
+        "decoder": "reconstruction {psnr_db:.1f} dB PSNR, {psnr_db_before:.1f} dB before",
     }
     for stage, note in notes.items():
+        if stage not in results:  # a run need not have every stage
+            continue
         result = results[stage]
         note = note.format(**result) if note else _aligner_note(result)
         lines.append(f"| {stage} | {result['steps']:,} | {result['seconds'] / 60:.0f} | {note} |")
@@ -268,7 +273,9 @@ def repeat(config: Config) -> str:
 
 
 def _evaluation(folder: Path, config: Config) -> str:
-    """The command of an evaluation and its table; `config` is the run's."""
+    """Return the command of an evaluation, or its note, and its table; `config` is the run's."""
+    if (folder / "note.md").is_file():
+        return (folder / "note.md").read_text() + "\n" + (folder / "table.md").read_text()
     results = json.loads((folder / "results.json").read_text())
     known, others = _options(config)
     command = ["python", "-m", "training.evaluate", "--checkpoint", "CHECKPOINT", *known]
