@@ -5,6 +5,7 @@ G2PDIFF_CHECKPOINT names another checkpoint than the built-in one, as it does fo
 
 import argparse
 from pathlib import Path
+from urllib.parse import parse_qs
 
 from playwright.sync_api import Page, sync_playwright
 
@@ -14,17 +15,21 @@ from tests.ui.chromium import CHROMIUM, FLAGS
 
 RUN_SECONDS = 600
 DESKTOP = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
-VIEWS = {  # by tab and look
-    "explore_light": DESKTOP,
-    "mutations_light": DESKTOP,
-    "latitude_light": DESKTOP,
-    "explore_dark": DESKTOP | {"color_scheme": "dark"},
-    "explore_phone": {
-        "viewport": {"width": 390, "height": 844},
-        "device_scale_factor": 2,
-        "is_mobile": True,
-        "has_touch": True,
-    },
+DARK = DESKTOP | {"color_scheme": "dark"}
+PHONE = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
+SIMULATED = "&checkpoint=checkpoint"  # whose truth and whose body lengths are known
+VIEWS = {  # by name: the view's link, and the look
+    "explore_light": ("tab=explore", DESKTOP),
+    "simulated_light": (f"tab=explore{SIMULATED}", DESKTOP),
+    "mutations_light": (f"tab=mutations{SIMULATED}", DESKTOP),
+    "latitude_light": (f"tab=latitude{SIMULATED}", DESKTOP),
+    "explore_dark": ("tab=explore", DARK),
+    "explore_phone": ("tab=explore", PHONE),
 }
 
 
@@ -38,7 +43,7 @@ def run_to_the_end(page: Page, tab: str) -> None:
         timeout=1000 * RUN_SECONDS,
     )
     if tab == "explore":
-        page.wait_for_selector("#truth img")
+        page.locator("#truth img, #known img").first.wait_for()
     page.mouse.move(0, 0)
     page.wait_for_timeout(1000)  # for the last strokes of the chart and the progress bar
 
@@ -53,10 +58,10 @@ def main() -> None:
     app.launch(**LAUNCH, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        for name, options in VIEWS.items():
+        for name, (link, options) in VIEWS.items():
             page = browser.new_context(**options).new_page()
-            tab = name.split("_")[0]
-            page.goto(f"{app.local_url}?tab={tab}&{arguments.link.lstrip('?')}")
+            page.goto(f"{app.local_url}?{link}&{arguments.link.lstrip('?')}")
+            tab = parse_qs(link)["tab"][0]
             run_to_the_end(page, tab)
             page.evaluate("if (innerWidth > 760) scrollTo(0, 0)")
             page.screenshot(path=arguments.out / f"{name}.png", full_page=tab != "explore")
