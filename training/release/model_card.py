@@ -4,8 +4,8 @@
 
 It is written from what the run recorded, and again after evaluations whose results lie in `RUN/evaluation`
 (the test split, and the tables of `training.tune_sampling` as `sweep*.md`) and, of other worlds, in
-`RUN/evaluation_far`, `_unseen`, `_mutants` and `_places`. An evaluation of other weights than the run's, such as
-those of a run that held species out, has a `note.md` that says so, in place of the command.
+`RUN/evaluation_far`, `_unseen`, `_mutants` and `_places`. An evaluation of other weights than the run's, such
+as those of a run that held species out, has a `note.md` that says so, in place of the command.
 """
 
 from __future__ import annotations
