@@ -5,6 +5,13 @@ none of it.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from g2pdiff.checkpoint import load_pipeline
+    from g2pdiff.dna.barcode import Barcode
+    from g2pdiff.errors import InputError
+    from g2pdiff.pipeline import G2PDiffusionPipeline
 
 __version__ = "0.1.0"
 
@@ -15,10 +22,10 @@ _HOME = {
     "load_pipeline": "g2pdiff.checkpoint",
 }
 
-__all__ = list(_HOME)
+__all__ = ["Barcode", "G2PDiffusionPipeline", "InputError", "load_pipeline"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

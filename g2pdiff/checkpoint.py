@@ -143,10 +143,11 @@ def check_fit(folder: Path, pipeline: G2PDiffusionPipeline) -> None:
 
 def variant_of(folder: Path) -> str | None:
     """The variant that a checkpoint's weights were saved under, such as `fp16`; None where they have none."""
-    named = {}
+    named: dict[Path, set[str | None]] = {}
     for file in folder.glob("*/*.safetensors"):
-        named.setdefault(file.parent, set()).add(_VARIANT.fullmatch(file.name)[1])
-    variants = {name for names in named.values() if None not in names for name in names}
+        if found := _VARIANT.fullmatch(file.name):
+            named.setdefault(file.parent, set()).add(found[1])
+    variants = {name for names in named.values() if None not in names for name in names if name}
     return min(variants, default=None)
 
 

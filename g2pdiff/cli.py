@@ -246,9 +246,15 @@ def _add_argument(parser: argparse.ArgumentParser, name: str, field: FieldInfo) 
         about += "; or a file with it"
     if not field.is_required() and field.default not in (None, "") and not check.is_list:
         about += f" ({field.default})"
-    several = {"nargs": "+"} if check.is_list else {}
     metavar = option[2:].upper().replace("-", "_")
-    parser.add_argument(option, dest=name, default=argparse.SUPPRESS, metavar=metavar, help=about, **several)
+    parser.add_argument(
+        option,
+        dest=name,
+        default=argparse.SUPPRESS,
+        metavar=metavar,
+        help=about,
+        nargs="+" if check.is_list else None,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 from unicodedata import normalize
 from urllib.parse import unquote
 
@@ -248,7 +249,7 @@ def _is_same(value: object, field: str, pair: tuple[float, float]) -> bool:
         return False
 
 
-def _read_one(field: str, value: object) -> tuple[float, tuple[str, ...]]:
+def _read_one(field: str, value: Any) -> tuple[float, tuple[str, ...]]:
     """Degrees of one coordinate, not yet checked, and notes."""
     name, limit = field.capitalize(), LIMITS[field]
     wanted = f"a number between {-limit} and {limit} degrees"

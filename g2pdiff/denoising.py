@@ -36,7 +36,7 @@ class Denoising:
     scheduler: str | None = None
     alignment_rule: str = "corrected"
 
-    def resolve(self, config: Mapping) -> Denoising:
+    def resolve(self, config: Mapping) -> Resolved:
         """Fill in a checkpoint's defaults and check every setting.
 
         Args:
@@ -54,7 +54,7 @@ class Denoising:
         guidance_below = check_number(
             "guidance_below", chosen("guidance_below"), 0, MAXIMUM_STEPS, whole=True
         )
-        return Denoising(
+        return Resolved(
             steps=check_steps(chosen("steps")),
             guidance_scale=check_scale("guidance_scale", chosen("guidance_scale")),
             alignment_scale=check_scale("alignment_scale", chosen("alignment_scale")),
@@ -76,3 +76,18 @@ class Denoising:
             "scheduler": self.scheduler,
             "alignment_rule": self.alignment_rule,
         }
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Checked settings of the denoising loop; see `Denoising` for their meaning.
+
+    Only the scheduler may be None: it is then the checkpoint's own.
+    """
+
+    steps: int
+    guidance_scale: float
+    alignment_scale: float
+    guidance_below: int
+    scheduler: str | None
+    alignment_rule: str

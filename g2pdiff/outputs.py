@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils import BaseOutput
@@ -25,7 +25,8 @@ class DenoisingStep:
 
     @property
     def image(self) -> Image.Image:
-        """The first picture."""
+        """The first picture; there is none between previews."""
+        assert self.images is not None
         return to_pil(self.images[:1])[0]
 
     @property
@@ -38,7 +39,7 @@ class DenoisingStep:
 class G2PDiffusionOutput(BaseOutput):
     """B pictures, and their CLIBDScores where the checkpoint holds a CLIBD model."""
 
-    images: list[Image.Image] | np.ndarray | torch.Tensor
+    images: Any  # B PIL pictures, an array (B, H, W, 3) or a tensor (B, 3, H, W), as `output_type` says
     clibd_scores: list[float] | None
 
 

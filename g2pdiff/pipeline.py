@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import diffusers
 import torch
@@ -16,7 +17,7 @@ from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils.torch_utils import randn_tensor
 
 from g2pdiff.batching import Batch
-from g2pdiff.denoising import SCHEDULERS, Denoising
+from g2pdiff.denoising import SCHEDULERS, Denoising, Resolved
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.dna.tokenizer import KmerTokenizer
 from g2pdiff.errors import InputError
@@ -40,7 +41,7 @@ def _dtype(part: torch.nn.Module) -> torch.dtype:
     return next(part.parameters()).dtype
 
 
-def _beside_zeros(residuals):
+def _beside_zeros(residuals: Any) -> Any:
     """A ControlNet's residuals (B, ...) for the conditional half of a guided batch (2B, ...)."""
     if isinstance(residuals, torch.Tensor):
         return torch.cat([torch.zeros_like(residuals), residuals])
@@ -92,7 +93,7 @@ class G2PDiffusionPipeline(SavedPipeline):
         tokenizer: KmerTokenizer,
         conditioner: BarcodeConditioner,
         unet: UNet2DConditionModel,
-        scheduler,
+        scheduler: Any,
         aligner: LatentAligner | None = None,
         clibd: CLIBD | OfficialCLIBD | None = None,
         controlnet: BarcodeControlNet | None = None,
@@ -151,10 +152,11 @@ class G2PDiffusionPipeline(SavedPipeline):
 
         A preview takes the autoencoder's fast decoder where it has one.
         """
-        fast = {"refine": False} if preview and isinstance(self.vae, PatchAutoencoder) else {}
-        latents = (latents / self.vae.config.scaling_factor).to(_dtype(self.vae))
-        images = self.vae.decode(latents, **fast).sample
-        return self.image_processor.denormalize(images).float()
+        vae: Any = self.vae
+        fast = {"refine": False} if preview and isinstance(vae, PatchAutoencoder) else {}
+        latents = (latents / vae.config.scaling_factor).to(_dtype(vae))
+        images: Any = self.image_processor.denormalize(vae.decode(latents, **fast).sample)
+        return images.float()
 
     @torch.no_grad()
     def score(self, images: torch.Tensor, embeddings: torch.Tensor) -> list[float]:
@@ -162,7 +164,7 @@ class G2PDiffusionPipeline(SavedPipeline):
         return self.clibd.score(images.to(_dtype(self.clibd)), embeddings).tolist()
 
     def prepare_latents(
-        self, batch: int, generators: torch.Generator | list[torch.Generator], device: torch.device | str
+        self, batch: int, generators: torch.Generator | Sequence[torch.Generator], device: torch.device | str
     ) -> torch.Tensor:
         """Standard normal noise (B, C, h, w): of a list of generators, row i from generator i.
 
@@ -170,7 +172,8 @@ class G2PDiffusionPipeline(SavedPipeline):
         """
         size = self.unet.config.sample_size
         shape = (batch, self.unet.config.out_channels, size, size)
-        return randn_tensor(shape, generators, device=device, dtype=torch.float32)
+        source = generators if isinstance(generators, torch.Generator) else list(generators)
+        return randn_tensor(shape, source, device=device, dtype=torch.float32)
 
     def predict_noise(
         self, latents: torch.Tensor, timestep: torch.Tensor, condition: Condition, scale: float
@@ -221,8 +224,8 @@ class G2PDiffusionPipeline(SavedPipeline):
     def denoise(
         self,
         condition: Condition,
-        denoising: Denoising,
-        generators: torch.Generator | list[torch.Generator],
+        denoising: Resolved,
+        generators: torch.Generator | Sequence[torch.Generator],
         callback: Callable | None = None,
         callback_tensor_inputs: Sequence[str] = ("latents",),
     ) -> Generator[DenoisingStep]:
@@ -239,9 +242,9 @@ class G2PDiffusionPipeline(SavedPipeline):
         # 1. Make a scheduler for this run alone: schedulers keep state, and two visitors share one pipeline.
         # It is handed noise predictions, whatever the U-Net predicts.
         name, steps = denoising.scheduler, denoising.steps
-        kind = type(self.scheduler) if name is None else getattr(diffusers, SCHEDULERS[name])
+        kind: Any = type(self.scheduler) if name is None else getattr(diffusers, SCHEDULERS[name])
         clipping = {} if kind is DPMSolverMultistepScheduler else {"clip_sample": False}  # latents pass 1
-        stepper = kind.from_config(self.scheduler.config, prediction_type="epsilon", **clipping)
+        stepper: Any = kind.from_config(self.scheduler.config, prediction_type="epsilon", **clipping)
         device = self._execution_device
         stepper.set_timesteps(steps, device=device)
         gammas = self.scheduler.alphas_cumprod
@@ -254,12 +257,13 @@ class G2PDiffusionPipeline(SavedPipeline):
         latents = self.prepare_latents(len(condition.pooled), generators, device) * stepper.init_noise_sigma
 
         # 3. Denoise
-        with self.progress_bar(total=steps) as bar:
+        progress_bar: Any = self.progress_bar  # which diffusers types as if it needed a function
+        with progress_bar(total=steps) as bar:
             for index, timestep in enumerate(stepper.timesteps):
                 is_guided = int(timestep) < denoising.guidance_below
                 scale = denoising.guidance_scale if is_guided else 1.0
                 noise_pred = self.predict_noise(latents, timestep, condition, scale)
-                if is_aligned and is_guided:
+                if log_prob is not None and is_guided:
                     noise_pred = alignment_guidance(
                         noise_pred,
                         latents,
@@ -362,7 +366,7 @@ class G2PDiffusionPipeline(SavedPipeline):
     def _stream(
         self,
         batch: Batch,
-        denoising: Denoising,
+        denoising: Resolved,
         previews: bool,
         callback: Callable | None,
         callback_tensor_inputs: Sequence[str],
@@ -394,21 +398,25 @@ class G2PDiffusionPipeline(SavedPipeline):
         *,
         output_type: str = "pil",
         return_dict: bool = True,
-        **settings,
-    ) -> G2PDiffusionOutput | tuple:
+        **settings: Any,
+    ) -> Any:
         """Run `stream` to its end, decoding and scoring the result alone.
 
         Args:
             barcode, latitude, longitude: as for `stream`.
             output_type: `"pil"`, `"np"` (B, H, W, 3) or `"pt"` (B, 3, H, W), both in [0, 1], or `"latent"`
                 (B, C, h, w).
-            return_dict: whether to return a `G2PDiffusionOutput` rather than a tuple.
+            return_dict: whether to return a `G2PDiffusionOutput` rather than a tuple of its fields.
             settings: the other arguments of `stream`, but for `previews`.
+
+        Returns:
+            A `G2PDiffusionOutput`, or a tuple of pictures and scores.
         """
         check_choice("output_type", output_type, OUTPUT_TYPES)
         *_, last = self.stream(barcode, latitude, longitude, previews=False, **settings)
-        images = last.latents
+        images: Any = last.latents
         if output_type != "latent":
+            assert last.images is not None  # the last step has pictures
             images = self.image_processor.postprocess(last.images, output_type)
         if not return_dict:
             return images, last.clibd_scores

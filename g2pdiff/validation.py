@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from g2pdiff.coordinates import read_locality
 from g2pdiff.errors import InputError, quoted
@@ -12,7 +13,7 @@ MAXIMUM_SCALE = 1000
 
 
 def check_number(
-    field: str, value: object, low: float, high: float, unit: str = "", whole: bool = False
+    field: str, value: Any, low: float, high: float, unit: str = "", whole: bool = False
 ) -> float:
     """A number from `low` to `high`, given as a number or as text.
 
@@ -85,7 +86,7 @@ def check_choice(field: str, value: object, choices: Iterable[str]) -> str:
         InputError: field `field`, if it is none of them.
     """
     choices = list(choices)
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         name = field.replace("_", " ").capitalize()
         raise InputError(field, f"{name} {quoted(value)} is unknown: choose {' or '.join(choices)}.")
     return value

@@ -20,7 +20,7 @@ OWN = {"app", "g2pdiff", "tests", "training"}
 UNSEEN = {
     "dependencies": {"accelerate", "peft"},
     "train": set(),
-    "test": {"hatchling", "pyright", "pytest-timeout", "pytest-xdist", "ruff"},
+    "test": {"hatchling", "pandas-stubs", "pyright", "pytest-timeout", "pytest-xdist", "ruff"},
 }
 
 

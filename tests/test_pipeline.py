@@ -1,6 +1,7 @@
 """The pipeline's contract: streaming, seeds, batches, guidance, save and load, bad input."""
 
 import doctest
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch.testing import assert_close
 
-from g2pdiff.denoising import ALIGNMENT_RULES, SCHEDULERS, Denoising
+from g2pdiff.denoising import ALIGNMENT_RULES, SCHEDULERS, Denoising, Resolved
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
 from g2pdiff.guidance import RULES
@@ -120,9 +121,9 @@ def test_guidance_acts_below_a_timestep(pipeline):
 
 def test_settings_are_completed_by_the_checkpoints_defaults(pipeline):
     config = pipeline.config
-    assert Denoising().resolve(config) == Denoising(4, 2.0, 1.0, 1000)
+    assert Denoising().resolve(config) == Resolved(4, 2.0, 1.0, 1000, None, "corrected")
     given = Denoising(7, 0, 0, 0, "ddim", "literal")
-    assert given.resolve(config) == given
+    assert asdict(given.resolve(config)) == asdict(given)
     assert Denoising(steps="7").resolve(config).steps == 7
     assert set(ALIGNMENT_RULES) == set(RULES)
 

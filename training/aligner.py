@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ from training.diffusion import cache_conditions, cache_latents
 from training.evaluation.results import record_result
 from training.stages.loop import fit, step_generator
 from training.stages.losses import centre, gather, info_nce
-from training.stages.parts import load_autoencoder, start_weights
+from training.stages.parts import load_autoencoder, load_scheduler, start_weights
 
 
 def reference_rows(table, size: int, seed: int) -> np.ndarray:
@@ -86,7 +87,8 @@ class AlignerLoss(nn.Module):
         own = gather(species)
         bank = scale * pictures @ self.aligner.embed_condition(self.aligner.bank).float().T
         # A reference of the specimen's own species is no wrong answer.
-        bank = bank.masked_fill(own[:, None] == self.bank_species, -torch.inf)
+        is_own: Any = own[:, None] == self.bank_species
+        bank = bank.masked_fill(is_own, -torch.inf)
         right = scale * (pictures * conditions).sum(-1, keepdim=True)
         recognised = -torch.log_softmax(torch.cat([right, bank], dim=1), dim=1)[:, 0].mean()
         return info_nce(scale * pictures @ conditions.T) + recognised
@@ -103,7 +105,7 @@ class AlignerStage:
         trained = run / "diffusion"
         conditioner = BarcodeConditioner.from_pretrained(trained / "conditioner").eval()
         tokenizer = KmerTokenizer.from_pretrained(trained / "tokenizer")
-        scheduler = DPMSolverMultistepScheduler.from_pretrained(trained / "scheduler")
+        scheduler = load_scheduler(trained / "scheduler")
         settings = {"bank_size": 512, "specimens": 8192, **config.aligner.settings}
         seed = config.aligner.training.seed
         chosen = np.random.default_rng(seed).permutation(len(specimens))[: settings["specimens"]]
@@ -118,7 +120,7 @@ class AlignerStage:
             latent_channels=self.latents.shape[1],
             latent_size=self.latents.shape[-1],
             condition_size=self.conditions.shape[1],
-            num_train_timesteps=scheduler.config.num_train_timesteps,
+            num_train_timesteps=scheduler.config["num_train_timesteps"],
             bank_size=len(references),
             **config.aligner.model,
         )
@@ -135,7 +137,7 @@ class AlignerStage:
     def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         rows = draw_rows(self.groups, size, generator)
         latents = torch.from_numpy(self.latents[rows].astype(np.float32))
-        steps = self.model.scheduler.config.num_train_timesteps
+        steps = self.model.scheduler.config["num_train_timesteps"]
         return {
             "latents": latents,
             "noise": torch.randn(latents.shape, generator=generator),
@@ -151,7 +153,7 @@ def accuracy_by_noise(stage: AlignerStage, rows: int = 256, levels: int = 5) -> 
     generator = torch.Generator().manual_seed(0)
     batch = stage.batch(min(rows, len(stage.groups)), generator)
     aligner, scheduler = stage.model.aligner, stage.model.scheduler
-    steps = scheduler.config.num_train_timesteps
+    steps = scheduler.config["num_train_timesteps"]
     found = {}
     for timestep in np.linspace(0, steps - 1, levels).astype(int):
         timesteps = torch.full((len(batch["latents"]),), int(timestep))

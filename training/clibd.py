@@ -34,6 +34,7 @@ from training.data.storage import whole_folder
 from training.evaluation.results import record_result
 from training.stages.loop import fit, step_generator
 from training.stages.losses import centre, gather, info_nce
+from training.stages.parts import on_device
 
 
 def resize(images: torch.Tensor, side: int) -> torch.Tensor:
@@ -60,7 +61,7 @@ def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         ],
         1,
     )
-    grid = F.affine_grid(affine, images.shape, align_corners=False)
+    grid = F.affine_grid(affine, list(images.shape), align_corners=False)
     images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
     soft = F.interpolate(F.avg_pool2d(images, 2), images.shape[-2:], mode="bilinear")
     mix = (0.8 * blur.clamp(min=0)).view(-1, 1, 1, 1)
@@ -101,7 +102,7 @@ class ClibdStage:
         clibd = CLIBD(**{"image_size": config.data.image_size, **config.clibd.model})
         tokenizer = KmerTokenizer(k=clibd.config.k, stride=clibd.config.stride)
         self.input_ids = tokenizer.ids(specimens.table["dna_barcode"].tolist())
-        self.unknown = tokenizer.unk_token_id
+        self.unknown = tokenizer.unknown_id
         codes, names = specimens.table["species"].factorize()
         mutated = (specimens.table["mutation_rate"] > RECOGNISABLE).to_numpy()
         self.species = torch.from_numpy(np.where(mutated, NO_SPECIES, codes))
@@ -147,8 +148,8 @@ def measure(clibd: CLIBD | OfficialCLIBD, specimens: SpecimenSet) -> dict:
     other = torch.from_numpy(species[:, None] != species[None, :])
     true, shuffled = scores.diagonal().numpy(), scores[other].numpy()
     threshold, overlap = success_threshold(true, shuffled)
-    _, first = specimens.table.reset_index().groupby("species")["index"].first().factorize()
-    candidates = first.to_numpy()[:200]
+    firsts = specimens.table.reset_index().groupby("species")["index"].first()
+    candidates = firsts.unique()[:200]
     found = scores[candidates][:, candidates].argmax(1) == torch.arange(len(candidates))
     return {
         "threshold": threshold,
@@ -165,7 +166,7 @@ def train(config: Config) -> None:
     `RUN/clibd/model`."""
     run = Path(config.run)
     if official := config.clibd.settings.get("official"):
-        clibd = load_official_clibd(official).to(PartialState().device)
+        clibd = on_device(load_official_clibd(official), PartialState().device)
         result = {"steps": 0, "seconds": 0.0, "loss": None}
     else:
         set_seed(config.clibd.training.seed)

@@ -65,6 +65,7 @@ def mean_latents(
         a sketch, `both` alone.
     """
     head, few = conditioner.mean_latent_head, slice(None, encoded)
+    assert head is not None  # this stage trains it
     sketch = conditioner.sketch(input_ids) if conditioner.sketch is not None else None
     bert = conditioner.encode(input_ids[few], locality[few])[0].mean(1)
     if sketch is None:
@@ -117,7 +118,7 @@ class ConditionerStage:
     def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         rows = draw_rows(self.groups, size, generator)
         return {
-            "input_ids": mask_tokens(self.input_ids[rows], self.tokenizer.unk_token_id, generator),
+            "input_ids": mask_tokens(self.input_ids[rows], self.tokenizer.unknown_id, generator),
             "locality": self.localities[rows],
             "latents": torch.from_numpy(self.latents[rows].astype(np.float32)),
         }

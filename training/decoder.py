@@ -37,7 +37,7 @@ from training.data.storage import whole_folder
 from training.diffusion import cache_conditions, cache_latents
 from training.evaluation.results import record_result
 from training.stages.loop import fit
-from training.stages.parts import load_autoencoder, load_unet, start_weights
+from training.stages.parts import load_autoencoder, load_scheduler, load_unet, start_weights
 
 TIMESTEPS = (20, 400)  # from which the U-Net's one-step estimates are taken
 NOISE = 0.3  # deviations of a channel that noisy latents are off by, at most
@@ -95,9 +95,9 @@ class DecoderLoss(nn.Module):
             condition.beside(noised),
             steps,
             encoder_hidden_states=condition.context,
-            class_labels=condition.pooled if self.unet.config.class_embed_type else None,
+            class_labels=condition.pooled if self.unet.config["class_embed_type"] else None,
         ).sample.float()
-        predicted = to_noise(prediction, noised, steps, gammas, self.scheduler.config.prediction_type)
+        predicted = to_noise(prediction, noised, steps, gammas, self.scheduler.config["prediction_type"])
         return torch.cat([noisy, to_clean(predicted, noised, steps, gammas)])
 
     def forward(
@@ -138,6 +138,7 @@ class DecoderStage:
         trained = run / "diffusion"
         self.specimens, self.groups = specimens, species_batches(specimens.table)
         vae = load_autoencoder(run)
+        assert isinstance(vae, PatchAutoencoder)  # `train` refuses a base's
         self.latents = cache_latents(vae, specimens, run / "data")
         conditioner = BarcodeConditioner.from_pretrained(trained / "conditioner").eval()
         tokenizer = KmerTokenizer.from_pretrained(trained / "tokenizer")
@@ -145,7 +146,7 @@ class DecoderStage:
         self.conditions = cache_conditions(conditioner, input_ids, localities_of(specimens.table))
         start_weights(config, f"{self.name}/model", vae)
         settings = {"adversarial": 0.01, "detail": 3.0, **config.decoder.settings}
-        scheduler = DPMSolverMultistepScheduler.from_pretrained(trained / "scheduler")
+        scheduler = load_scheduler(trained / "scheduler")
         unet = load_unet(run, self.latents.shape[-1])
         self.model = DecoderLoss(vae, unet, scheduler, settings["adversarial"], settings["detail"])
 

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ from training.evaluation.results import record_result
 from training.stages.loop import fit
 from training.stages.lora import ADAPTER_FOLDER, add_adapter, load_base, save_adapter
 from training.stages.losses import denoising_error, min_snr_weight
-from training.stages.parts import load_autoencoder, start_weights, to_latents
+from training.stages.parts import load_autoencoder, on_device, start_weights, to_latents
 
 SKETCH_BARCODES = 8192
 """Training barcodes that the sketch's components are computed from, where no setting says otherwise."""
@@ -69,9 +70,9 @@ def cache_latents(
         Latents (N, C, h, w) float16, memory-mapped.
     """
     state = PartialState()
-    vae = vae.to(state.device)
+    vae = on_device(vae, state.device)
 
-    def encode(rows: list[int]) -> np.ndarray:
+    def encode(rows: Sequence[int]) -> np.ndarray:
         return to_latents(vae, specimens.images(rows).to(state.device) * 2 - 1).half().cpu().numpy()
 
     path = folder / f"latents-{specimens.name}.npy"
@@ -130,11 +131,11 @@ def denoising_errors(
         condition.beside(noisy),
         timesteps,
         encoder_hidden_states=condition.context,
-        class_labels=condition.pooled if unet.config.class_embed_type else None,
+        class_labels=condition.pooled if unet.config["class_embed_type"] else None,
         **(steer(noisy, timesteps) if steer else {}),
     ).sample
     gamma = scheduler.alphas_cumprod.to(noisy.device)[timesteps]
-    return denoising_error(prediction, clean, noise, gamma, scheduler.config.prediction_type), gamma
+    return denoising_error(prediction, clean, noise, gamma, scheduler.config["prediction_type"]), gamma
 
 
 def condition_of(conditioner: BarcodeConditioner, specimens: dict[str, torch.Tensor]) -> Condition:
@@ -189,7 +190,7 @@ class DiffusionLoss(nn.Module):
         seen = condition.where(~dropped.flatten(), self.conditioner.null(condition))
         errors, gamma = denoising_errors(self.unet, self.scheduler, seen, latents, noise, timesteps)
         if self.min_snr_gamma is not None:
-            kind = self.scheduler.config.prediction_type
+            kind = self.scheduler.config["prediction_type"]
             errors = errors * min_snr_weight(gamma, kind, self.min_snr_gamma)
         return errors.mean()
 
@@ -239,7 +240,7 @@ def noise_schedule(config: Config) -> DPMSolverMultistepScheduler:
     """The run's noise schedule: its base's, or by default Stable Diffusion's betas with a v-prediction."""
     if base := config.diffusion.base:
         return load_base(DPMSolverMultistepScheduler, base, "scheduler", **config.diffusion.scheduler)
-    settings = dict(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
+    settings: dict[str, Any] = dict(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
     settings |= dict(prediction_type="v_prediction", timestep_spacing="trailing")
     return DPMSolverMultistepScheduler(**(settings | config.diffusion.scheduler))
 
@@ -315,20 +316,20 @@ class DiffusionStage:
     def _masked_ids(self) -> torch.Tensor:
         """Return all tokens (N, L), some of them hidden as real reads miss bases."""
         generator = torch.Generator().manual_seed(0)
-        return mask_tokens(self.input_ids, self.tokenizer.unk_token_id, generator)
+        return mask_tokens(self.input_ids, self.tokenizer.unknown_id, generator)
 
     def _specimens(self, rows: np.ndarray, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """Return what the loss is told of some rows: their conditions where known, or barcode and place."""
         if self.conditions is not None:
             return dict(vars(self.conditions[rows].to(torch.float32)))
-        masked = mask_tokens(self.input_ids[rows], self.tokenizer.unk_token_id, generator)
+        masked = mask_tokens(self.input_ids[rows], self.tokenizer.unknown_id, generator)
         return {"input_ids": masked, "locality": self.localities[rows]}
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         draws = self.settings["draws"]
         rows = draw_rows(self.groups, size, generator)
         latents = torch.from_numpy(self.latents[rows].astype(np.float32))
-        steps = self.model.scheduler.config.num_train_timesteps
+        steps = self.model.scheduler.config["num_train_timesteps"]
         # Stratified over the draws of a specimen, so that a batch covers the whole schedule evenly.
         strata = torch.arange(draws) + torch.rand(size, draws, generator=generator)
         return {

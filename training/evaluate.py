@@ -58,7 +58,7 @@ from training.evaluation.systems import PipelineSystem, partly_deaf
 from training.evaluation.trials import Trials
 from training.evaluation.worlds import WORLDS, load_world
 from training.phenotype import PhenotypeEncoder, load_phenotype
-from training.stages.parts import reconstruct
+from training.stages.parts import on_device, reconstruct
 
 PAIRED_SAMPLES = 4  # of every barcode, with and without alignment, and of the ablations
 SHOWN = 48  # barcodes on the sheet of truth and prediction
@@ -214,11 +214,13 @@ def second_judge(folder: Path | None, run: Path | None) -> PhenotypeEncoder | No
         raise InputError(
             "phenotype", f"There is no phenotype encoder in {folder}; training.phenotype makes one."
         )
-    return load_phenotype(folder).to(PartialState().device)
+    return on_device(load_phenotype(folder), PartialState().device)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m training.evaluate", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--checkpoint", default=None, help="folder or hub id; by default the embedded one")
     parser.add_argument("--table", help="barcode table; without one, barcodes evolved along a tree")
     parser.add_argument("--config", help="YAML file whose `data` says where specimens come from")

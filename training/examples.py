@@ -155,7 +155,7 @@ def _read(path: str | Path) -> pd.DataFrame:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--table", required=True, help="parquet or CSV table of barcodes")
     parser.add_argument("--config", help="YAML file whose checkpoint the examples are for")
     parser.add_argument("--out", type=Path, default=EXAMPLES, help="file to write without --config")

@@ -40,7 +40,7 @@ def estimate_profile(framed: list[str], species: pd.Series) -> np.ndarray:
 def fit_profile(records: pd.DataFrame, rounds: int = 2, seed: int = 0) -> np.ndarray:
     """The site profile (658, 4) of records with columns `species` and `dna_barcode`."""
     sample = records.sample(frac=1, random_state=seed).groupby("species").head(RECORDS_PER_SPECIES)
-    whole = sample[sample["dna_barcode"].map(lambda row: len(row) == SITES and is_open_frame(row))]
+    whole = sample[[len(row) == SITES and is_open_frame(row) for row in sample["dna_barcode"]]]
     profile = estimate_profile(whole["dna_barcode"].tolist(), whole["species"])
     for _ in range(rounds):
         framed, _, scores = frame(sample["dna_barcode"].tolist(), profile)
@@ -52,7 +52,7 @@ def fit_profile(records: pd.DataFrame, rounds: int = 2, seed: int = 0) -> np.nda
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--table", type=Path, required=True, help="parquet table of barcodes")
     parser.add_argument("--out", type=Path, default=PROFILE_PATH)
     arguments = parser.parse_args()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,7 +55,7 @@ def principal_components(hot: torch.Tensor, weight: torch.Tensor, size: int = CO
 
 def kernel(coordinates: np.ndarray, table: pd.DataFrame) -> tuple[dict, float, float]:
     """Genus means and membership kernel; squared distances between species and between genera."""
-    species = table.groupby(["family", "genus", "species"], sort=True).indices
+    species: dict[Any, Any] = table.groupby(["family", "genus", "species"], sort=True).indices
     genus_of_species = pd.Index([f"{family}|{genus}" for family, genus, _ in species])
     genera = genus_of_species.unique()
     which = genera.get_indexer(genus_of_species)
@@ -64,7 +65,7 @@ def kernel(coordinates: np.ndarray, table: pd.DataFrame) -> tuple[dict, float, f
     np.add.at(means, which, species_means)
     means /= counts[:, None]
 
-    genus_of_row = genera.get_indexer(table.family + "|" + table.genus)
+    genus_of_row = genera.get_indexer(pd.Index(table.family + "|" + table.genus))
     within = coordinates - means[genus_of_row]
     spread = within.var(0)
     scale = 1 / np.sqrt(spread + 0.5 * spread.mean())
@@ -136,7 +137,7 @@ def fit(table: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--table", type=Path, required=True, help="parquet file in the BIOSCAN schema")
     parser.add_argument("--out", type=Path, default=GENOTYPE_PATH)
     options = parser.parse_args()
@@ -145,7 +146,8 @@ def main() -> None:
         arrays = fit(pd.read_parquet(options.table, columns=columns))
     except InputError as error:
         parser.error(str(error))
-    np.savez_compressed(options.out, **arrays)
+    entries: dict[str, Any] = arrays
+    np.savez_compressed(options.out, **entries)
     print(f"wrote {options.out} ({options.out.stat().st_size / 1e6:.2f} MB)")
 
 

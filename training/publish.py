@@ -9,6 +9,8 @@ while it is built. Without `--checkpoint` the model is the first built-in checkp
 of them, as the app does.
 """
 
+# huggingface_hub sets the fields of a card's data from its front matter:
+# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import argparse
@@ -255,9 +257,9 @@ def push(folder: Path, repo: str, kind: str, private: bool) -> str:
     if get_token() is None:
         raise InputError("push", "The Hub wants a token to push: run hf auth login, or set HF_TOKEN.")
     api = HfApi()
-    settings = {"space_sdk": "gradio"} if kind == "space" else {}
+    sdk = "gradio" if kind == "space" else None
     try:
-        address = api.create_repo(repo, repo_type=kind, private=private, exist_ok=True, **settings)
+        address = api.create_repo(repo, repo_type=kind, private=private, exist_ok=True, space_sdk=sdk)
         api.upload_folder(
             repo_id=repo, repo_type=kind, folder_path=folder, commit_message="Publish with training.publish"
         )
@@ -330,7 +332,7 @@ def publish(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--checkpoint", help="folder or hub id; by default all that the app serves")
     parser.add_argument("--out", type=Path, required=True, help="folder to write model/ and space/ to")
     parser.add_argument("--repo", help="hub id of the model, owner/name")

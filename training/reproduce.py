@@ -22,6 +22,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -50,7 +51,7 @@ from training.evaluation.sampling import Samples, sample
 from training.evaluation.systems import PipelineSystem, System
 from training.evaluation.worlds import World, load_world
 from training.phenotype import PhenotypeEncoder, load_phenotype
-from training.stages.parts import load_unet
+from training.stages.parts import load_unet, on_device
 
 BASELINES = {"controlnet": controlnet, "df_gan": df_gan}
 SHARED = ("data", "autoencoder", "clibd")  # what a variant takes from the run it varies
@@ -102,8 +103,8 @@ def with_parts(pipeline: G2PDiffusionPipeline, **changes) -> G2PDiffusionPipelin
 def systems(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, System]:
     """The systems that are compared, by name."""
     folder = Path(config.run)
-    generator = df_gan.Generator.from_pretrained(folder / "df_gan" / "model").to(pipeline.device)
-    trained = BarcodeControlNet.from_pretrained(folder / "controlnet" / "model").to(pipeline.device)
+    generator = on_device(df_gan.Generator.from_pretrained(folder / "df_gan" / "model"), pipeline.device)
+    trained = on_device(BarcodeControlNet.from_pretrained(folder / "controlnet" / "model"), pipeline.device)
     return {
         "df_gan": df_gan.DFGANSystem(generator, pipeline),
         "stable_diffusion": PipelineSystem(with_parts(pipeline, aligner=None)),
@@ -123,7 +124,7 @@ def write_checkpoints(config: Config, pipelines: dict[str, G2PDiffusionPipeline]
 def ablations(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, System]:
     """G2PDiffusion with one thing changed, by what it is."""
     wanted, default = config.comparison, pipeline.config
-    found = {"as compared": PipelineSystem(pipeline)}
+    found: dict[str, System] = {"as compared": PipelineSystem(pipeline)}
     for scale in (0.0, *wanted.alignment_scales):
         found[f"alignment scale {scale:g}"] = PipelineSystem(pipeline, {"alignment_scale": scale})
     scale = default.default_alignment_scale
@@ -166,7 +167,7 @@ class Learned:
             table,
             library,
             None if library.originals is None else Memory(library.originals),
-            load_phenotype(judge).to(pipeline.device) if judge.is_dir() else None,
+            on_device(load_phenotype(judge), pipeline.device) if judge.is_dir() else None,
             regressions(pipeline, library),
         )
 
@@ -286,7 +287,7 @@ def reproduce(config: Config) -> dict[str, dict]:
     state = PartialState()
     pipeline = build_pipeline(config).to(state.device)
     pipeline.set_progress_bar_config(disable=True)
-    compared = systems(config, pipeline)
+    compared: dict[str, Any] = dict(systems(config, pipeline))
     learned = Learned.load(config, pipeline)
     results = {
         split: compare(config, split, pipeline, compared, learned) for split in config.comparison.samples

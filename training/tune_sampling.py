@@ -81,7 +81,7 @@ def markdown(result: pd.DataFrame, barcodes: int) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m training.tune_sampling", description=__doc__.splitlines()[0]
+        prog="python -m training.tune_sampling", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--checkpoint", help="folder or hub id; by default the embedded one")
     parser.add_argument("--table", help="barcode table; without one, barcodes evolved along a tree")

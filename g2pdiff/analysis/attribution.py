@@ -20,7 +20,7 @@ Site 1 of 658, the last base of a codon that begins before the region, is never 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -108,6 +108,7 @@ def attribute(
 ) -> Attribution:
     """`attributing`, run to its end."""
     *_, last = attributing(pipe, barcode, latitude, longitude, latents, batch)
+    assert last.attribution is not None  # the last one has it
     return last.attribution
 
 
@@ -118,7 +119,7 @@ def attributing(
     longitude: float,
     latents: torch.Tensor,
     batch: int = 32,
-) -> Iterator[Occlusion]:
+) -> Generator[Occlusion]:
     """Occlude every codon of a barcode and measure what the aligner makes of it.
 
     Args:
@@ -144,7 +145,7 @@ def attributing(
 
 
 @torch.no_grad()
-def _attributing(pipe, barcode, locality, latents, batch) -> Iterator[Occlusion]:
+def _attributing(pipe, barcode, locality, latents, batch) -> Generator[Occlusion]:
     known = [i for i in range(CODONS) if barcode.sequence[codon_sites(i)] != "NNN"]
     barcodes = [barcode, *(occlude(barcode, index) for index in known)]
     pooled = []

@@ -177,7 +177,7 @@ class References:
         text = StringIO()
         writer = csv.DictWriter(text, [field.name for field in fields(Reference)], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(map(asdict, self.rows))
+        writer.writerows(asdict(row) for row in self.rows)
         (folder / TABLE).write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
         save_file(
             {
@@ -208,7 +208,7 @@ class References:
         identity, compared = identities(encode([barcode.sequence])[0], self._codes)
         few = compared < FEW_SITES * compared.max()
         order = np.lexsort((-compared, -identity, few))[:k]
-        return [self._neighbour(row, identity[row], int(compared[row])) for row in order]
+        return [self._neighbour(row, float(identity[row]), int(compared[row])) for row in order]
 
     def nearest_pictures(self, embedding: torch.Tensor, k: int = 5) -> list[Neighbour]:
         """The k references whose pictures look most like a picture to CLIBD, nearest first.
@@ -336,8 +336,11 @@ class References:
 
 def _read_rows(path: Path) -> list[Reference]:
     lines = csv.DictReader(StringIO(gzip.decompress(path.read_bytes()).decode()))
-    numbers = ("latitude", "longitude")
-    return [Reference(**(line | {name: float(line[name]) for name in numbers})) for line in lines]
+    rows = []
+    for line in lines:
+        latitude, longitude = float(line.pop("latitude")), float(line.pop("longitude"))
+        rows.append(Reference(**line, latitude=latitude, longitude=longitude))
+    return rows
 
 
 def _read_picture(path: Path, size: int) -> torch.Tensor:
@@ -361,7 +364,7 @@ def references_of(folder: str) -> References | None:
 def nearest_species(pipe: G2PDiffusionPipeline, barcode: Barcode) -> dict | None:
     """Return `References.summary` of a barcode for a loaded checkpoint; None where it has no references."""
     bank = references_of(str(pipe.name_or_path))
-    return bank and bank.summary(barcode)
+    return None if bank is None else bank.summary(barcode)
 
 
 def warnings_of(pipe: G2PDiffusionPipeline, nearest: dict | None) -> list[str]:
@@ -369,5 +372,6 @@ def warnings_of(pipe: G2PDiffusionPipeline, nearest: dict | None) -> list[str]:
 
     A checkpoint that learned from simulated specimens draws any barcode by rule, so nothing does.
     """
-    is_unlike = nearest is not None and nearest["kind"] == "unlike" and pipe.config.truth is None
-    return [f"{nearest['sentence']} {DRAWN_ALL_THE_SAME}"] if is_unlike else []
+    if nearest is None or nearest["kind"] != "unlike" or pipe.config.truth is not None:
+        return []
+    return [f"{nearest['sentence']} {DRAWN_ALL_THE_SAME}"]

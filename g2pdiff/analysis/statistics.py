@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,10 +33,18 @@ def mean_interval(values: Sequence[float]) -> Estimate:
     >>> print(f"{mean:.1f} ({low:.1f} to {high:.1f})")
     2.0 (-0.5 to 4.5)
     """
-    values = np.asarray(values, dtype=float)
-    if len(values) < 2:
-        return Estimate(float(values.mean()), float("nan"), float("nan"))
-    return _with_interval(values.mean(), values.std(ddof=1) / np.sqrt(len(values)), len(values) - 1)
+    numbers = np.asarray(values, dtype=float)
+    if len(numbers) < 2:
+        return Estimate(float(numbers.mean()), float("nan"), float("nan"))
+    return _with_interval(numbers.mean(), numbers.std(ddof=1) / np.sqrt(len(numbers)), len(numbers) - 1)
+
+
+def rank_agreement(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> float:
+    """Return Spearman's rank correlation of two rows of N numbers, -1 to 1; NaN where one is constant."""
+    from scipy import stats
+
+    result: Any = stats.spearmanr(first, second)
+    return float(result.statistic)
 
 
 def relative_slope(values: np.ndarray, tens: np.ndarray, groups: Sequence[int] | None = None) -> Estimate:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
+from typing import Any
 
 import numpy as np
 from Bio.Seq import translate
@@ -139,7 +140,7 @@ class Barcode:
         >>> Barcode.parse(example_barcode("Papilio machaon")).amino_acids[:11]
         'TLYFIFGIWAS'
         """
-        return translate(self.sequence[CODON_START:], table=TRANSLATION_TABLE)
+        return str(translate(self.sequence[CODON_START:], table=str(TRANSLATION_TABLE)))
 
     @property
     def stop_codons(self) -> tuple[int, ...]:
@@ -267,7 +268,7 @@ class Barcode:
         return tuple(warnings)
 
 
-def as_text(value: object) -> str:
+def as_text(value: Any) -> str:
     """What was given for a barcode as text: FASTA of Biopython's records, nothing for None."""
     if value is None:
         return ""

@@ -85,20 +85,21 @@ def _value(text: str, kind: str) -> tuple[str, int]:
 
 def _closed(text: str, end: int) -> int:
     """One past the delimiter behind a value."""
-    return re.compile(r"\s*[]|;,)}]?").match(text, end).end()
+    found = re.compile(r"\s*[]|;,)}]?").match(text, end)
+    return found.end() if found else end
 
 
 def _read(name: str, found: dict[str, list[str]], header: str) -> Header:
     """The header's place, of the values that its keys have."""
     ignored = "The header's place was ignored"
     if found["both"]:
-        places = {read_announced_pair(value) for value in found["both"]}
-        if None in places:
-            wrong = next(value for value in found["both"] if not read_announced_pair(value))
+        read = {value: read_announced_pair(value) for value in found["both"]}
+        wrong = next((value for value, place in read.items() if place is None), None)
+        if wrong is not None:
             if not re.search(r"\d", "".join(found["both"])) and not found["latitude"] + found["longitude"]:
                 return Header(" ".join(header.split()).rstrip("|;, "))  # location: Denmark
             return Header(name, None, f'{ignored}: "{wrong[:40]}" is no latitude and longitude.')
-        pairs = [tuple(map(str, place)) for place in places]
+        pairs = [tuple(map(str, place)) for place in set(read.values()) if place is not None]
         for field, index in (("latitude", 0), ("longitude", 1)):
             found[field] += [pair[index] for pair in pairs]
     if not (found["latitude"] and found["longitude"]):
@@ -132,7 +133,7 @@ def _without_keys(header: str) -> Header:
         except InputError as error:
             return Header(name, None, f"The header's place was ignored: {error}")
     compass = _COMPASS.search(header)
-    if pair := compass and read_pair(compass[0].strip(" ,")):
+    if compass and (pair := read_pair(compass[0].strip(" ,"))):
         rest = _tidy(header[: compass.start()] + " " + header[compass.end() :])
         try:
             return Header(rest, read_locality(*pair))

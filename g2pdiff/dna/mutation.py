@@ -34,7 +34,8 @@ MAXIMUM_RATIO = 100
 _STOP, _UNKNOWN = b"*X"
 _GENETIC_CODE = np.full((len(BASES) + 1,) * 3, _UNKNOWN, np.uint8)  # (5, 5, 5) by base code, 4 for N
 _GENETIC_CODE[:-1, :-1, :-1] = np.frombuffer(
-    translate("".join(map("".join, product(BASES, repeat=3))), table=TRANSLATION_TABLE).encode(), np.uint8
+    str(translate("".join(map("".join, product(BASES, repeat=3))), table=str(TRANSLATION_TABLE))).encode(),
+    np.uint8,
 ).reshape((len(BASES),) * 3)
 
 _TRANSITIONS = ("AG", "GA", "CT", "TC")

@@ -61,7 +61,7 @@ def place(records: Sequence[Letters]) -> list[Placement]:
             length = placed.length - record.before - record.after
             placements[row] = replace(placed, offset=placed.offset + skipped, length=length)
     doubtful = suspects([placed.sequence for placed in placements])
-    for row in doubtful.nonzero()[0]:
+    for row in doubtful.nonzero()[0].tolist():
         placements[row] = _mended(records[row], placements[row])
     return placements
 
@@ -75,7 +75,7 @@ def _place_texts(texts: Sequence[str]) -> list[Placement]:
     ]
     # No match is above 1: what is nearer to 1 than the margin is not turned.
     rows = [row for row, placed in enumerate(placements) if placed.score < 1 - TURN_MARGIN]
-    turned = frame([reverse_complement(texts[row]) for row in rows])
+    turned = frame([str(reverse_complement(texts[row])) for row in rows])
     for row, sequence, offset, score in zip(rows, *turned, strict=True):
         if score > placements[row].score + TURN_MARGIN:
             placements[row] = Placement(sequence, len(texts[row]), int(offset), float(score), is_turned=True)
@@ -88,7 +88,7 @@ def _mended(record: Letters, placed: Placement) -> Placement:
     if placed.is_held:
         letters = record.held[record.before : len(record.held) - record.after]
     if placed.is_turned:
-        letters = reverse_complement(letters)
+        letters = str(reverse_complement(letters))
     found = mend(letters, placed.offset)
     if found is None:
         return placed

@@ -137,7 +137,9 @@ def _codon_meanings(table: int) -> np.ndarray:
     """Amino acids (5, 5, 5) by base code, X where a base is unknown, as bytes."""
     meanings = np.full((5, 5, 5), ord("X"), np.uint8)
     codons = "".join(map("".join, product("ACGT", repeat=3)))
-    meanings[:4, :4, :4] = np.frombuffer(translate(codons, table=table).encode(), np.uint8).reshape(4, 4, 4)
+    meanings[:4, :4, :4] = np.frombuffer(str(translate(codons, table=str(table))).encode(), np.uint8).reshape(
+        4, 4, 4
+    )
     return meanings
 
 
@@ -170,7 +172,7 @@ def other_marker(letters: str) -> str | None:
             if any(motif in text for motif in motifs):
                 return name
         for frame in range(3):
-            protein = translate(text[frame : len(text) - (len(text) - frame) % 3], table=INVERTEBRATE)
+            protein = translate(text[frame : len(text) - (len(text) - frame) % 3], table=str(INVERTEBRATE))
             if any(motif in protein for motif in _FAR_COI):
                 return "the part of COI behind the barcode region"
     return None

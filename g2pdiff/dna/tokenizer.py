@@ -80,8 +80,13 @@ class KmerTokenizer(PreTrainedTokenizer):
         digits = np.pad(_DIGITS[letters], ((0, 0), (0, max(padding, 0))), constant_values=-1)
         windows = np.lib.stride_tricks.sliding_window_view(digits, self.k, 1)[:, :: self.stride][:, :count]
         ids = windows @ (4 ** np.arange(self.k)[::-1]) + len(SPECIAL_TOKENS)
-        ids[(windows < 0).any(-1)] = self.unk_token_id
+        ids[(windows < 0).any(-1)] = self.unknown_id
         return torch.from_numpy(ids)
+
+    @property
+    def unknown_id(self) -> int:
+        """Id of the token that stands for a missing k-mer."""
+        return self._token_to_id["[UNK]"]
 
     def _tokenize(self, text: str) -> list[str]:
         count = self.token_count(len(text))
@@ -89,7 +94,7 @@ class KmerTokenizer(PreTrainedTokenizer):
         return [text[start : start + self.k] for start in range(0, count * self.stride, self.stride)]
 
     def _convert_token_to_id(self, token: str) -> int:
-        return self._token_to_id.get(token, self._token_to_id["[UNK]"])
+        return self._token_to_id.get(token, self.unknown_id)
 
     def _convert_id_to_token(self, index: int) -> str:
         return self._id_to_token[index]

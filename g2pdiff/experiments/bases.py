@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,7 +23,7 @@ class Bases(Generate):
     about: ClassVar[str] = "Draw a specimen, and tell which codons of its barcode the model reads."
     returns: ClassVar[str] = "the picture; the importance of every codon; settings"
 
-    def occlude(self, pipe: G2PDiffusionPipeline, latents: Tensor) -> Iterator[Occlusion]:
+    def occlude(self, pipe: G2PDiffusionPipeline, latents: Tensor) -> Generator[Occlusion]:
         """Occlude every codon of the barcode, given the clean latents of its picture (1, C, h, w).
 
         Raises:

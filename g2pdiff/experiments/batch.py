@@ -95,7 +95,9 @@ class Batch(Experiment, DrawingSpecification):
 
     def start(self, pipe: G2PDiffusionPipeline) -> Generator[Update]:
         specimens = [
-            Specimen(record.barcode, record.latitude, record.longitude, self.seed) for record in self.readable
+            Specimen(record.barcode, record.latitude, record.longitude, self.seed)
+            for record in self.readable
+            if record.barcode
         ]
         drawn = 0
         with closing(draw(pipe, specimens, self.denoising)) as updates:
@@ -278,7 +280,7 @@ def _read_table(text: str, place: tuple[float, float]) -> Records:
     rows, given = table.to_dict("records"), raw[own].to_dict("records")
     for row, cells, wanted in zip(rows, given, is_wanted, strict=True):
         if wanted:
-            identifiers = {name: str(cell) for name, cell in cells.items()}
+            identifiers = {str(name): str(cell) for name, cell in cells.items()}
             records.append(_read_row(len(records) + 1, row, identifiers, place))
     others = len(is_wanted) - len(records)
     if not records:

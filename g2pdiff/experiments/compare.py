@@ -191,7 +191,7 @@ def differences(rows: Sequence[PairRow]) -> dict[str, Estimate]:
 
 def comparison_report(rows: Sequence[PairRow]) -> Report:
     """Report of paired runs; `summary["differences"]` are means over the pairs, second minus first."""
-    parts = [dict(zip(SIDES, row.images, strict=True)) for row in rows]
+    parts: list[dict[str, torch.Tensor]] = [dict(zip(SIDES, row.images, strict=True)) for row in rows]
     return Report(
         [
             {"seed": row.seed, "drift": rounded(row.drift)}

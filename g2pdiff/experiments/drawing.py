@@ -97,6 +97,7 @@ def draw(
                 done += len(part)
                 pictures = []
                 if step.index == step.total:
+                    assert step.images is not None  # the last step has pictures
                     scores = step.clibd_scores or [None] * len(part)
                     lengths = body_length(step.images).tolist()
                     pictures = [Picture(*row) for row in zip(part, step.images, scores, lengths, strict=True)]

@@ -97,7 +97,11 @@ class LatitudeSweep(Experiment, MutantSpecification):
 
     def locality(self, degrees: float) -> tuple[float, float]:
         """Return latitude and longitude of a place of the sweep."""
-        return (degrees, self.longitude) if self.along == "latitude" else (self.latitude, degrees)
+        latitude, longitude = (
+            (degrees, self.longitude) if self.along == "latitude" else (self.latitude, degrees)
+        )
+        assert latitude is not None and longitude is not None  # the one that stays is checked
+        return latitude, longitude
 
     def start(self, pipe: G2PDiffusionPipeline) -> Generator[Update]:
         if not pipe.config.whole_frames:
@@ -174,15 +178,15 @@ class Cline:
     verdict: str  # one sentence
 
 
-def tens_of_degrees(along: str, degrees: Sequence[float]) -> np.ndarray:
+def tens_of_degrees(along: str, degrees: Sequence[float] | np.ndarray) -> np.ndarray:
     """The regressor of a sweep (N,): distance from the reference in tens of degrees.
 
     Along latitude that is |latitude| from `REFERENCE_LATITUDE`, as both hemispheres count alike.
     """
     from g2pdiff.simulation.traits import REFERENCE_LATITUDE
 
-    degrees = np.asarray(degrees, dtype=float)
-    return ((np.abs(degrees) - REFERENCE_LATITUDE) if along == "latitude" else degrees) / 10
+    position = np.asarray(degrees, dtype=float)
+    return ((np.abs(position) - REFERENCE_LATITUDE) if along == "latitude" else position) / 10
 
 
 def relative_lengths(rows: Sequence[SweepRow]) -> np.ndarray:

@@ -114,7 +114,9 @@ class Mutations(Experiment, SpecimenSpecification):
         truth = true_pictures(pipe, [picture.specimen for picture in pictures])
         true: list[dict] = [{}] * len(pictures)
         if truth is not None:
-            true_wild_type = truth[:1] if wild_type is None else wild_type.true_image[None]
+            first = truth[0] if wild_type is None else wild_type.true_image
+            assert first is not None  # the wild type has a truth where its mutants have one
+            true_wild_type = first[None]
             true_drifts, lengths = appearance_drift(truth, true_wild_type), body_length(truth)
             true = [
                 {
@@ -195,7 +197,7 @@ def mutation_report(rows: Sequence[MutationRow], wild_type: Barcode) -> Report:
                 "amino_acids": list(changed.amino_acids),
             }
         )
-    curves = [
+    curves: list[dict] = [
         {name: estimate(value) if isinstance(value, Estimate) else value for name, value in curve.items()}
         for curve in mutation_curves(rows)
     ]

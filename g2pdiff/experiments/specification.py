@@ -129,10 +129,10 @@ def check_of(field: FieldInfo) -> Check:
 def _as_input_error(error: ValidationError, order: list[str]) -> InputError:
     """Return our sentence for the first of Pydantic's complaints."""
 
-    def place(found: dict) -> int:
+    def position(found: Any) -> int:
         return order.index(found["loc"][0]) if found["loc"] else len(order)
 
-    first = min(error.errors(), key=place)
+    first = min(error.errors(), key=position)
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, InputError):
         return cause

@@ -10,6 +10,7 @@ without negatives the softmax has one entry, and its gradient is exactly zero.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,8 @@ class LatentAligner(ModelMixin, ConfigMixin):
         num_train_timesteps: rows of the timestep table.
         bank_size: number of conditions in the reference bank.
     """
+
+    config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
 
     @register_to_config
     def __init__(

@@ -20,6 +20,8 @@ Pictures are in [-1, 1]. Latents have unit variance on average over channels, so
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
@@ -57,6 +59,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
             autoencoders.
     """
 
+    config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
+
     @register_to_config
     def __init__(
         self,
@@ -85,8 +89,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         self.refine = nn.Sequential(*stages)
         self.left = patch_size // 2 ** (len(widths) - 1)  # from the last level to pixels
         self.conv_out = nn.Conv2d(channels, 3 * self.left**2, 3, padding=1)
-        nn.init.zeros_(self.conv_out.weight)
-        nn.init.zeros_(self.conv_out.bias)
+        for parameter in self.conv_out.parameters():
+            nn.init.zeros_(parameter)
 
     @torch.no_grad()
     def fit_components(self, patches: torch.Tensor) -> float:

@@ -13,6 +13,7 @@ specimens; it is stored in the configuration beside the weights it belongs to.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +31,10 @@ class Judge(nn.Module):
 
     def embed_images(self, images: torch.Tensor) -> torch.Tensor:
         """Pictures (B, 3, H, W) in [0, 1] -> unit vectors (B, E)."""
+        raise NotImplementedError
+
+    def embed_barcodes(self, sequences: Sequence[str]) -> torch.Tensor:
+        """Framed barcodes, B strings of one length -> unit vectors (B, E)."""
         raise NotImplementedError
 
     @torch.no_grad()
@@ -54,6 +59,8 @@ class CLIBD(Judge, ModelMixin, ConfigMixin):
         threshold: CLIBDScore from which a picture counts as a success.
         overlap: share of true and shuffled pairs on the wrong side of the threshold, where it was measured.
     """
+
+    config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
 
     @register_to_config
     def __init__(

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -110,6 +111,8 @@ class OfficialCLIBD(Judge, ModelMixin, ConfigMixin):
         threshold: CLIBDScore from which a picture counts as a success.
         overlap: share of true and shuffled pairs on the wrong side of the threshold, where it was measured.
     """
+
+    config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
 
     @register_to_config
     def __init__(

@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -44,8 +45,11 @@ class Condition:
 
     def _map(self, function: Callable[..., torch.Tensor], *others: Condition) -> Condition:
         """Apply a function to each tensor, and to the same tensor of other conditions."""
-        rows = [[getattr(one, field.name) for one in (self, *others)] for field in fields(self)]
-        return Condition(*(None if row[0] is None else function(*row) for row in rows))
+        values: dict[str, Any] = {}
+        for name in (field.name for field in fields(self)):
+            row = [getattr(one, name) for one in (self, *others)]
+            values[name] = None if row[0] is None else function(*row)
+        return Condition(**values)
 
     def __getitem__(self, index) -> Condition:
         return self._map(lambda tensor: tensor[index])
@@ -86,6 +90,10 @@ class SequenceSketch(nn.Module):
         components: principal components.
         hidden_size: width D of the condition.
     """
+
+    letters: torch.Tensor
+    mean: torch.Tensor
+    components: torch.Tensor
 
     def __init__(self, k: int, max_tokens: int, components: int, hidden_size: int):
         super().__init__()
@@ -177,6 +185,8 @@ class BarcodeConditioner(ModelMixin, ConfigMixin):
         k: letters in a token, which the sketch reads them by.
         latent_shape: (C, h, w) of the mean latent to regress; None regresses none, as in the paper.
     """
+
+    config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
 
     @register_to_config
     def __init__(

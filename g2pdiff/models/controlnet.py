@@ -12,6 +12,8 @@ The copy speaks through convolutions that start at zero: an untrained `BarcodeCo
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ControlNetModel, ModelMixin, UNet2DConditionModel
@@ -40,6 +42,8 @@ class BarcodeControlNet(ModelMixin, ConfigMixin):
         unet: the arguments that the ControlNet shares with the U-Net that it steers.
     """
 
+    config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
+
     @register_to_config
     def __init__(
         self,
@@ -67,7 +71,7 @@ class BarcodeControlNet(ModelMixin, ConfigMixin):
             settings: `hint_size` and `embedding_widths`.
         """
         shared = {name: unet.config[name] for name in _SHARED}
-        model = cls(condition_size, unet.config.sample_size, unet=shared, **settings)
+        model = cls(condition_size, unet.config["sample_size"], unet=shared, **settings)
         for part in ("conv_in", "time_embedding", "class_embedding", "down_blocks", "mid_block"):
             if (source := getattr(unet, part)) is not None:
                 getattr(model.controlnet, part).load_state_dict(source.state_dict())
@@ -95,7 +99,7 @@ class BarcodeControlNet(ModelMixin, ConfigMixin):
             timestep,
             encoder_hidden_states=null.context,
             controlnet_cond=picture,
-            class_labels=null.pooled if self.controlnet.config.class_embed_type else None,
+            class_labels=null.pooled if self.controlnet.config["class_embed_type"] else None,
             return_dict=False,
         )
         return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}

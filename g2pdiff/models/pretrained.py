@@ -11,6 +11,7 @@ import json
 from argparse import Namespace
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -48,7 +49,7 @@ def read_weights(path: Path, field: str, source: str) -> tuple[dict[str, torch.T
         raise InputError(field, f"There is no file {path}; download it from huggingface.co/{source}.")
     try:
         if path.suffix == ".safetensors":
-            saved = load_file(path)
+            saved: dict[str, Any] = dict(load_file(path))
         else:
             # BarcodeBERT's own training keeps its command line, a Namespace, beside the weights.
             with torch.serialization.safe_globals([Namespace]):
@@ -70,14 +71,13 @@ def check_weights(
     Raises:
         InputError: one sentence with how many differ and an example of each kind.
     """
-    shapes = [{key: tuple(tensor.shape) for key, tensor in state.items()} for state in (found, expected)]
-    found, expected = shapes
+    has, wants = [{key: tuple(tensor.shape) for key, tensor in state.items()} for state in (found, expected)]
     faults = [
-        ("lacks", sorted(expected.keys() - found.keys())),
-        ("has unexpected", sorted(found.keys() - expected.keys())),
+        ("lacks", sorted(wants.keys() - has.keys())),
+        ("has unexpected", sorted(has.keys() - wants.keys())),
         (
             "has of another shape",
-            sorted(k for k in found.keys() & expected.keys() if found[k] != expected[k]),
+            sorted(k for k in has.keys() & wants.keys() if has[k] != wants[k]),
         ),
     ]
     told = [f"it {verb} {len(keys)}, such as {keys[0]}" for verb, keys in faults if keys]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import torch
 from diffusers import DiffusionPipeline
@@ -21,6 +21,8 @@ MOVED_MODULES = {
 
 class SavedPipeline(DiffusionPipeline):
     """A diffusers pipeline whose checkpoints load after modules were moved, and repeat pictures exactly."""
+
+    config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
 
     @classmethod
     def load_config(cls, *args, **kwargs):

@@ -47,7 +47,7 @@ class Colour:
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    with (files(__package__) / name).open(encoding="utf-8") as file:
+    with (files("g2pdiff.simulation") / name).open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -96,7 +96,7 @@ class Archetypes:
 @cache
 def load_archetypes() -> Archetypes:
     """Read every row of ``archetypes/*.toml``, most general first."""
-    tables = sorted((files(__package__) / "archetypes").iterdir(), key=lambda path: path.name)
+    tables = sorted((files("g2pdiff.simulation") / "archetypes").iterdir(), key=lambda path: path.name)
     data = [tomllib.loads(path.read_text(encoding="utf-8")) for path in tables if path.name.endswith(".toml")]
     known = set(SPREADS) | _ABOUT_THE_ROW | {t.name for t in TRAITS} | {c.name for c in COLOURS}
     rows: dict[str, dict] = {}

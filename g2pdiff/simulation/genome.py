@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -73,19 +73,21 @@ class Genome:
     @classmethod
     def of(cls, arrays: dict[str, np.ndarray]) -> Self:
         """Build from arrays by name; numbers become float32 tensors, text becomes tuples."""
-        return cls(
-            **{
-                f.name: tuple(arrays[f.name].tolist())
-                if arrays[f.name].dtype.kind == "U"
-                else torch.tensor(arrays[f.name].astype(np.float32))
-                for f in fields(cls)
-            }
-        )
+        values: dict[str, Any] = {
+            f.name: tuple(arrays[f.name].tolist())
+            if arrays[f.name].dtype.kind == "U"
+            else torch.tensor(arrays[f.name].astype(np.float32))
+            for f in fields(cls)
+        }
+        return cls(**values)
 
     def to(self, device: torch.device | str) -> Self:
         """A copy with its arrays on ``device``."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                values[name] = value.to(device)
+        return type(self)(**values)
 
     @property
     def device(self) -> torch.device:

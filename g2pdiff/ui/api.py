@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from concurrent.futures import Future
 from contextlib import aclosing, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import gradio as gr
 from gradio.components.api_component import Api
@@ -48,12 +49,12 @@ def add_endpoints(models: Models) -> None:
             _add(models, kind, stream_experiment, output)
 
 
-async def stream_generate(model: Future, caller: str, specification: Generate) -> AsyncIterator[tuple]:
+async def stream_generate(model: Future, caller: str, specification: Generate) -> AsyncGenerator[tuple]:
     """Draw one specimen; yields the picture and a report after every step, and while it waits in the queue
     no picture and what is known of that."""
     pipe, start = await loaded(model), time.monotonic()
 
-    def draw(ticket: Ticket) -> Iterator[tuple]:
+    def draw(ticket: Ticket) -> Generator[tuple]:
         while not ticket.is_called():
             yield None, _outlook(ticket)
         from g2pdiff.analysis.references import nearest_species, warnings_of
@@ -80,12 +81,13 @@ async def stream_generate(model: Future, caller: str, specification: Generate) -
             yield result
 
 
-async def stream_experiment(model: Future, caller: str, specification: Experiment) -> AsyncIterator[tuple]:
+async def stream_experiment(model: Future, caller: str, specification: Experiment) -> AsyncGenerator[tuple]:
     """Run an experiment; yields the file of what is finished, and a report, every step."""
     pipe, start = await loaded(model), time.monotonic()
 
-    def draw(ticket: Ticket) -> Iterator[tuple]:
-        file, rows, found = None, [], {"rows": [], "summary": {}}
+    def draw(ticket: Ticket) -> Generator[tuple]:
+        file: str | None = None
+        rows, found = [], {"rows": [], "summary": {}}
         updates = in_batches(specification.start(pipe), ticket)
         with TemporaryDirectory() as folder, closing(updates):
             for update in updates:
@@ -118,7 +120,7 @@ def _outlook(ticket: Ticket) -> dict:
 def _add(
     models: Models,
     kind: type[Specification],
-    run: Callable[..., AsyncIterator[tuple]],
+    run: Callable[..., AsyncGenerator[tuple]],
     output: gr.components.Component,
 ) -> None:
     """Add the endpoint of a specification, with a file and a report for outputs."""
@@ -131,11 +133,12 @@ def _add(
                 async for result in results:
                     yield result
 
-    inputs = {name: _component(kind, name) for name in kind.arguments()}
+    inputs: dict[str, Any] = {name: _component(kind, name) for name in kind.arguments()}
     if len(models.names) > 1:
         names = list(models.names)
         default = models.default(issubclass(kind, Experiment) and kind.needs_size)
-        inputs["checkpoint"] = Api(default, {"type": "string", "enum": names}, "which checkpoint draws")
+        choice: dict[str, Any] = {"type": "string", "enum": names}
+        inputs["checkpoint"] = Api(default, choice, "which checkpoint draws")
     _document(endpoint, kind, inputs)
     # No part of the page: Gradio hangs an endpoint on an event.
     gr.Button(visible=False).click(
@@ -174,7 +177,7 @@ def _document(endpoint: Callable, kind: type[Specification], inputs: Mapping[str
 
 
 @contextmanager
-def _errors_as_sentence() -> Iterator[None]:
+def _errors_as_sentence() -> Generator[None]:
     """Hand an `InputError` to the caller as it stands; no traceback goes to the log."""
     try:
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from html import escape
+from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -53,7 +54,7 @@ LAUNCH = {
     "app_kwargs": {"middleware": [Middleware(LimitedBodies)]},
 }
 
-TABS = sorted(classes_of(tabs, RunTab), key=lambda kind: kind.specification.position)
+TABS: list[Any] = sorted(classes_of(tabs, RunTab), key=lambda kind: kind.specification.position)
 
 
 def title(about: About, simulated: bool) -> str:
@@ -135,7 +136,7 @@ class Page:
         name = request.query_params.get("tab", "explore")
         tab = self.built.get(name, self.built["explore"])
         selected = name if name == "learn" else tab.name
-        checks = link.FORM | tab.checks | {"checkpoint": self.models.check}
+        checks = {**link.FORM, **tab.checks} | {"checkpoint": self.models.check}
         values, ignored = link.read(request.query_params, checks)
         if self.models.simulated and values and "checkpoint" not in request.query_params:
             values["checkpoint"] = self.models.simulated  # which all links meant before there were others
@@ -146,7 +147,7 @@ class Page:
             | {tab.run: gr.Button(interactive=True) for tab in self.built.values()}
         )
 
-    def announce(self, checkpoint: str) -> str:
+    def announce(self, checkpoint: str | None) -> str:
         """The notice while a checkpoint that was chosen is loading."""
         loaded = self.models.load(checkpoint).done()
         return "" if loaded else messages.note(f"{self.models.about(checkpoint).name} is loading.")
@@ -178,7 +179,11 @@ class Page:
             pipe = self.models.load(checkpoint).result()
         except InputError as error:
             return {self.notice: messages.note(str(error), "error")}
-        given = {"steps": steps, "guidance_scale": guidance_scale, "alignment_scale": alignment_scale}
+        given: dict[str, Any] = {
+            "steps": steps,
+            "guidance_scale": guidance_scale,
+            "alignment_scale": alignment_scale,
+        }
         filled = {
             name: pipe.config[f"default_{name}"] if value is None else value for name, value in given.items()
         }

@@ -48,7 +48,7 @@ class Form:
         )
         folder = models.folder()
         first = next(iter(examples(folder).values()))
-        self.fields: dict[str, gr.components.Component] = {}
+        self.fields: dict[str, Any] = {}  # Gradio gives components their events when they are made
         self.picker = gr.Dropdown(
             choices(folder), value=first.name, label="Example species", elem_id="picker"
         )
@@ -160,7 +160,7 @@ class Form:
             self.settings_note = html(elem_id="settings-note")
 
     @property
-    def locality(self) -> list[gr.components.Component]:
+    def locality(self) -> list[Any]:
         """The fields of latitude and longitude."""
         return [self.fields["latitude"], self.fields["longitude"]]
 
@@ -187,7 +187,7 @@ class Form:
             self.understand,
             None,
             [self.picker, self.readout, self.mutation_note, self.place_note, self.settings_note],
-            inputs_kwargs=self.fields | {"checkpoint": self.checkpoint},
+            inputs_kwargs={**self.fields, "checkpoint": self.checkpoint},
             trigger_mode="always_last",
             **QUIET,
         )
@@ -276,12 +276,13 @@ def read_out(values: Mapping[str, Any]) -> tuple[str, str]:
         given = Barcode.parse(values["barcode"])
     except InputError as error:
         return note(str(error), "error"), ""
-    read = {
+    read: dict[str, Any] = {
         name: values[name] for name in ("kind", "transition_transversion_ratio", "no_new_stops", "region")
     }
     try:
         read = {name: Generate.read(name, value) for name, value in read.items()}
-        model = MutationModel(**read | {"region": parse_region(read["region"])})
+        read["region"] = parse_region(read["region"])
+        model = MutationModel(**read)
         rate = share(values["mutation_rate"])
         mutated = mutate(edit(given, values["edits"]), rate, values["seed"], model)
     except InputError as error:

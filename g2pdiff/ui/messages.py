@@ -93,7 +93,7 @@ def finished(total: int, score: float | None, threshold: float | None, duration:
     """The outcome of a run, with what its score says; the score is None without a CLIBD model."""
     if score is None:
         verdict = "This checkpoint has no CLIBD model, so there is no CLIBDScore."
-    elif score >= threshold:
+    elif threshold is not None and score >= threshold:
         verdict = (
             f"CLIBDScore {score:.3f}, above the success threshold of {threshold:.2f}: picture and barcode "
             "agree."

@@ -6,12 +6,13 @@ import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Any, ClassVar
 
 import gradio as gr
+from gradio.blocks import Block
 
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
@@ -72,7 +73,7 @@ class RunTab(ABC):
 
     def __init__(self, models: Models, form: Form):
         self.models, self.form = models, form
-        self.fields: dict[str, gr.components.Component] = {}
+        self.fields: dict[str, Any] = {}
         self.needed: gr.Row | None = None
         self.switch: gr.Button | None = None
         with gr.Tab(self.title, id=self.name, elem_id=f"{self.name}-tab"):
@@ -138,7 +139,7 @@ class RunTab(ABC):
         """Build the tab's own inputs and list them in `fields`."""
 
     @abstractmethod
-    def build_outcome(self) -> list[gr.components.Component]:
+    def build_outcome(self) -> list[Block]:
         """Build what a run shows; return what `stream` and `stopped` update."""
 
     @abstractmethod
@@ -153,7 +154,7 @@ class RunTab(ABC):
         """
 
     @abstractmethod
-    def stream(self, asked: Any, pipe: ServedPipeline, ticket: Ticket) -> Iterator[dict]:
+    def stream(self, asked: Any, pipe: ServedPipeline, ticket: Ticket) -> Generator[dict]:
         """Run what `check` returned; yield updates, `kept` and in the end `ended(...)` among them.
 
         The ticket has been called; a run that gives it back has to `wait` for it again.
@@ -164,7 +165,11 @@ class RunTab(ABC):
         """Return updates that say what a run leaves that did not come to its end."""
 
     def _connect(self) -> None:
-        self.inputs = self.form.fields | self.fields | {"checkpoint": self.form.checkpoint}
+        self.inputs: dict[str, Any] = {
+            **self.form.fields,
+            **self.fields,
+            "checkpoint": self.form.checkpoint,
+        }
         controls = [self.status, self.run, self.stop]
         outputs = [*self.outputs, self.warning, self.download, self.kept, *controls]
         view = {"tab": self.name, "names": list(self.inputs), "longest": link.LONGEST_FASTA}
@@ -209,7 +214,7 @@ class RunTab(ABC):
         """Return updates of a run's end, after which nothing of it is kept in memory."""
         return {self.kept: None} | self.controls(status, running=False)
 
-    async def _stream(self, request: gr.Request, **values) -> AsyncIterator[dict]:
+    async def _stream(self, request: gr.Request, **values) -> AsyncGenerator[dict]:
         checkpoint = values.pop("checkpoint")
         try:
             asked = await asyncio.to_thread(self.check, values)
@@ -220,7 +225,7 @@ class RunTab(ABC):
             while not (await asyncio.wait([loaded], timeout=WAIT_SECONDS))[0]:
                 yield {self.status: messages.waiting(LOADING)}
             draw = partial(self._draw, asked, await loaded)
-            async with aclosing(drawing(draw, request.session_hash)) as updates:
+            async with aclosing(drawing(draw, str(request.session_hash))) as updates:
                 async for update in updates:
                     yield update
         except InputError as error:
@@ -229,13 +234,13 @@ class RunTab(ABC):
             logging.getLogger(__name__).exception("A run of %s broke off", self.name)
             yield self.ended(messages.note(BROKE_OFF, "error"))
 
-    def _draw(self, asked: Any, pipe: ServedPipeline, ticket: Ticket) -> Iterator[dict]:
+    def _draw(self, asked: Any, pipe: ServedPipeline, ticket: Ticket) -> Generator[dict]:
         if said := self.warn(asked, pipe):
             yield {self.warning: said}
         yield from self.wait(ticket)
         yield from self.stream(asked, pipe, ticket)
 
-    def wait(self, ticket: Ticket) -> Iterator[dict]:
+    def wait(self, ticket: Ticket) -> Generator[dict]:
         """Yield updates that say how long it takes until the ticket is called; it is when they end."""
         while not ticket.is_called():
             yield {self.status: messages.queued(*ticket.outlook)}

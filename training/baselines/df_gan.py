@@ -17,6 +17,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -57,8 +58,10 @@ class Affine(nn.Module):
             for _ in range(2)
         )
         for mlp, start in ((self.scale, 1.0), (self.shift, 0.0)):
-            nn.init.zeros_(mlp[2].weight)
-            nn.init.constant_(mlp[2].bias, start)
+            last = mlp[2]
+            assert isinstance(last, nn.Linear)
+            nn.init.zeros_(last.weight)
+            nn.init.constant_(last.bias, start)
 
     def forward(self, features: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         return features * self.scale(condition)[..., None, None] + self.shift(condition)[..., None, None]
@@ -96,6 +99,8 @@ class Generator(ModelMixin, ConfigMixin):
         noise_size: width Z of the noise.
         width: channels at full size; every halving doubles them, up to eight times.
     """
+
+    config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
 
     @register_to_config
     def __init__(
@@ -248,7 +253,7 @@ class DFGANStage:
         rows = draw_rows(self.groups, size, generator)
         noise_size = self.model.generator.config.noise_size
         return {
-            "input_ids": mask_tokens(self.input_ids[rows], self.tokenizer.unk_token_id, generator),
+            "input_ids": mask_tokens(self.input_ids[rows], self.tokenizer.unknown_id, generator),
             "locality": self.localities[rows],
             "images": self.specimens.images(rows) * 2 - 1,
             "noise": torch.randn(size, noise_size, generator=generator),

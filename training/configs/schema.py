@@ -190,8 +190,14 @@ class Config:
 def _read(path: Path) -> DictConfig:
     """A YAML file, laid over the one that its key `extends` names."""
     given = OmegaConf.load(path)
-    base = given.pop("extends", None)
-    return OmegaConf.merge(_read(path.parent / base), given) if base else given
+    assert isinstance(given, DictConfig)
+    base = given.get("extends")
+    if base is None:
+        return given
+    del given["extends"]
+    merged = OmegaConf.merge(_read(path.parent / base), given)
+    assert isinstance(merged, DictConfig)
+    return merged
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -210,13 +216,14 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise InputError("config", f"The configuration {path} does not fit: {reason}") from error
+    assert isinstance(config, Config)
     if config.arguments:
         raise InputError("config", f"The configuration {path} does not fit: arguments is no key to set.")
     config.arguments = ["--config", str(path), *overrides]
     return config
 
 
-def parse_arguments(description: str, arguments: Sequence[str] | None = None) -> Config:
+def parse_arguments(description: str | None, arguments: Sequence[str] | None = None) -> Config:
     """The command line every stage shares.
 
     `--config FILE [--table FILE] [--run FOLDER] [--max-steps N] [key=value ...]`
@@ -251,7 +258,7 @@ def join_processes() -> PartialState:
 
 
 def command(
-    description: str, action: Callable[[Config], object], arguments: Sequence[str] | None = None
+    description: str | None, action: Callable[[Config], object], arguments: Sequence[str] | None = None
 ) -> int:
     """Run a stage from the command line.
 
@@ -259,7 +266,7 @@ def command(
         The exit code: 0, or 2 after one sentence on what was wrong with what was given.
     """
     try:
-        config = parse_arguments(description.splitlines()[0], arguments)
+        config = parse_arguments((description or "").partition("\n")[0], arguments)
         if config.threads:
             torch.set_num_threads(config.threads)
         join_processes()

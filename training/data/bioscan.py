@@ -18,6 +18,8 @@ none either, its barcode. The group's name takes the place of the missing name i
 *Photographs* show one animal at one place, so nothing of their rows is mutated or moved.
 """
 
+# pyarrow.compute makes its functions when it is imported:
+# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import gzip
@@ -28,7 +30,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
@@ -148,7 +150,7 @@ def prepare_batch(table: pa.Table, reading: Reading) -> pa.Table:
     columns = {name: rows[name] for name in PREPARED.names if name in rows} | {
         "species": group,
         "place": [f"{folder}/{name}.jpg" for folder, name in zip(folders, rows["processid"], strict=True)],
-        "split_code": pd.Index(SPLITS).get_indexer(rows["split"]).astype(np.int8),
+        "split_code": pd.Index(SPLITS).get_indexer(pd.Index(rows["split"])).astype(np.int8),
         "group_code": pd.util.hash_array(group.to_numpy(object)),
     }
     return pa.table({name: pa.array(columns[name], from_pandas=True) for name in PREPARED.names}).cast(
@@ -186,7 +188,7 @@ def read_csv(path: Path) -> Iterator[pa.Table]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Path) -> Iterator[Any]:
     """The bytes of a CSV, unpacked where it is packed."""
     with ExitStack() as stack:
         file = stack.enter_context(path.open("rb"))
@@ -218,7 +220,7 @@ def metadata_file(config: DataConfig) -> Path:
     if config.hub:
         name, version, batches = "hub", config.hub, hub.read_metadata(config.hub, TYPES)
     else:
-        path = Path(config.metadata)
+        path = Path(config.metadata or "")
         if not path.is_file():
             raise InputError(
                 "metadata",

@@ -9,6 +9,8 @@ of the drawn specimens in a zip with the official layout, from where they are re
 `data.pictures`; any copy in parquet with the official column names and a column `image` can be streamed.
 """
 
+# pyarrow.compute makes its functions when it is imported:
+# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import os
@@ -56,7 +58,9 @@ def stream(
         from datasets import load_dataset  # half a gigabyte of memory that no other source needs
 
         whole = load_dataset(source, streaming=True)
-        check_columns(source, set.intersection(*(set(split.features) for split in whole.values())), columns)
+        check_columns(
+            source, set.intersection(*(set(split.features or ()) for split in whole.values())), columns
+        )
         splits = load_dataset(source, streaming=True, columns=list(columns))
         for name in sorted(splits, key=lambda name: name not in first):
             yield from splits[name].with_format("arrow").iter(batch_size=size)

@@ -316,7 +316,7 @@ def _kind(content: bytes) -> str:
     try:
         with Image.open(BytesIO(content)) as picture:
             picture.load()
-            return KINDS.get(picture.format, "")
+            return KINDS.get(picture.format or "", "")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # as Pillow tells of a bad file
         return ""
 

@@ -258,7 +258,7 @@ class Photographs:
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, rows: Sequence[int]) -> np.ndarray:
+    def __getitem__(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Pictures of B rows: (B, 3, size, size), uint8."""
         with ThreadPoolExecutor(THREADS) as pool:
             return np.stack(list(pool.map(self._picture, self.places[rows])))
@@ -277,7 +277,8 @@ def open_square(content: bytes, size: int, name: str, field: str = "pictures") -
     """
     try:
         with Image.open(BytesIO(content)) as picture:
-            if picture.width * picture.height > Image.MAX_IMAGE_PIXELS:  # Pillow only warns of these
+            most = Image.MAX_IMAGE_PIXELS
+            if most is not None and picture.width * picture.height > most:  # Pillow only warns of these
                 raise Image.DecompressionBombError
             return square(picture, size)
     except Image.DecompressionBombError as error:

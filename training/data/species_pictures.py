@@ -13,6 +13,7 @@ and `species`, or one sub-folder for each species, named after it.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -142,7 +143,7 @@ class SpeciesPictures:
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def __getitem__(self, rows) -> np.ndarray:
+    def __getitem__(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the pictures of B rows: (B, 3, size, size), uint8."""
         rows = np.asarray(rows)
         pictures = self.photographs[self.chosen[rows]].copy()
@@ -167,7 +168,7 @@ def augment(images: torch.Tensor, seeds: np.ndarray) -> torch.Tensor:
         ],
         1,
     )
-    grid = F.affine_grid(affine, images.shape, align_corners=False)
+    grid = F.affine_grid(affine, list(images.shape), align_corners=False)
     turned = F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False)
     factor = 1 + LIGHT * light[:, None] + TINT * torch.stack(tint, 1)  # (B, 3)
     return (turned * factor[:, :, None, None]).clamp(0, 1)

@@ -12,8 +12,10 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -30,7 +32,6 @@ from g2pdiff.simulation import Simulator
 from g2pdiff.simulation.barcodes import simulate_barcodes
 from training.configs.schema import DataConfig
 from training.data import bioscan, bold, species_pictures
-from training.data.pictures import Photographs
 from training.data.splits import SPLITS, assign_splits, unlearned
 from training.data.storage import new_array
 
@@ -110,18 +111,24 @@ def load_records(config: DataConfig) -> pd.DataFrame:
     return prepare(pd.DataFrame(records), *held_out)
 
 
+class Pictures(Protocol):
+    """N pictures (N, 3, H, W) uint8: an array, or something that makes them when it is asked for rows."""
+
+    def __getitem__(self, rows: Any, /) -> np.ndarray: ...
+
+
 @dataclass
 class SpecimenSet:
     """N specimens: a table with a row for each, and their pictures in the same order."""
 
     table: pd.DataFrame  # framed `dna_barcode`, `coord-lat`, `coord-lon`, taxonomy; `seed` of the picture
-    pictures: np.ndarray | Photographs  # (N, 3, H, W) uint8, memory-mapped or decoded when asked for
+    pictures: Pictures  # (N, 3, H, W) uint8, memory-mapped or decoded when asked for
     name: str = "specimens"  # other specimens in the same run have another: what is kept of them bears it
 
     def __len__(self) -> int:
         return len(self.table)
 
-    def images(self, rows: np.ndarray) -> torch.Tensor:
+    def images(self, rows: Sequence[int] | np.ndarray) -> torch.Tensor:
         """Pictures of some rows: (B, 3, H, W) in [0, 1]."""
         return torch.from_numpy(self.pictures[rows]).float() / 255
 
@@ -260,7 +267,7 @@ def picture_specimens(rows: pd.DataFrame, config: DataConfig, stem: Path) -> Spe
 
 def species_batches(rows: pd.DataFrame) -> list[np.ndarray]:
     """Row numbers grouped by species, for batches that hold every species at most once."""
-    return list(rows.groupby("species").indices.values())
+    return [np.asarray(group) for group in rows.groupby("species").indices.values()]
 
 
 def draw_rows(groups: list[np.ndarray], size: int, generator: torch.Generator) -> np.ndarray:

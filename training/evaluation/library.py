@@ -7,6 +7,7 @@ against every training picture, in the search for copies.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,7 +36,7 @@ class RenderedPictures:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, rows) -> np.ndarray:
+    def __getitem__(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the pictures of B rows: (B, 3, size, size), uint8."""
         rows = np.asarray(rows)
         if new := sorted({int(row) for row in rows} - self._drawn.keys()):
@@ -91,7 +92,12 @@ class Library:
 
     @cached_property
     def _groups(self) -> dict[str, dict[str, np.ndarray]]:
-        return {name: self.specimens.table.groupby(name).indices for name in RANKS}
+        return {
+            name: {
+                str(key): np.asarray(rows) for key, rows in self.specimens.table.groupby(name).indices.items()
+            }
+            for name in RANKS
+        }
 
     def mean(self, rows: np.ndarray) -> torch.Tensor:
         """Return the mean picture (3, H, W) of rows, of `AVERAGED` among them if there are more."""

@@ -67,12 +67,13 @@ class SecondJudge:
         self.species = world.gallery.table["species"].to_numpy()
         self.families = world.gallery.table["family"].to_numpy()
 
-    def scores(self, vectors: torch.Tensor) -> np.ndarray:
+    def scores(self, vectors: torch.Tensor | None) -> np.ndarray:
         """Phenotype embedding scores (N, n) of drawn pictures' vectors (N, n, E)."""
+        assert vectors is not None  # drawn for this judge
         each = zip(vectors, self.true, strict=True)
         return torch.stack([(some @ true.T).amax(1) for some, true in each]).numpy()
 
-    def told(self, vectors: torch.Tensor) -> dict | None:
+    def told(self, vectors: torch.Tensor | None) -> dict | None:
         """Whether the nearest picture of the gallery is of the right species and family.
 
         Args:
@@ -83,11 +84,12 @@ class SecondJudge:
             None for mutants, of which nobody can say what species they are, and where there is no such
             specimen.
         """
+        assert vectors is not None  # drawn for this judge
         specimens = self.world.specimens
         known = np.isin(specimens["species"], self.species)
         if self.world.split == "mutants" or not known.any():
             return None
-        nearest = (vectors[known] @ self.gallery.T).argmax(-1).numpy()  # (K, n)
+        nearest = (vectors[torch.from_numpy(known)] @ self.gallery.T).argmax(-1).numpy()  # (K, n)
         species, families = (specimens.loc[known, name].to_numpy() for name in ("species", "family"))
         right = (self.species[nearest] == species[:, None]).mean(1)
         return {

@@ -14,9 +14,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import spearmanr
 
 from g2pdiff.analysis.morphometrics import body_length, dominant_hue
+from g2pdiff.analysis.statistics import rank_agreement
 from g2pdiff.models.clibd import overlap
 from training.evaluation.copies import Memory
 from training.evaluation.likeness import SecondJudge, detail_ratio, rms_to_truth
@@ -166,16 +166,16 @@ class Measures:
         if self.second is None:
             return None
         scores = self.second.scores(samples.phenotype)
-        agreement = (
-            spearmanr(scores.ravel(), self.scores(samples).ravel()).statistic if scores.size > 2 else None
-        )
+        agreement = None
+        if scores.size > 2:
+            agreement = rank_agreement(scores.ravel(), self.scores(samples).ravel())
         return {
             "top": {
                 str(k): {"score": float(best.mean()), "interval": list(bootstrap_interval(best))}
                 for k, best in ((k, best_of_k(scores, k)) for k in RANKS if k <= scores.shape[1])
             },
             "told": self.second.told(samples.phenotype),
-            "rank_agreement": None if agreement is None or np.isnan(agreement) else float(agreement),
+            "rank_agreement": None if agreement is None or np.isnan(agreement) else agreement,
         }
 
     def system(self, samples: Samples) -> dict:
@@ -227,15 +227,16 @@ class Measures:
 
         Traits, FID and KID are those of further true individuals: the floor that no system gets under.
         """
-        known = self.world.known_traits
-        others = self.embed(self.world.others.flatten(0, 1)).unflatten(0, (-1, OTHERS)) if known else None
+        further, others = self.world.others, None
+        if self.world.known_traits and further is not None:
+            others = self.embed(further.flatten(0, 1)).unflatten(0, (-1, OTHERS))
         return {
             "clibd_score": float(self.true_scores.mean()),
             "success": float((self.true_scores >= self.threshold).mean()),
             "retrieval": self.told(self.truth[:, None]),
-            "traits": self.traits(self.world.others) if known else None,
+            "traits": None if others is None or further is None else self.traits(further),
             "phenotype": None if self.second is None else self.second.ground_truth(),
-            **(self.distances(others) if known else {"fid": None, "kid": None}),
+            **({"fid": None, "kid": None} if others is None else self.distances(others)),
         }
 
     def random(self) -> dict:

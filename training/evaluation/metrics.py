@@ -46,7 +46,8 @@ def bootstrap_interval(values: np.ndarray, seed: int = 0, confidence: float = 0.
         method="percentile",
         rng=np.random.default_rng(seed),
     )
-    return tuple(map(float, result.confidence_interval))
+    low, high = result.confidence_interval
+    return float(low), float(high)
 
 
 def r_squared(predicted: np.ndarray, truth: np.ndarray) -> float:

@@ -76,6 +76,7 @@ class MeanLatent:
     def draw(self, specimen: pd.Series, seeds: list[int]) -> torch.Tensor:
         place = torch.tensor([[specimen["coord-lat"], specimen["coord-lon"]]], dtype=torch.float32)
         condition = self.pipeline.encode_condition([Barcode(specimen["dna_barcode"])], place)
+        assert condition.mean_latent is not None  # only such a checkpoint has this null
         images = self.pipeline.decode(condition.mean_latent)
         return images.expand(len(seeds), -1, -1, -1)
 

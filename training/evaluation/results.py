@@ -23,7 +23,8 @@ def read_results(run: Path) -> dict:
 
 def hardware() -> str:
     """What this process trains on, in words."""
-    if PartialState().device.type == "cuda":
+    device = PartialState().device
+    if device is not None and device.type == "cuda":
         return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
     return f"{os.cpu_count()} CPU cores ({platform.machine()})"
 

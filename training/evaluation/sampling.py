@@ -15,6 +15,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -101,13 +102,14 @@ def sample(
             pictures.append((images[: max(0, KEPT - start)] * 255).round().byte().cpu())
         partial = files[index].with_suffix(".partial")
         with partial.open("wb") as out:
-            np.savez(
-                out,
+            arrays: dict[str, Any] = dict(
                 embeddings=torch.cat(embeddings).numpy(),
                 pictures=torch.cat(pictures).numpy(),
-                **({"phenotype": torch.cat(vectors).numpy()} if vectors else {}),
                 seconds=time.monotonic() - began,
             )
+            if vectors:
+                arrays["phenotype"] = torch.cat(vectors).numpy()
+            np.savez(out, **arrays)
         os.replace(partial, files[index])
     state.wait_for_everyone()
     loaded = [np.load(file) for file in files]

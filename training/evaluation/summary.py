@@ -162,7 +162,7 @@ def _experiments(result: dict) -> list[list[str]]:
     facts = []
     for along in ("latitude", "longitude"):
         if swept := result.get(along):
-            slope = interval(swept["slope_percent_per_10_degrees"], *swept["interval"], "%", 2)
+            slope = interval(swept["slope_percent_per_10_degrees"], *swept["interval"], unit="%", decimals=2)
             planted = swept["planted_percent_per_10_degrees"]
             told = slope if planted is None else f"{slope}; planted {planted:g} %"
             facts.append([f"body length per 10 degrees of {along}", told])

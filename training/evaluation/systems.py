@@ -20,10 +20,12 @@ class System(Protocol):
 
     def draw(self, specimen: pd.Series, seeds: list[int]) -> torch.Tensor:
         """One picture for every seed: (len(seeds), 3, H, W) in [0, 1]."""
+        ...
 
     @property
     def settings(self) -> dict:
         """What the pictures depend on beside the weights, as JSON."""
+        ...
 
 
 @dataclass
@@ -81,7 +83,7 @@ class PartlyDeaf:
             number = np.random.default_rng(int(specimen["seed"])).integers(len(self.barcodes))
             other = pipeline.tokenizer.ids([self.barcodes[number]]).to(device)
         else:
-            other = torch.full_like(ids, pipeline.tokenizer.unk_token_id)
+            other = torch.full_like(ids, pipeline.tokenizer.unknown_id)
         read_by_bert, read_by_sketch = (other, ids) if self.part == "bert" else (ids, other)
         place = torch.tensor([specimen["coord-lat"]]), torch.tensor([specimen["coord-lon"]])
         locality = geodesic(*(one.float() for one in place)).to(device)

@@ -240,7 +240,7 @@ def latex(result: dict) -> str:
     header = [_latex(cell) for cell in _header(result)]
     lines = [
         r"\begin{table}",
-        rf"\caption{{{_latex(WORLDS.get(result['split'], result['split']))}. {_latex(_caption(result))}}}",
+        rf"\caption{{{_latex(WORLDS.get(result['split']) or result['split'])}. {_latex(_caption(result))}}}",
         rf"\begin{{tabular}}{{l{'c' * (len(header) - 1)}}}",
         r"\toprule",
     ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
-from scipy.stats import spearmanr
 from tqdm.auto import tqdm
 
-from g2pdiff.analysis.statistics import Estimate, mean_interval
+from g2pdiff.analysis.statistics import Estimate, mean_interval, rank_agreement
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.experiments.latitude import LatitudeSweep, cline, relative_lengths
 from g2pdiff.experiments.mutations import Mutations
@@ -32,10 +34,10 @@ class Trials:
         scales = {name: settings.get(name) for name in ("guidance_scale", "alignment_scale")}
         self.denoising = {"steps": settings.get("num_inference_steps")} | scales
 
-    def rows(self, kind: type[Experiment], count: int, **arguments) -> list[list]:
+    def rows(self, kind: Callable[..., Experiment], count: int, **arguments: Any) -> list[list]:
         """Return the rows of an experiment on each of the first `count` specimens there are."""
         rows = []
-        for _, specimen in tqdm(list(self.world.specimens.iloc[:count].iterrows()), desc=kind.name):
+        for _, specimen in tqdm(list(self.world.specimens.iloc[:count].iterrows()), desc=kind.__name__):
             experiment = kind(
                 barcode=Barcode(specimen["dna_barcode"]),
                 latitude=specimen["coord-lat"],
@@ -81,5 +83,5 @@ class Trials:
             "generated": generated.mean(0).tolist(),
             "true": true.mean(0).tolist(),
             "pictures": generated[:, 1:].size,
-            "spearman": float(spearmanr(generated[:, 1:].ravel(), true[:, 1:].ravel()).statistic),
+            "spearman": rank_agreement(generated[:, 1:].ravel(), true[:, 1:].ravel()),
         }

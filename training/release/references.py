@@ -33,14 +33,14 @@ from g2pdiff.analysis.references import FOLDER, PICTURES, SPECIES_IDENTITY, Refe
 from g2pdiff.checkpoint import check_checkpoint, load_pipeline
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
-from g2pdiff.models.clibd import CLIBD
+from g2pdiff.models.clibd import Judge
 from g2pdiff.outputs import to_pil
 from g2pdiff.pipeline import G2PDiffusionPipeline
 from training.configs.schema import Config, command
 from training.data.species_pictures import pictured_rows
 from training.data.specimens import draw_specimens, load_records, load_table, picture_specimens
 from training.examples import central_locality, consensus
-from training.stages.parts import load_clibd
+from training.stages.parts import load_clibd, on_device
 
 UNLIKE_SHARE = 0.01
 """Share of the barcodes of species outside the references that are called unlike all of them."""
@@ -84,7 +84,7 @@ def _reference(species: str, records: pd.DataFrame) -> Reference:
 
 @torch.no_grad()
 def embed_references(
-    references: References, clibd: CLIBD, image_size: int, batch: int = 64
+    references: References, clibd: Judge, image_size: int, batch: int = 64
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """CLIBD embeddings (N, E) of the reference barcodes, and of their pictures at `image_size`."""
     barcodes, pictures = [], []
@@ -92,7 +92,8 @@ def embed_references(
         rows = range(start, min(start + batch, len(references)))
         barcodes.append(clibd.embed_barcodes([references.rows[row].dna_barcode for row in rows]).cpu())
         images = references.pictures(rows, image_size)
-        pictures.append(clibd.embed_images(images.to(clibd.device)).cpu())
+        assert images is not None  # a bank that CLIBD reads has pictures
+        pictures.append(clibd.embed_images(images.to(next(clibd.parameters()).device)).cpu())
     return torch.cat(barcodes), torch.cat(pictures)
 
 
@@ -212,7 +213,7 @@ def build_drawn_references(records: pd.DataFrame, config: Config) -> References:
 
 
 def build_references(
-    table: pd.DataFrame, clibd: CLIBD, image_size: int, photographs: Path | None = None
+    table: pd.DataFrame, clibd: Judge, image_size: int, photographs: Path | None = None
 ) -> References:
     """Reference species with pictures, and the identities that their verdicts rest on.
 
@@ -253,7 +254,8 @@ def write_references(config: Config) -> References:
         references = build_drawn_references(table, config)
     else:
         table = load_table(config.data)
-        clibd = load_clibd(checkpoint / "clibd", torch_dtype=torch.float32).eval().to(PartialState().device)
+        clibd = load_clibd(checkpoint / "clibd", torch_dtype=torch.float32).eval()
+        clibd = on_device(clibd, PartialState().device)
         photographs = save_photographs(table, config) if config.data.photographed else None
         references = build_references(table, clibd, config.data.image_size, photographs)
     folder = references.save(checkpoint)

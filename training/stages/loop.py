@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator, PartialState
@@ -48,10 +48,11 @@ class Stage(Protocol):
     """What `fit` needs to know of a stage."""
 
     name: str
-    model: nn.Module  # everything that is trained; its forward() is the loss
+    model: Any  # an nn.Module, of a kind that the stage knows: all that is trained; its forward() is the loss
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """A global batch of `size` specimens, every tensor with leading dimension `size`."""
+        ...
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -165,7 +166,8 @@ class _Health:
         Raises:
             InputError: field `run`, if a loss or, where asked for, a weight is not finite.
         """
-        lost = self.accelerator.reduce(self.lost, "sum").item()
+        total: Any = self.accelerator.reduce(self.lost, "sum")
+        lost = total.item()
         enough = 1
         if self.accelerator.scaler is not None:
             enough = self.steps * self.accelerator.num_processes
@@ -173,7 +175,8 @@ class _Health:
         if weights and not what:
             own = (one.to_local() if isinstance(one, DTensor) else one for one in self.trained)
             broken = torch.stack([(~torch.isfinite(one)).any() for one in own]).any().float()
-            what = "model" if self.accelerator.reduce(broken, "sum").item() else ""
+            total = self.accelerator.reduce(broken, "sum")
+            what = "model" if total.item() else ""
         self._forget()
         if what:
             found = checkpoints(self.folder)
@@ -216,7 +219,7 @@ def save_memory(model: nn.Module, name: str) -> None:
     Raises:
         InputError: field `gradient_checkpointing`, if no part can.
     """
-    parts = list(model.modules())
+    parts: list[Any] = list(model.modules())
     of_diffusers = [part for part in parts if getattr(part, "_supports_gradient_checkpointing", False)]
     of_transformers = [part for part in parts if getattr(part, "supports_gradient_checkpointing", False)]
     for part in of_diffusers:
@@ -232,7 +235,7 @@ def save_memory(model: nn.Module, name: str) -> None:
 
 
 @torch.no_grad()
-def whole(parameters: Sequence[nn.Parameter], device: torch.device) -> list[torch.Tensor]:
+def whole(parameters: Sequence[nn.Parameter], device: torch.device) -> list[Any]:
     """Parameters on a device, gathered where the processes hold shards, as an average takes them."""
     gathered = [p.full_tensor() if isinstance(p, DTensor) else p for p in parameters]
     return [parameter.detach().to(device).requires_grad_() for parameter in gathered]
@@ -266,7 +269,9 @@ def start(config: TrainingConfig) -> Accelerator:
                 "Under DeepSpeed the models stay in single precision; set mixed_precision=no for the stage, "
                 "or take FSDP.",
             )
-        accelerator.state.deepspeed_plugin.deepspeed_config |= {
+        plugin = accelerator.state.deepspeed_plugin
+        assert plugin is not None  # DeepSpeed has one
+        plugin.deepspeed_config |= {
             "train_micro_batch_size_per_gpu": config.batch_size
             // (accelerator.num_processes * config.accumulation),
             "gradient_accumulation_steps": config.accumulation,
@@ -309,7 +314,7 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
     optimizer = torch.optim.AdamW(
         groups or [parameter for parameter in model.parameters() if parameter.requires_grad],
         lr=config.learning_rate,
-        betas=tuple(config.betas),
+        betas=(config.betas[0], config.betas[1]),
         weight_decay=config.weight_decay,
         fused=True,
     )
@@ -333,6 +338,7 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
         total=config.steps, initial=progress.step, desc=stage.name, disable=not accelerator.is_main_process
     )
     model.train()
+    norm = None
     before, began = progress.seconds, time.monotonic()
     logged = progress.step, progress.seconds
     health = _Health(accelerator, stage.name, folder, trained)
@@ -360,13 +366,15 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
 
         if progress.step % config.log_every == 0 or progress.step == config.steps:
             health.check(progress.step)
-            value = accelerator.reduce(torch.stack(losses).mean(), "mean").item()
+            mean: Any = accelerator.reduce(torch.stack(losses).mean(), "mean")  # a tensor, as what goes in
+            value = mean.item()
             progress.loss = value if progress.loss is None else 0.9 * progress.loss + 0.1 * value
             steps, seconds = progress.step - logged[0], progress.seconds - logged[1]
             rate, logged = config.batch_size * steps / seconds, (progress.step, progress.seconds)
             memory = peak_memory(accelerator.device)
             bar.set_postfix_str(f"loss={progress.loss:.4f}, {rate:.1f} samples/s, {memory:.1f} GB")
             if writer:
+                assert norm is not None  # every step clips the gradient
                 writer.add_scalar("loss", value, progress.step)
                 writer.add_scalar("gradient_norm", float(norm), progress.step)
                 writer.add_scalar("learning_rate", schedule.get_last_lr()[0], progress.step)
@@ -380,14 +388,16 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
     bar.close()
     if writer:
         writer.close()
-    memory = accelerator.gather(torch.tensor([peak_memory(accelerator.device)], device=accelerator.device))
-    if is_sharded:
+    memories: Any = accelerator.gather(
+        torch.tensor([peak_memory(accelerator.device)], device=accelerator.device)
+    )
+    if unsharded is not None:
         unsharded.load_state_dict(
             get_model_state_dict(
                 accelerator.unwrap_model(model), options=StateDictOptions(full_state_dict=True)
             )
         )
-    stage.model = (unsharded if is_sharded else accelerator.unwrap_model(model)).cpu().eval()
+    stage.model = (accelerator.unwrap_model(model) if unsharded is None else unsharded).cpu().eval()
     if average is not None:
         average.copy_to([p for p in stage.model.parameters() if p.requires_grad])
     accelerator.free_memory()
@@ -396,5 +406,5 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
         "seconds": progress.seconds,
         "loss": progress.loss,
         "samples_per_second": config.batch_size * progress.step / progress.seconds,
-        "peak_memory_gb": memory.max().item(),
+        "peak_memory_gb": memories.max().item(),
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from diffusers import SchedulerMixin, UNet2DConditionModel
 from peft import LoraConfig
@@ -22,7 +23,7 @@ ADAPTER_FOLDER = "unet_lora"
 WEIGHTS_FILE = "pytorch_lora_weights.safetensors"
 
 
-def load_base(kind: type, base: str, part: str, **changes):
+def load_base(kind: Any, base: str | None, part: str, **changes: Any) -> Any:
     """Load a part of a base.
 
     Args:
@@ -45,7 +46,7 @@ def load_base(kind: type, base: str, part: str, **changes):
         ) from error
 
 
-def add_adapter(unet: UNet2DConditionModel, settings: LoraSettings, base: str) -> None:
+def add_adapter(unet: UNet2DConditionModel, settings: LoraSettings, base: str | None) -> None:
     """Freeze a base's U-Net and attach an adapter, which changes nothing until it is trained.
 
     Raises:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
 from torch import nn
 
 from g2pdiff.errors import InputError
@@ -20,11 +21,26 @@ from g2pdiff.models.clibd_official import OfficialCLIBD
 from training.configs.schema import Config
 from training.stages.lora import ADAPTER_FOLDER, fuse, load_adapted
 
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
-def _load_either(folder: Path, *kinds: type, **settings):
+
+def _load_either(folder: Path, *kinds: Any, **settings: Any) -> Any:
     """Load a saved model as the one of `kinds` that its config.json names."""
     name = json.loads((folder / "config.json").read_text())["_class_name"]
     return {kind.__name__: kind for kind in kinds}[name].from_pretrained(folder, **settings)
+
+
+def on_device(model: AnyModule, device: torch.device | None) -> AnyModule:
+    """Move a model to a device and return it; diffusers hides the type of its own `to`."""
+    nn.Module.to(model, device)  # in place
+    return model
+
+
+def load_scheduler(folder: Path) -> DPMSolverMultistepScheduler:
+    """Return the noise schedule saved in a folder."""
+    scheduler = DPMSolverMultistepScheduler.from_pretrained(folder)
+    assert isinstance(scheduler, DPMSolverMultistepScheduler)
+    return scheduler
 
 
 def load_autoencoder(run: Path) -> PatchAutoencoder | AutoencoderKL:
@@ -59,13 +75,13 @@ def load_unet(run: Path, latent_size: int) -> UNet2DConditionModel:
     return UNet2DConditionModel.from_pretrained(run / "diffusion" / "unet")
 
 
-def start_weights(config: Config, part: str, model: nn.Module) -> None:
+def start_weights(config: Config, part: str, model: Any) -> None:
     """Give a fresh model the weights of the same part in the run to start from, where one is named.
 
     Args:
         config: names the run in `start_from`.
         part: folder of the part in a run, such as `diffusion/unet`.
-        model: takes the weights.
+        model: a diffusers model, which takes the weights.
 
     Raises:
         InputError: field `start_from`, if the run lacks the part, or its part is of another shape.
@@ -88,11 +104,12 @@ def to_latents(vae: PatchAutoencoder | AutoencoderKL, images: torch.Tensor) -> t
     Of a variational autoencoder's posterior the mode: latents are cached, and Stable Diffusion's posterior is
     narrow.
     """
-    encoded = vae.encode(images)
+    encoded: Any = vae.encode(images)
     latents = encoded.latent_dist.mode() if isinstance(vae, AutoencoderKL) else encoded
-    return latents * vae.config.scaling_factor
+    return latents * vae.config["scaling_factor"]
 
 
 def reconstruct(vae: PatchAutoencoder | AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
     """Pictures (B, 3, H, W) in [-1, 1], once through the autoencoder."""
-    return vae.decode(to_latents(vae, images) / vae.config.scaling_factor).sample
+    decoded: Any = vae.decode(to_latents(vae, images) / vae.config["scaling_factor"])
+    return decoded.sample

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -16,15 +17,14 @@ LEG_RADII = ((1.25, 0.95), (0.75, 0.55), (0.46, 0.34))  # of femur, tibia, tarsu
 
 def legs(sk: Sketch) -> Layer:
     """The three legs of one side."""
-    distance: Tensor | None = None
+    aways: list[Tensor] = []
     for leg in range(len(LEGS)):
         joints = leg_joints(sk, leg, sk.reach[:, leg, None, None])
         for i, (start, end) in enumerate(LEG_RADII):
             away, along = segment(sk.x, sk.y, *joints[i], *joints[i + 1])
             swelling = 1 + 0.8 * sk["femur"] * torch.sin(math.pi * along) if i == 0 else 1
-            away = away - sk.visible(sk["leg_width"] * (start + (end - start) * along) * swelling)
-            distance = away if distance is None else torch.minimum(distance, away)
-    distance = distance + sk.streak * 0.0012 * sk["fur"]
+            aways.append(away - sk.visible(sk["leg_width"] * (start + (end - start) * along) * swelling))
+    distance = reduce(torch.minimum, aways) + sk.streak * 0.0012 * sk["fur"]
     core = (-distance / (sk["leg_width"] + 1e-4)).clamp(0, 1)
     colour = sk.colour("leg_colour") * (0.82 + 0.3 * core)[:, None]
     alpha = sk.cover(distance) * smoothstep(0.0, 0.006, sk["leg_width"])

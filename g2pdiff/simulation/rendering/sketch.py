@@ -7,7 +7,7 @@ Only x >= 0 is evaluated, the left half is its mirror image.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +41,7 @@ def texture(size: int, device: torch.device) -> Tensor:
         F.interpolate(torch.randn(1, 1, m, m, generator=generator), (n, n), mode="bicubic") * (8 / m) ** 0.9
         for m in (8, 16, 32, 64)
     ]
-    broad = sum(octaves)
+    broad = reduce(torch.add, octaves)
     speckle = F.avg_pool2d(torch.randn(1, 1, n + 1, n + 1, generator=generator), 2, 1) * 1.6
     streak = F.avg_pool2d(torch.randn(1, 1, n + 8, n, generator=generator), (9, 1), 1) * 2.6
     noise = torch.cat([broad / broad.std(), speckle, streak], 1)

@@ -24,7 +24,7 @@ from g2pdiff.ui.server.model_thread import MODEL_THREAD
 from g2pdiff.ui.widgets.examples import examples
 
 try:
-    from spaces import GPU  # before anything has touched the GPU
+    from spaces import GPU  # pyright: ignore[reportMissingImports] - only a Space has it; before anything has touched the GPU
 except ImportError:
 
     def GPU(run: Callable) -> Callable:
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from g2pdiff.analysis.references import References
     from g2pdiff.outputs import DenoisingStep
     from g2pdiff.pipeline import G2PDiffusionPipeline
+
+    _Proxied = G2PDiffusionPipeline  # type checkers see the attributes that `__getattr__` hands through
+else:
+    _Proxied = object
 
 MAX_THREADS = 2
 RETRY_SECONDS = 10.0  # after a checkpoint could not be loaded: the network may be back
@@ -116,7 +120,7 @@ async def loaded(loading: Future) -> ServedPipeline:
     return await asyncio.shield(asyncio.wrap_future(loading))
 
 
-class ServedPipeline:
+class ServedPipeline(_Proxied):
     """A checkpoint's pipeline as the app serves it: `stream` draws where the GPU is, steps come to the CPU.
 
     Everything else is the pipeline's own.

@@ -9,7 +9,7 @@ stops is told so whatever it waits for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from contextvars import copy_context
@@ -26,7 +26,7 @@ MODEL_THREAD = ThreadPoolExecutor(1, thread_name_prefix="model")
 _END = object()
 
 
-async def drawing(start: Callable[[Ticket], Generator], visitor: str) -> AsyncIterator:
+async def drawing(start: Callable[[Ticket], Generator], visitor: str) -> AsyncGenerator:
     """Run something for a visitor: with a ticket of the queue, its updates made on the models' thread.
 
     However it ends, the run is closed on that thread before this returns. One that is not asked for its next

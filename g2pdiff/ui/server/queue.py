@@ -104,7 +104,9 @@ class Queue:
     def _leave(self, ticket: Ticket) -> None:
         if self._drawing is ticket:
             self._drawing = None
-        elif ticket in (own := self._waiting.get(ticket.visitor, ())):
+            return
+        own = self._waiting.get(ticket.visitor, deque())
+        if ticket in own:
             own.remove(ticket)
             if not own:
                 del self._waiting[ticket.visitor]

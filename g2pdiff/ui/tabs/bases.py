@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
 import gradio as gr
+from gradio.blocks import Block
 
 from g2pdiff.dna.barcode import BASES, CODON_START, SITES, Barcode
 from g2pdiff.dna.mutation import edit
@@ -69,7 +70,7 @@ class Bases(RunTab):
     name = Specification.name
     title = "Bases"
 
-    def build_outcome(self) -> list[gr.components.Component]:
+    def build_outcome(self) -> list[Block]:
         with gr.Row(elem_id="bases-top"):
             with gr.Column(elem_id="bases-picture-column"):
                 self.picture = picture_box("Prediction", "bases-picture")
@@ -89,7 +90,7 @@ class Bases(RunTab):
     def barcode_of(self, asked: Specification) -> Barcode:
         return asked.mutated
 
-    def stream(self, asked: Specification, pipe: ServedPipeline, ticket: Ticket) -> Iterator[dict]:
+    def stream(self, asked: Specification, pipe: ServedPipeline, ticket: Ticket) -> Generator[dict]:
         findings, clock = Findings(asked), Clock()
         empty = {part: "" for part in (self.picked, self.relatives, self.lookalikes)}
         yield empty | {self.kept: findings, self.strip: READY}
@@ -105,6 +106,7 @@ class Bases(RunTab):
         yield {self.status: messages.waiting("Looking for the nearest reference species.")}
         yield from self.wait(ticket)
         with ticket:
+            assert step.images is not None  # the last step has pictures
             neighbours = self.neighbours(findings, pipe, step.images)
         yield neighbours | {self.status: messages.hiding(0)}
         yield from self.wait(ticket)
@@ -130,7 +132,7 @@ class Bases(RunTab):
             shown[self.lookalikes] = lookalikes(bank, findings.by_picture)
         return shown
 
-    def occlusion(self, findings: Findings, pipe: ServedPipeline, latents: Tensor) -> Iterator[dict]:
+    def occlusion(self, findings: Findings, pipe: ServedPipeline, latents: Tensor) -> Generator[dict]:
         """Yield updates on the way to the strip for a picture's latents (1, C, h, w), or why none comes."""
         try:
             occlusions = findings.asked.occlude(pipe, latents)
@@ -140,8 +142,9 @@ class Bases(RunTab):
         with closing(occlusions):
             for occlusion in occlusions:
                 yield {self.status: messages.hiding(occlusion.done / occlusion.total)}
-        findings.attribution = occlusion.attribution
-        yield {self.strip: strip(findings.attribution, findings.asked.barcode)}
+                if occlusion.attribution is not None:  # the last one has it
+                    findings.attribution = occlusion.attribution
+                    yield {self.strip: strip(occlusion.attribution, findings.asked.barcode)}
 
     def stopped(self, kept: Findings) -> dict:
         return {self.download: downloads(kept)} | self.ended(messages.stopped(kept.index, kept.total))

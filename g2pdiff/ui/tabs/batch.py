@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 import gradio as gr
+from gradio.blocks import Block
 
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.batch import Batch as Specification
@@ -54,6 +55,7 @@ class Work(Progress):
         records = [
             (record.name, record.latitude, record.longitude, record.barcode.sequence)
             for record in self.asked.readable
+            if record.barcode
         ]
         return {"experiment": Specification.name} | self.asked.settings | {"fasta": fasta(records)}
 
@@ -126,7 +128,7 @@ class Batch(ExperimentTab):
         text.change(read_out, text, remarks, trigger_mode="always_last", **QUIET)
         self.fields = {"fasta": text}
 
-    def build_outcome(self) -> list[gr.components.Component]:
+    def build_outcome(self) -> list[Block]:
         self.grid = html(elem_id="batch-grid")
         return [self.grid]
 
@@ -161,7 +163,7 @@ def verdict(work: Work) -> str:
     """How many pictures agree with their barcodes, and how many records have no picture."""
     said = []
     if work.threshold is not None:
-        above = sum(row.clibd_score >= work.threshold for row in work.rows)
+        above = sum(score >= work.threshold for row in work.rows if (score := row.clibd_score) is not None)
         said.append(
             f"{above} of {len(work.rows)} CLIBDScores reach the success threshold of {work.threshold:.2f}."
         )

@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 import gradio as gr
+from gradio.blocks import Block
 
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
@@ -219,7 +220,7 @@ class Compare(ExperimentTab):
             "other_longitude": longitude,
         }
 
-    def build_outcome(self) -> list[gr.components.Component]:
+    def build_outcome(self) -> list[Block]:
         self.grid = html(elem_id="compare-pairs-grid")
         self.reading = html(elem_id="compare-reading")
         # Hidden, not left out: Gradio loses values that come to a chart while it is on its way to the page.

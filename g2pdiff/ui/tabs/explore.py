@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 
 import gradio as gr
+from gradio.blocks import Block
 from PIL import Image
 
 from g2pdiff.dna.barcode import Barcode
@@ -56,7 +57,7 @@ class Explore(RunTab):
     name = "explore"
     title = "Explore"
 
-    def build_outcome(self) -> list[gr.components.Component]:
+    def build_outcome(self) -> list[Block]:
         with gr.Row(elem_id="pictures"):
             with gr.Column(elem_id="prediction-column"):
                 self.picture = picture_box("Prediction", "prediction")
@@ -90,7 +91,7 @@ class Explore(RunTab):
     def check(self, values: dict[str, object]) -> Generate:
         return specify(Generate, values)
 
-    def stream(self, asked: Generate, pipe: ServedPipeline, ticket: Ticket) -> Iterator[dict]:
+    def stream(self, asked: Generate, pipe: ServedPipeline, ticket: Ticket) -> Generator[dict]:
         progress, scores, clock = Progress(asked), [], Clock()
         yield {self.truth: None, self.kept: progress} | self.nearest(asked, pipe)
         with ticket, closing(asked.start(pipe)) as steps:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 import numpy as np
+from gradio.blocks import Block
 from PIL import Image
 
 from g2pdiff.errors import InputError
@@ -93,7 +94,7 @@ class Walk(Progress):
         for row in rows:
             where = compass(self.asked.along, row.degrees)
             self.cells[row.degrees, row.replicate] = cell(row.image, f"Prediction at {where}")
-            if row.replicate == 0 and self.has_truth:
+            if row.replicate == 0 and row.true_image is not None:
                 self.cells[row.degrees, "truth"] = cell(row.true_image, f"Simulated truth at {where}")
 
 
@@ -166,7 +167,7 @@ class Latitude(ExperimentTab):
         self.fields |= {"places": places, "pictures_per_place": pictures}
         along.input(None, along, ends, js=static.call("takeEnds", ENDS))
 
-    def build_outcome(self) -> list[gr.components.Component]:
+    def build_outcome(self) -> list[Block]:
         self.film = html(elem_id="latitude-film")
         self.reading = html(elem_id="latitude-reading")
         self.chart = live_chart(
@@ -290,8 +291,9 @@ def cline_chart(rows: Sequence[SweepRow], along: str, degrees: Sequence[float], 
 def _draw_points(figure: dict, rows: Sequence[SweepRow], equatorial: bool, has_truth: bool) -> None:
     lengths = 100 * relative_lengths(rows)
     if has_truth:
-        places = {row.degrees: row.true_body_length for row in rows}
-        true = 100 * np.array(list(places.values())) / np.mean(list(places.values()))
+        places = {row.degrees: row.true_body_length for row in rows if row.true_body_length is not None}
+        measured = np.array(list(places.values()))
+        true = 100 * measured / measured.mean()
         drawn = zip(places, true.tolist(), strict=True)
         _draw_group(figure, list(drawn), rows[0].along, {"symbol": "diamond-open", "color": TRUTH, "size": 8})
     points = list(zip((row.degrees for row in rows), lengths.tolist(), strict=True))
@@ -338,8 +340,10 @@ def _draw_lines(figure: dict, rows: Sequence[SweepRow], has_truth: bool) -> None
         *figure["data"],
         {"x": x, "y": line(value), "mode": "lines", "line": {"width": 2.5}, "hoverinfo": "skip"},
     ]
-    labels = [(f"<b>measured<br>{value:+.1f} %</b>", line(value)[1], None)]
-    if has_truth:
+    labels: list[tuple[str, float, str | None]] = [
+        (f"<b>measured<br>{value:+.1f} %</b>", line(value)[1], None)
+    ]
+    if has_truth and found.planted is not None:
         dashed = {"width": 2, "dash": "dash", "color": TRUTH}
         figure["data"].append(
             {"x": x, "y": line(found.planted), "mode": "lines", "line": dashed, "hoverinfo": "skip"}

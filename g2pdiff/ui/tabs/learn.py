@@ -56,7 +56,7 @@ class Visit:
             values: further values, by their names in a link.
         """
         barcode = examples()[species].dna_barcode
-        return cls(label, tab, {"barcode": barcode[::-1] if backwards else barcode} | (values or {}))
+        return cls(label, tab, {"barcode": barcode[::-1] if backwards else barcode, **(values or {})})
 
     @property
     def query(self) -> str:

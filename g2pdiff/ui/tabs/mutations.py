@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import gradio as gr
+from gradio.blocks import Block
 
 from g2pdiff.dna.mutation import Changes, changes
 from g2pdiff.errors import InputError, quoted
@@ -132,7 +133,7 @@ class Mutations(ExperimentTab):
                 ),
             }
 
-    def build_outcome(self) -> list[gr.components.Component]:
+    def build_outcome(self) -> list[Block]:
         self.grid = html(elem_id="mutations-grid")
         self.reading = html(elem_id="mutations-reading")
         # Hidden, not left out: Gradio loses values that come to a chart while it is on its way to the page.
@@ -209,6 +210,7 @@ def cell(row: MutationRow, series: Series) -> str:
 
 def true_cell(row: MutationRow, series: Series) -> str:
     """The simulated truth beside a picture of the first replicate, in the grid's last row."""
+    assert row.true_image is not None  # asked for only where there is a truth
     return (
         f"<figure {place(series, row.rate, series.asked.replicates)}>"
         f'<img src="{thumbnail(pil(row.true_image))}" alt="Simulated truth, {heading(row)}"></figure>'
@@ -310,12 +312,12 @@ def score_verdict(curves: Sequence[dict], threshold: float) -> str:
 
 def drift_verdict(curves: Sequence[dict]) -> list[str]:
     """Whether drift and true drift put the rates in one order; nothing where either stays the same."""
-    from scipy import stats
+    from g2pdiff.analysis.statistics import rank_agreement
 
     drawn, true = ([curve[name].value for curve in curves] for name in ("drift", "true_drift"))
     if len(curves) < 3 or len(set(drawn)) == 1 or len(set(true)) == 1:
         return []
-    rho = stats.spearmanr(drawn, true).statistic
+    rho = rank_agreement(drawn, true)
     return [
         f"The pictures' drift and the simulated truth's rank the {len(curves)} rates with a Spearman "
         f"correlation of {rho:.2f} (1 is the same order)."

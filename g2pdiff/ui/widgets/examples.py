@@ -33,14 +33,15 @@ def examples(checkpoint: str = "") -> dict[str, Example]:
     """
     own = Path(checkpoint, EXAMPLES.name)
     with (own if checkpoint and own.is_file() else EXAMPLES).open(encoding="utf-8", newline="") as table:
-        rows = [
-            Example(**row | {"latitude": float(row["latitude"]), "longitude": float(row["longitude"])})
-            for row in csv.DictReader(table)
-        ]
-    return {row.name: row for row in rows}
+        rows = list(csv.DictReader(table))
+    found = {}
+    for row in rows:
+        latitude, longitude = float(row.pop("latitude")), float(row.pop("longitude"))
+        found[row["name"]] = Example(**row, latitude=latitude, longitude=longitude)
+    return found
 
 
-def name_of(text: str, checkpoint: str = "") -> str | None:
+def name_of(text: object, checkpoint: str = "") -> str | None:
     """Return the checkpoint's example whose barcode, letter for letter, is in the barcode box."""
     return next((row.name for row in examples(checkpoint).values() if row.dna_barcode == text), None)
 

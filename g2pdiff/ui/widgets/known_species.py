@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from g2pdiff.dna.barcode import Barcode
 
 
-def warning(bank: References | None, barcode: Barcode) -> str:
+def warning(bank: References | None, barcode: Barcode | None) -> str:
     """Return the warning that stands above a picture where its barcode is unlike all references, as HTML."""
-    if bank is None:
+    if bank is None or barcode is None:
         return ""
     from g2pdiff.analysis.references import DRAWN_ALL_THE_SAME
 

@@ -7,6 +7,7 @@ countryinfo. The map is equirectangular, so that equal steps of latitude are equ
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import folium
 import gradio as gr
@@ -76,7 +77,7 @@ def page() -> tuple[str, str, str]:
     pin = folium.CircleMarker(
         (0, 0), radius=7, color="#ffffff", weight=2, fill=True, fill_color="#be123c", fill_opacity=1
     ).add_to(world)
-    root = world.get_root()
+    root: Any = world.get_root()  # a Figure, which branca types as any Element
     root.title = "World map"
     root.header.add_child(Element(f"<style>{static.text('css/map.css')}</style>"))
     return root.render(), world.get_name(), pin.get_name()
