@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from Bio.Seq import Seq
@@ -21,7 +22,7 @@ ONE_VALUE = (str, bytes, Barcode, Seq, SeqRecord, Mapping)
 
 
 def as_column(value: object) -> list:
-    """The values of an argument that takes one or many.
+    """Return the values of an argument that takes one or many.
 
     Lists, tuples, ranges, NumPy arrays, tensors and columns of pandas and Arrow are many; whatever cannot be
     iterated is one, and so is a sequence of letters.
@@ -52,7 +53,15 @@ class Batch:
     generators: torch.Generator | Sequence[torch.Generator]
 
     @classmethod
-    def check(cls, barcode, latitude, longitude, seed, generator, num_images_per_barcode) -> Batch:
+    def check(
+        cls,
+        barcode: Any,
+        latitude: Any,
+        longitude: Any,
+        seed: Any,
+        generator: Any,
+        num_images_per_barcode: Any,
+    ) -> Batch:
         """Check the arguments of `G2PDiffusionPipeline.stream` of the same names.
 
         Raises:

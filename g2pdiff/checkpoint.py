@@ -25,7 +25,7 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def resolve_checkpoint(source: str | Path | None = None) -> Path:
-    """The local folder of a checkpoint, fetched from the Hub where `source` is a hub id.
+    """Return the local folder of a checkpoint, fetched from the Hub where `source` is a hub id.
 
     Args:
         source: folder, hub id (`owner/name`), or short name of a built-in one, such as `checkpoint`; by
@@ -142,7 +142,8 @@ def check_fit(folder: Path, pipeline: G2PDiffusionPipeline) -> None:
 
 
 def variant_of(folder: Path) -> str | None:
-    """The variant that a checkpoint's weights were saved under, such as `fp16`; None where they have none."""
+    """Return the variant that a checkpoint's weights were saved under, such as `fp16`; None where they have
+    none."""
     named: dict[Path, set[str | None]] = {}
     for file in folder.glob("*/*.safetensors"):
         if found := _VARIANT.fullmatch(file.name):

@@ -123,7 +123,7 @@ def read_locality(latitude: object, longitude: object) -> Locality:
 
 
 def read_pair(value: object) -> tuple[float, float] | None:
-    """Latitude and longitude of a text that holds both; None where it does not. Nothing is checked."""
+    """Read latitude and longitude from a text that holds both; None where it does not. Nothing is checked."""
     if not isinstance(value, str):
         if isinstance(value, (list, tuple)) and len(value) == 2:
             return _pair_of_numbers(*map(str, value))
@@ -144,19 +144,19 @@ def read_pair(value: object) -> tuple[float, float] | None:
 
 
 def read_announced_pair(value: object) -> tuple[float, float] | None:
-    """As `read_pair`, of a value that is known to hold both, where whole numbers need no letters."""
+    """Read as `read_pair` does a value that is known to hold both, where whole numbers need no letters."""
     if isinstance(value, str) and (found := _WHOLE_NUMBERS.fullmatch(plain(value[:LONGEST_PAIR]))):
         return float(found[1]), float(found[2])
     return read_pair(value)
 
 
 def is_place_link(value: object) -> bool:
-    """Whether a text is a link or a URI, not numbers."""
+    """Return whether a text is a link or a URI, not numbers."""
     return isinstance(value, str) and bool(re.match(r"(?i)\s*(https?://|geo:|www\.)", value))
 
 
 def _read_two(text: str) -> tuple[float, float] | None:
-    """The pair in plain text, split where both halves can be read."""
+    """Read the pair in plain text, split where both halves can be read."""
     if len(text) > 2 and _BRACKETS.get(text[0]) == text[-1]:
         text = text[1:-1].strip()
     named = {}
@@ -192,7 +192,7 @@ def _read_two(text: str) -> tuple[float, float] | None:
 
 
 def _pair_of_numbers(first: str, second: str) -> tuple[float, float] | None:
-    """Latitude and longitude of two texts, in the order that their letters say."""
+    """Return the latitude and longitude of two texts, in the order that their letters say."""
     one, two = read_angle(plain(first)), read_angle(plain(second))
     if one is None or two is None:
         return None
@@ -204,7 +204,7 @@ def _pair_of_numbers(first: str, second: str) -> tuple[float, float] | None:
 
 
 def plain(text: str) -> str:
-    """Text with one kind of minus, degree sign and prime, on one line."""
+    """Rewrite text with one kind of minus, degree sign and prime, on one line."""
     text = normalize("NFKC", text.translate(_MARKS)).translate(_SIGNS).translate(_MARKS)
     text = re.sub(r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff]", "", text)
     for pattern, replacement in _WORDS:
@@ -213,7 +213,8 @@ def plain(text: str) -> str:
 
 
 def read_angle(text: str) -> tuple[float, str | None] | None:
-    """Degrees of a plain text, and the field that its hemisphere letter is of; None if it is no angle."""
+    """Read degrees from a plain text, and the field that its hemisphere letter is of; None if it is no
+    angle."""
     found = _ONE.fullmatch(text.strip())
     if not found:
         return None
@@ -240,7 +241,7 @@ def _is_missing(value: object) -> bool:
 
 
 def _is_same(value: object, field: str, pair: tuple[float, float]) -> bool:
-    """Whether one field says the same as the pair that the other one holds."""
+    """Return whether one field says the same as the pair that the other one holds."""
     if read_pair(value) == pair:
         return True
     try:
@@ -250,7 +251,7 @@ def _is_same(value: object, field: str, pair: tuple[float, float]) -> bool:
 
 
 def _read_one(field: str, value: Any) -> tuple[float, tuple[str, ...]]:
-    """Degrees of one coordinate, not yet checked, and notes."""
+    """Read degrees of one coordinate, not yet checked, and notes."""
     name, limit = field.capitalize(), LIMITS[field]
     wanted = f"a number between {-limit} and {limit} degrees"
     if _is_missing(value):
@@ -278,7 +279,7 @@ def _read_one(field: str, value: Any) -> tuple[float, tuple[str, ...]]:
 
 
 def _why_not(field: str, text: str, wanted: str) -> str:
-    """A sentence on a text that is no coordinate."""
+    """Say in a sentence why a text is no coordinate."""
     name, said = field.capitalize(), quoted(text)
     if is_place_link(text):
         return f"{name} {said} is a link without a place in it: copy the coordinates themselves."
@@ -297,7 +298,7 @@ def _why_not(field: str, text: str, wanted: str) -> str:
 
 
 def _checked(place: tuple[float, float], notes: tuple[str, ...]) -> Locality:
-    """A place within its limits; longitudes are wrapped, with a note."""
+    """Check a place against its limits; longitudes are wrapped, with a note."""
     latitude, longitude = place
     if not -90 <= latitude <= 90:
         sentence = f'Latitude must be a number between -90 and 90 degrees, not "{latitude:g}"'

@@ -30,14 +30,14 @@ class InputError(ValueError):
 
 
 def printable(text: str) -> str:
-    """Text in one line: runs of space are one space; U+FFFD stands for control characters, for marks of
-    direction and the like, and for lone surrogates, which no file or reply can hold."""
+    """Return text in one line: runs of space become one space; U+FFFD stands for control characters, for
+    marks of direction and the like, and for lone surrogates, which no file or reply can hold."""
     line = " ".join(text.split())
     return "".join("\ufffd" if category(letter) in UNPRINTABLE else letter for letter in line)
 
 
 def quoted(value: object) -> str:
-    """The start of what was typed, in quotation marks, as a sentence repeats it.
+    """Return the start of what was typed, in quotation marks, as a sentence repeats it.
 
     >>> quoted("two\\nlines")
     '"two lines"'

@@ -13,13 +13,13 @@ import torch
 
 
 def _gamma(alphas_cumprod: torch.Tensor, timestep: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """gamma_t shaped to broadcast against `like`; `timestep` is a scalar or (B,)."""
+    """Return gamma_t, shaped to broadcast against `like`; `timestep` is a scalar or (B,)."""
     gamma = alphas_cumprod.to(like.device, like.dtype)[timestep.to(like.device)]
     return gamma.reshape(-1, *[1] * (like.ndim - 1))
 
 
 def _printed_alpha(alphas_cumprod: torch.Tensor, timestep: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """The per-step alpha_t = gamma_t / gamma_(t-1), shaped to broadcast against `like`."""
+    """Return the per-step alpha_t = gamma_t / gamma_(t-1), shaped to broadcast against `like`."""
     per_step = alphas_cumprod / torch.cat([torch.ones_like(alphas_cumprod[:1]), alphas_cumprod[:-1]])
     return _gamma(per_step, timestep, like)
 
@@ -83,7 +83,7 @@ def classifier_free_guidance(
 def add_noise(
     clean: torch.Tensor, noise: torch.Tensor, timestep: torch.Tensor, alphas_cumprod: torch.Tensor
 ) -> torch.Tensor:
-    """The forward process: z_t = sqrt(gamma) z_0 + sqrt(1 - gamma) eps, for (B, ...) at timesteps (B,).
+    """Apply the forward process: z_t = sqrt(gamma) z_0 + sqrt(1 - gamma) eps, for (B, ...) at timesteps (B,).
 
     Not the scheduler's `add_noise`: diffusers' multistep solvers count there along the timesteps of a run,
     and without one they count from the wrong end.
@@ -113,6 +113,7 @@ def to_noise(
 def to_clean(
     noise_pred: torch.Tensor, latents: torch.Tensor, timestep: torch.Tensor, alphas_cumprod: torch.Tensor
 ) -> torch.Tensor:
-    """The clean latent that a noise prediction implies: z_0 = (z_t - sqrt(1 - gamma) eps) / sqrt(gamma)."""
+    """Return the clean latent that a noise prediction implies: z_0 = (z_t - sqrt(1 - gamma) eps) /
+    sqrt(gamma)."""
     gamma = _gamma(alphas_cumprod, timestep, latents)
     return (latents - (1 - gamma).sqrt() * noise_pred) / gamma.sqrt()

@@ -44,5 +44,5 @@ class G2PDiffusionOutput(BaseOutput):
 
 
 def to_pil(images: torch.Tensor) -> list[Image.Image]:
-    """Pictures (B, 3, H, W) in [0, 1] -> B PIL pictures."""
+    """Map pictures (B, 3, H, W) in [0, 1] to B PIL pictures."""
     return VaeImageProcessor.numpy_to_pil(VaeImageProcessor.pt_to_numpy(images))

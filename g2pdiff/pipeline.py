@@ -37,12 +37,13 @@ OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 
 
 def _dtype(part: torch.nn.Module) -> torch.dtype:
-    """Of a part's weights; the parts' own `dtype` walks through all their modules, at every step."""
+    """Return the dtype of a part's weights; the parts' own `dtype` walks through all their modules, at every
+    step."""
     return next(part.parameters()).dtype
 
 
 def _beside_zeros(residuals: Any) -> Any:
-    """A ControlNet's residuals (B, ...) for the conditional half of a guided batch (2B, ...)."""
+    """Return a ControlNet's residuals (B, ...) for the conditional half of a guided batch (2B, ...)."""
     if isinstance(residuals, torch.Tensor):
         return torch.cat([torch.zeros_like(residuals), residuals])
     return [_beside_zeros(one) for one in residuals]
@@ -135,7 +136,7 @@ class G2PDiffusionPipeline(SavedPipeline):
 
     @torch.no_grad()
     def encode_condition(self, barcodes: Sequence[Barcode], localities: torch.Tensor) -> Condition:
-        """Condition of B barcodes at B places.
+        """Return the condition of B barcodes at B places.
 
         Args:
             barcodes: B barcodes.
@@ -148,7 +149,7 @@ class G2PDiffusionPipeline(SavedPipeline):
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor, preview: bool = False) -> torch.Tensor:
-        """Latents (B, C, h, w) -> pictures (B, 3, H, W) in [0, 1].
+        """Map latents (B, C, h, w) to pictures (B, 3, H, W) in [0, 1].
 
         A preview takes the autoencoder's fast decoder where it has one.
         """
@@ -160,13 +161,13 @@ class G2PDiffusionPipeline(SavedPipeline):
 
     @torch.no_grad()
     def score(self, images: torch.Tensor, embeddings: torch.Tensor) -> list[float]:
-        """CLIBDScores of B pictures (B, 3, H, W) in [0, 1] and their barcodes' unit vectors (B, E)."""
+        """Return CLIBDScores of B pictures (B, 3, H, W) in [0, 1] and their barcodes' unit vectors (B, E)."""
         return self.clibd.score(images.to(_dtype(self.clibd)), embeddings).tolist()
 
     def prepare_latents(
         self, batch: int, generators: torch.Generator | Sequence[torch.Generator], device: torch.device | str
     ) -> torch.Tensor:
-        """Standard normal noise (B, C, h, w): of a list of generators, row i from generator i.
+        """Draw standard normal noise (B, C, h, w): of a list of generators, row i from generator i.
 
         Latents are float32 whatever the weights are: the solver's differences are lost in half precision.
         """
@@ -178,7 +179,8 @@ class G2PDiffusionPipeline(SavedPipeline):
     def predict_noise(
         self, latents: torch.Tensor, timestep: torch.Tensor, condition: Condition, scale: float
     ) -> torch.Tensor:
-        """The U-Net's noise prediction (B, C, h, w) with classifier-free guidance, in one batched call.
+        """Return the U-Net's noise prediction (B, C, h, w) with classifier-free guidance, in one batched
+        call.
 
         Args:
             latents: z_t (B, C, h, w), float32.
@@ -216,7 +218,8 @@ class G2PDiffusionPipeline(SavedPipeline):
         )
 
     def log_prob(self, condition: Condition) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-        """The aligner's log p(c | z_t) as a function of float32 latents and timesteps; c is embedded once."""
+        """Return the aligner's log p(c | z_t) as a function of float32 latents and timesteps; c is embedded
+        once."""
         log_prob, dtype = self.aligner.log_prob_of(condition.pooled), _dtype(self.aligner)
         return lambda latents, timestep: log_prob(latents.to(dtype), timestep).float()
 
@@ -229,7 +232,8 @@ class G2PDiffusionPipeline(SavedPipeline):
         callback: Callable | None = None,
         callback_tensor_inputs: Sequence[str] = ("latents",),
     ) -> Generator[DenoisingStep]:
-        """The denoising loop: a step yields the estimate of the clean latents (B, C, h, w), not yet decoded.
+        """Run the denoising loop: each step yields the estimate of the clean latents (B, C, h, w), not yet
+        decoded.
 
         The last estimate is the result. `stream` and `__call__` decode and score what this yields.
 

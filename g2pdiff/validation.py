@@ -15,7 +15,7 @@ MAXIMUM_SCALE = 1000
 def check_number(
     field: str, value: Any, low: float, high: float, unit: str = "", whole: bool = False
 ) -> float:
-    """A number from `low` to `high`, given as a number or as text.
+    """Check a number from `low` to `high`, given as a number or as text, and return it.
 
     >>> check_number("latitude", "56.6", -90, 90, "degrees")
     56.6
@@ -48,7 +48,7 @@ def check_number(
 
 
 def check_locality(latitude: object, longitude: object) -> tuple[float, float]:
-    """Latitude and longitude in decimal degrees (WGS 84), from numbers or text.
+    """Check latitude and longitude in decimal degrees (WGS 84), from numbers or text, and return them.
 
     They are read as `g2pdiff.coordinates.read_locality` reads them, which says in notes what it made of them.
 
@@ -60,27 +60,29 @@ def check_locality(latitude: object, longitude: object) -> tuple[float, float]:
 
 
 def check_seed(seed: object) -> int:
-    """The seed of a picture, 0 to 2^32 - 1. Raises `InputError("seed")`."""
+    """Check the seed of a picture, 0 to 2^32 - 1, and return it. Raises `InputError("seed")`."""
     return int(check_number("seed", seed, 0, MAXIMUM_SEED, whole=True))
 
 
 def check_steps(steps: object) -> int:
-    """The number of denoising steps, 1 to 1000 (the timesteps of training). Raises `InputError("steps")`."""
+    """Check the number of denoising steps, 1 to 1000 (the timesteps of training), and return it. Raises
+    `InputError("steps")`."""
     return int(check_number("steps", steps, 1, MAXIMUM_STEPS, whole=True))
 
 
 def check_rate(field: str, rate: object) -> float:
-    """A rate, 0 to 1, such as the share of known sites to substitute. Raises `InputError(field)`."""
+    """Check a rate, 0 to 1, such as the share of known sites to substitute, and return it. Raises
+    `InputError(field)`."""
     return check_number(field, rate, 0, 1)
 
 
 def check_scale(field: str, scale: object) -> float:
-    """A guidance or alignment scale, 0 (off) to 1000. Raises `InputError(field)`."""
+    """Check a guidance or alignment scale, 0 (off) to 1000, and return it. Raises `InputError(field)`."""
     return check_number(field, scale, 0, MAXIMUM_SCALE)
 
 
 def check_choice(field: str, value: object, choices: Iterable[str]) -> str:
-    """A name among `choices`.
+    """Check that a name is among `choices`, and return it.
 
     Raises:
         InputError: field `field`, if it is none of them.

@@ -26,7 +26,7 @@ def generate(*options: str, barcode: str = CARDUI) -> int:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> str:
-    """Folder of a saved tiny checkpoint."""
+    """Return the folder of a saved tiny checkpoint."""
     path = tmp_path_factory.mktemp("checkpoint")
     tiny_pipeline().save_pretrained(path)
     return str(path)
@@ -70,7 +70,8 @@ def test_generate_takes_edits_and_a_mutation_model(folder, checkpoint, capfd):
 
 
 def read_results(capfd, folder: str) -> tuple[dict, dict, list[dict]]:
-    """The printed line, result.json and rows.csv of an experiment, whose pictures must all be there."""
+    """Return the printed line, result.json and rows.csv of an experiment, whose pictures must all be
+    there."""
     printed = capfd.readouterr().out
     assert printed.count("\n") == 1
     saved = json.loads(Path(folder, "result.json").read_text())
@@ -253,7 +254,7 @@ def test_a_refused_run_leaves_no_picture(folder):
 
 
 def test_the_module_runs_as_a_program(folder, checkpoint):
-    """In a process of its own, where nothing has imported the checkpoint's parts before."""
+    """Return the in a process of its own, where nothing has imported the checkpoint's parts before."""
     command = [sys.executable, "-m", "g2pdiff", "generate", f"--checkpoint={checkpoint}", "--longitude=11.3"]
     command += [f"--barcode={CARDUI}", f"--out={folder / 'insect.png'}"]
     good, bad = (

@@ -31,7 +31,7 @@ MODULES = ("vae", "conditioner", "unet", "aligner", "clibd", "controlnet")
 
 
 def whole_pipeline() -> G2PDiffusionPipeline:
-    """With every part there is; the ControlNet has something to say."""
+    """Return the with every part there is; the ControlNet has something to say."""
     controlnet = BarcodeControlNet.from_unet(
         tiny_components()["unet"], 16, hint_size=4, embedding_widths=(8, 8, 8, 8)
     )

@@ -17,7 +17,7 @@ SIDES = {"latitude": "NS", "longitude": "EW"}
 
 
 def as_decimal(value: float, field: str, draw) -> tuple[str, bool]:
-    """A spelling of decimal degrees, and whether it has a decimal comma."""
+    """Return a spelling of decimal degrees, and whether it has a decimal comma."""
     number = f"{abs(value):.4f}"
     comma = draw(st.booleans())
     number = number.replace(".", ",") if comma else number

@@ -17,13 +17,14 @@ MODES, SPREAD = torch.tensor([-1.0, 1.0]), 0.25
 
 
 def mode_log_weights(latents, gamma):
-    """Log-density (B, 2) of every mode at noisy latents (B, 1), up to a constant that the modes share."""
+    """Return the log-density (B, 2) of every mode at noisy latents (B, 1), up to a constant that the modes
+    share."""
     variance = gamma * SPREAD**2 + 1 - gamma
     return -((latents - gamma.sqrt() * MODES) ** 2) / (2 * variance)
 
 
 def exact_noise(latents, gamma):
-    """eps = -sqrt(1 - gamma) times the score of the noisy mixture."""
+    """Return eps = -sqrt(1 - gamma) times the score of the noisy mixture."""
     with torch.enable_grad():
         latents = latents.detach().requires_grad_(True)
         density = torch.logsumexp(mode_log_weights(latents, gamma), dim=1).sum()
@@ -31,7 +32,7 @@ def exact_noise(latents, gamma):
 
 
 def share_in_right_mode(scheduler_class, scale, rule=alignment_guidance, samples=1000):
-    """Share of samples that end in the mode at +1, which is asked for, after 25 steps."""
+    """Return the share of samples that end in the mode at +1, which is asked for, after 25 steps."""
     scheduler = scheduler_class(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
     scheduler.set_timesteps(25)
     gammas = scheduler.alphas_cumprod
@@ -60,7 +61,8 @@ def test_without_guidance_the_modes_share_the_samples(scheduler_class):
 
 
 def test_the_rule_as_printed_hardly_guides():
-    """sqrt(1 - alpha_t) with the per-step alpha, as the paper prints it, leaves the modes as they were."""
+    """Return the sqrt(1 - alpha_t) with the per-step alpha, as the paper prints it, leaves the modes as they
+    were."""
 
     literal = partial(alignment_guidance, rule="literal")
     assert 0.5 < share_in_right_mode(DDIMScheduler, 1.0, literal) < 0.65
@@ -144,7 +146,7 @@ def test_conversions_agree_with_the_definition(gamma, seed):
 
 
 def test_noise_grows_with_the_timestep_as_the_samplers_count_it():
-    """A training step and a sampler mean the same noise by a timestep."""
+    """Return a training step and a sampler mean the same noise by a timestep."""
     for scheduler_class in (DDPMScheduler, DDIMScheduler):
         scheduler = scheduler_class(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
         clean, noise, timestep = torch.ones(3, 2), torch.randn(3, 2), torch.tensor([0, 500, 999])

@@ -54,13 +54,13 @@ LARGE = [
 
 
 def texts(seed: int) -> list[str]:
-    """Texts of one to six pieces."""
+    """Return texts of one to six pieces."""
     rng = random.Random(seed)
     return ["".join(rng.choices(PIECES, k=rng.randint(1, 6))) for _ in range(CASES)]
 
 
 def attempt(action, /, *arguments, **values):
-    """What an action gives, or None where it refuses, in a sentence and in time."""
+    """Return what an action gives, or None where it refuses, in a sentence and in time."""
     start = time.monotonic()
     try:
         return action(*arguments, **values)
@@ -73,7 +73,7 @@ def attempt(action, /, *arguments, **values):
 
 
 def tags(html: str) -> set[str]:
-    """The elements and the attributes of a piece of HTML."""
+    """Return the elements and the attributes of a piece of HTML."""
     found = set()
     parser = HTMLParser()
     parser.handle_starttag = lambda tag, attributes: found.update([tag, *dict(attributes)])
@@ -94,7 +94,7 @@ def assert_ours(html: str) -> None:
 
 
 def form(**changes) -> dict:
-    """The form's values by name, as Gradio hands them over."""
+    """Return the form's values by name, as Gradio hands them over."""
     empty = dict.fromkeys(link.FORM) | {"kind": "uniform", "no_new_stops": False, "region": "", "edits": ""}
     given = {"barcode": BARCODE, "latitude": 1, "longitude": 2, "mutation_rate": 10, "seed": 0}
     return empty | given | changes

@@ -19,7 +19,7 @@ def code_cells(notebook: Path) -> list[dict]:
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_cell_runs(notebook, tmp_path):
-    """As one program in a process of its own: the cells use nothing that only Jupyter has."""
+    """Return as one program in a process of its own: the cells use nothing that only Jupyter has."""
     program = tmp_path / "notebook.py"
     program.write_text("\n".join("".join(cell["source"]) for cell in code_cells(notebook)), encoding="utf-8")
     environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": str(notebook.parents[1])}

@@ -74,7 +74,7 @@ def test_every_scheduler_runs_and_repeats(pipeline, name):
 
 
 def test_schedulers_agree_with_many_steps():
-    """DDIM and DPM-Solver++ solve one differential equation."""
+    """Return the DDIM and DPM-Solver++ solve one differential equation."""
     pipeline = tiny_pipeline(aligner=None)
     ddim = picture(pipeline, scheduler="ddim", num_inference_steps=200, guidance_scale=1)
     dpm = picture(pipeline, scheduler="dpm++", num_inference_steps=50, guidance_scale=1)
@@ -138,7 +138,7 @@ def test_every_setting_reaches_the_picture(pipeline):
 
 
 def test_the_predictions_of_both_kinds_are_understood():
-    """A U-Net that predicts v is the same denoiser as one that predicts the matching noise."""
+    """Return a U-Net that predicts v is the same denoiser as one that predicts the matching noise."""
     velocity = tiny_pipeline(aligner=None)
     noise = tiny_pipeline(aligner=None, scheduler=tiny_components(prediction_type="epsilon")["scheduler"])
     gammas = velocity.scheduler.alphas_cumprod
@@ -208,7 +208,8 @@ def test_output_types_show_one_picture(pipeline):
 
 
 def test_a_stable_diffusion_autoencoder_fits():
-    """`paper`-style parts: a KL autoencoder with its scaling factor, and a U-Net without class embedding."""
+    """Return `paper`-style parts: a KL autoencoder with its scaling factor, and a U-Net without class
+    embedding."""
     torch.manual_seed(0)
     vae = AutoencoderKL(
         block_out_channels=(8, 8),

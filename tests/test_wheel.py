@@ -36,7 +36,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """The wheel that `pip install .` builds."""
+    """Return the wheel that `pip install .` builds."""
     folder = tmp_path_factory.mktemp("wheel")
     options = ["--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir", folder]
     run(sys.executable, "-m", "pip", "wheel", *options, ROOT, cwd=folder)
@@ -46,7 +46,8 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def programs(wheel, tmp_path_factory) -> Path:
-    """The folder of programs of an environment with the wheel, and with this one's packages behind it."""
+    """Return the folder of programs of an environment with the wheel, and with this one's packages behind
+    it."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=True)
     (own,) = folder.glob("lib/python*/site-packages")

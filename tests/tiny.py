@@ -25,7 +25,7 @@ BARCODE = (
 
 
 def tiny_components(context: str = "tokens", prediction_type: str = "v_prediction") -> dict:
-    """Every component, with random weights that are the same at every call."""
+    """Return every component, with random weights that are the same at every call."""
     torch.manual_seed(0)
     vae = PatchAutoencoder(patch_size=8, latent_channels=4, widths=(8, 8, 8), layers=(1, 1, 1))
     vae.fit_components(torch.randn(400, 3, 8, 8).cumsum(-1).clamp(-1, 1))
@@ -76,7 +76,7 @@ def tiny_components(context: str = "tokens", prediction_type: str = "v_predictio
 
 
 def tiny_pipeline(**changes) -> G2PDiffusionPipeline:
-    """A pipeline of `tiny_components`; keyword arguments replace components or settings."""
+    """Return a pipeline of `tiny_components`; keyword arguments replace components or settings."""
     components = tiny_components()
     components["aligner"].bank.copy_(torch.randn(5, 16))
     settings = dict(

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from accelerate import PartialState
 from accelerate.utils import set_seed
@@ -41,8 +42,8 @@ from training.stages.losses import centre, gather, info_nce
 from training.stages.parts import load_autoencoder, load_scheduler, start_weights
 
 
-def reference_rows(table, size: int, seed: int) -> np.ndarray:
-    """Rows of one specimen, as it was found, of `size` species drawn at random."""
+def reference_rows(table: pd.DataFrame, size: int, seed: int) -> np.ndarray:
+    """Return rows of one specimen, as it was found, of `size` species drawn at random."""
     natural = table[table["mutation_rate"] == 0]
     one_each = natural.sample(frac=1, random_state=seed).groupby("species").head(1)
     return one_each.index[:size].to_numpy()
@@ -72,7 +73,8 @@ class AlignerLoss(nn.Module):
         pooled: torch.Tensor,
         species: torch.Tensor,
     ) -> torch.Tensor:
-        """
+        """Return the contrastive loss of a batch.
+
         Args:
             latents: clean latents (B, C, h, w).
             noise: of the same shape.
@@ -149,7 +151,7 @@ class AlignerStage:
 
 @torch.no_grad()
 def accuracy_by_noise(stage: AlignerStage, rows: int = 256, levels: int = 5) -> dict[str, float]:
-    """Top-1 accuracy among `rows` training specimens of distinct species, at a few timesteps."""
+    """Measure the top-1 accuracy among `rows` training specimens of distinct species, at a few timesteps."""
     generator = torch.Generator().manual_seed(0)
     batch = stage.batch(min(rows, len(stage.groups)), generator)
     aligner, scheduler = stage.model.aligner, stage.model.scheduler

@@ -35,15 +35,15 @@ from training.stages.parts import load_clibd, load_final_autoencoder, load_unet
 
 
 def keeps_size(data: DataConfig) -> bool:
-    """Whether an animal's size can be read off its picture: not where every animal fills it, or stands at any
-    distance."""
+    """Return whether an animal's size can be read off its picture: not where every animal fills it, or stands
+    at any distance."""
     if data.by_specimen:
         return not data.bold and data.package in WHOLE_FRAMES
     return not data.by_species
 
 
 def build_pipeline(config: Config) -> G2PDiffusionPipeline:
-    """The pipeline of a run's trained parts."""
+    """Build the pipeline of a run's trained parts."""
     run = Path(config.run)
     diffusion = run / "diffusion"
     aligner = LatentAligner.from_pretrained(run / "aligner" / "model")

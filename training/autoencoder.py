@@ -33,7 +33,7 @@ from training.stages.parts import reconstruct, start_weights
 
 
 def detail_weight(images: torch.Tensor, strength: float) -> torch.Tensor:
-    """How much detail surrounds a pixel: 1 on flat paper, up to 1 + `strength` along edges.
+    """Return how much detail surrounds a pixel: 1 on flat paper, up to 1 + `strength` along edges.
 
     Args:
         images: pictures (B, 3, H, W).
@@ -67,7 +67,7 @@ class AutoencoderLoss(nn.Module):
 
 
 def example_patches(specimens: SpecimenSet, size: int, pictures: int, seed: int) -> torch.Tensor:
-    """All patches of some pictures: (N, 3, size, size) in [-1, 1]."""
+    """Return all patches of some pictures: (N, 3, size, size) in [-1, 1]."""
     rows = torch.randperm(len(specimens), generator=torch.Generator().manual_seed(seed))[:pictures].numpy()
     images = specimens.images(rows) * 2 - 1
     patches = images.unfold(2, size, size).unfold(3, size, size)  # (B, 3, h, w, size, size)
@@ -103,7 +103,7 @@ class AutoencoderStage:
 
 @torch.no_grad()
 def psnr(vae: PatchAutoencoder | AutoencoderKL, specimens: SpecimenSet, count: int = 128) -> float:
-    """Mean PSNR in dB of reconstructed pictures."""
+    """Measure the mean PSNR in dB of reconstructed pictures."""
     values = []
     for start in range(0, min(count, len(specimens)), 16):
         rows = range(start, min(start + 16, count, len(specimens)))

@@ -52,7 +52,7 @@ def run(export_path: Path, out: Path, wanted: Wanted, client: PoliteClient, dry_
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--export", type=Path, required=True, help="BOLD's combined or BCDM TSV, may be .gz")
     parser.add_argument("--out", type=Path, required=True, help="folder to write, one for each export")

@@ -38,7 +38,7 @@ from training.stages.parts import on_device
 
 
 def resize(images: torch.Tensor, side: int) -> torch.Tensor:
-    """Pictures (B, 3, H, W) at the size that a judge sees: (B, 3, side, side)."""
+    """Return pictures (B, 3, H, W) at the size that a judge sees: (B, 3, side, side)."""
     if images.shape[-1] == side:
         return images
     return F.interpolate(images, (side, side), mode="bilinear", antialias=True)
@@ -127,7 +127,7 @@ class ClibdStage:
 def embed(
     clibd: CLIBD | OfficialCLIBD, specimens: SpecimenSet, batch: int = 64
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Picture and barcode embeddings of all specimens: (N, E), (N, E)."""
+    """Return the picture and barcode embeddings of all specimens: (N, E), (N, E)."""
     pictures, barcodes = [], []
     for start in range(0, len(specimens), batch):
         rows = list(range(start, min(start + batch, len(specimens))))
@@ -137,7 +137,7 @@ def embed(
 
 
 def measure(clibd: CLIBD | OfficialCLIBD, specimens: SpecimenSet) -> dict:
-    """Score densities of true and shuffled pairs of held-out specimens, their crossing, and retrieval.
+    """Return score densities of true and shuffled pairs of held-out specimens, their crossing, and retrieval.
 
     A shuffled pair is a picture with the barcode of another species. Retrieval asks for the right species
     among one barcode of every species there is, at most 200.

@@ -108,7 +108,8 @@ class DecoderLoss(nn.Module):
         timesteps: torch.Tensor,
         **condition: torch.Tensor,
     ) -> torch.Tensor:
-        """
+        """Return the decoder's loss for a batch.
+
         Args:
             images: pictures (B, 3, H, W) in [-1, 1].
             latents: their latents (B, C, h, w).

@@ -110,7 +110,7 @@ def denoising_errors(
     timesteps: torch.Tensor,
     steer: Callable[[torch.Tensor, torch.Tensor], dict] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Errors of a U-Net's predictions, of K noise draws for each of B specimens.
+    """Return errors of a U-Net's predictions, of K noise draws for each of B specimens.
 
     Args:
         unet: predicts.
@@ -177,7 +177,8 @@ class DiffusionLoss(nn.Module):
         dropped: torch.Tensor,
         **specimens: torch.Tensor,
     ) -> torch.Tensor:
-        """
+        """Return the denoising loss of a batch.
+
         Args:
             latents: clean latents (B, C, h, w).
             noise: K draws for every specimen (B, K, C, h, w).
@@ -237,7 +238,8 @@ def cache_conditions(
 
 
 def noise_schedule(config: Config) -> DPMSolverMultistepScheduler:
-    """The run's noise schedule: its base's, or by default Stable Diffusion's betas with a v-prediction."""
+    """Return the run's noise schedule: its base's, or by default Stable Diffusion's betas with a
+    v-prediction."""
     if base := config.diffusion.base:
         return load_base(DPMSolverMultistepScheduler, base, "scheduler", **config.diffusion.scheduler)
     settings: dict[str, Any] = dict(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
@@ -246,7 +248,7 @@ def noise_schedule(config: Config) -> DPMSolverMultistepScheduler:
 
 
 def adapted_unet(config: DiffusionConfig, latent_shape: tuple[int, ...], width: int) -> UNet2DConditionModel:
-    """The base's U-Net with a new adapter.
+    """Return the base's U-Net with a new adapter.
 
     Args:
         config: names the base.

@@ -30,11 +30,13 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
+from diffusers import AutoencoderKL
 
 from g2pdiff.analysis.statistics import mean_interval
 from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.denoising import Denoising
 from g2pdiff.errors import InputError
+from g2pdiff.models.autoencoder import PatchAutoencoder
 from g2pdiff.pipeline import G2PDiffusionPipeline
 from training.configs.schema import DataConfig, join_processes, load
 from training.data.specimens import load_table
@@ -54,7 +56,7 @@ from training.evaluation.regression import regressions
 from training.evaluation.results import hardware
 from training.evaluation.sampling import Samples, sample
 from training.evaluation.summary import results_table
-from training.evaluation.systems import PipelineSystem, partly_deaf
+from training.evaluation.systems import PipelineSystem, System, partly_deaf
 from training.evaluation.trials import Trials
 from training.evaluation.worlds import WORLDS, load_world
 from training.phenotype import PhenotypeEncoder, load_phenotype
@@ -69,8 +71,9 @@ NO_LENGTHS = (
 
 
 @torch.no_grad()
-def reconstruction(vae, measures: Measures) -> dict:
-    """What the autoencoder costs: PSNR in dB and CLIBDScore of true pictures that passed through it."""
+def reconstruction(vae: PatchAutoencoder | AutoencoderKL, measures: Measures) -> dict:
+    """Measure what the autoencoder costs: PSNR in dB and CLIBDScore of true pictures that passed through
+    it."""
     truth = measures.world.truth
     decoded = [reconstruct(vae, part.to(vae.device) * 2 - 1).float().cpu() for part in truth.split(8)]
     images = torch.cat(decoded).div(2).add(0.5).clamp(0, 1)
@@ -80,7 +83,8 @@ def reconstruction(vae, measures: Measures) -> dict:
 
 
 def alignment(measures: Measures, aligned: Samples, unaligned: Samples) -> dict:
-    """CLIBDScore with and without alignment guidance at the same seeds, and the difference over barcodes."""
+    """Measure CLIBDScore with and without alignment guidance at the same seeds, and the difference over
+    barcodes."""
     without = measures.scores(unaligned).mean(1)
     with_it = measures.scores(aligned)[:, : unaligned.embeddings.shape[1]].mean(1)
     return {
@@ -135,7 +139,7 @@ def evaluate(
     judge = pipeline.clibd
     measures = Measures(world, judge, memory, phenotype)
 
-    def draw(name: str, system, count: int) -> Samples:
+    def draw(name: str, system: System, count: int) -> Samples:
         return sample(system, world, judge, count, out / "samples" / name, name, phenotype)
 
     paired = min(samples, PAIRED_SAMPLES)
@@ -193,7 +197,7 @@ def evaluate(
 
 
 def denoising(settings: dict) -> Denoising:
-    """Settings of the pipeline's call as `Denoising`."""
+    """Return settings of the pipeline's call as `Denoising`."""
     return Denoising(
         steps=settings.get("num_inference_steps"),
         **{name: value for name, value in settings.items() if name != "num_inference_steps"},
@@ -218,6 +222,7 @@ def second_judge(folder: Path | None, run: Path | None) -> PhenotypeEncoder | No
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m training.evaluate", description=(__doc__ or "").partition("\n")[0]
     )

@@ -70,7 +70,7 @@ MINIMUM_SCORE = 0.5
 
 
 def consensus(framed: list[str]) -> str:
-    """The most frequent base at each site of framed sequences; N where none of them is known."""
+    """Return the most frequent base at each site of framed sequences; N where none of them is known."""
     one_hot = np.eye(len(BASES) + 1, dtype=np.int64)[encode(framed)]  # (N, 658, 5)
     counts = one_hot[:, :, : len(BASES)].sum(axis=0)
     codes = np.where(counts.any(axis=1), counts.argmax(axis=1), len(BASES))
@@ -78,7 +78,8 @@ def consensus(framed: list[str]) -> str:
 
 
 def central_locality(records: pd.DataFrame) -> tuple[float, float]:
-    """Latitude and longitude of the record nearest to the median latitude and longitude, in degrees."""
+    """Return the latitude and longitude of the record nearest to the median latitude and longitude, in
+    degrees."""
     places = records[["coord-lat", "coord-lon"]].dropna().to_numpy()
     latitude, longitude = np.radians(np.median(places, axis=0))
     b, l = np.radians(places).T  # noqa: E741
@@ -87,7 +88,7 @@ def central_locality(records: pd.DataFrame) -> tuple[float, float]:
 
 
 def example(records: pd.DataFrame, common_name: str) -> dict:
-    """The row of a table of examples for the records of one species, framed in column `framed`."""
+    """Make the row of a table of examples for the records of one species, framed in column `framed`."""
     first = records.iloc[0]
     latitude, longitude = central_locality(records)
     return {
@@ -102,7 +103,7 @@ def example(records: pd.DataFrame, common_name: str) -> dict:
 
 
 def make_examples(table: pd.DataFrame, species: Mapping[str, str] = SPECIES) -> pd.DataFrame:
-    """One example for each species, in the order given.
+    """Make one example for each species, in the order given.
 
     Args:
         table: barcode records in BIOSCAN-5M's columns.
@@ -154,7 +155,7 @@ def _read(path: str | Path) -> pd.DataFrame:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--table", required=True, help="parquet or CSV table of barcodes")
     parser.add_argument("--config", help="YAML file whose checkpoint the examples are for")

@@ -25,12 +25,12 @@ RECORDS_PER_SPECIES = 20
 
 
 def is_open_frame(sequence: str) -> bool:
-    """Whether a framed sequence has no stop codon in the region's reading frame."""
+    """Return whether a framed sequence has no stop codon in the region's reading frame."""
     return not any(sequence[site : site + 3] in STOP_CODONS for site in range(CODON_START, SITES - 2, 3))
 
 
 def estimate_profile(framed: list[str], species: pd.Series) -> np.ndarray:
-    """Base frequencies (658, 4) of framed sequences, each species weighing the same."""
+    """Estimate base frequencies (658, 4) of framed sequences, each species weighing the same."""
     weight = (1 / species.groupby(species).transform("size")).to_numpy()
     one_hot = np.eye(len(BASES) + 1)[encode(framed)][:, :, : len(BASES)]  # (N, 658, 4)
     counts = np.einsum("n,nsb->sb", weight, one_hot) + PSEUDOCOUNT
@@ -38,7 +38,7 @@ def estimate_profile(framed: list[str], species: pd.Series) -> np.ndarray:
 
 
 def fit_profile(records: pd.DataFrame, rounds: int = 2, seed: int = 0) -> np.ndarray:
-    """The site profile (658, 4) of records with columns `species` and `dna_barcode`."""
+    """Fit the site profile (658, 4) to records with columns `species` and `dna_barcode`."""
     sample = records.sample(frac=1, random_state=seed).groupby("species").head(RECORDS_PER_SPECIES)
     whole = sample[[len(row) == SITES and is_open_frame(row) for row in sample["dna_barcode"]]]
     profile = estimate_profile(whole["dna_barcode"].tolist(), whole["species"])
@@ -52,6 +52,7 @@ def fit_profile(records: pd.DataFrame, rounds: int = 2, seed: int = 0) -> np.nda
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--table", type=Path, required=True, help="parquet table of barcodes")
     parser.add_argument("--out", type=Path, default=PROFILE_PATH)

@@ -28,12 +28,12 @@ SEED = 658
 
 
 def subsample(table: pd.DataFrame, per_species: int = PER_SPECIES, seed: int = SEED) -> pd.DataFrame:
-    """At most ``per_species`` rows of each species, in random order."""
+    """Draw at most ``per_species`` rows of each species, in random order."""
     return table.sample(frac=1, random_state=seed).groupby("species").head(per_species).reset_index(drop=True)
 
 
 def principal_components(hot: torch.Tensor, weight: torch.Tensor, size: int = COORDINATES) -> dict:
-    """Weighted probabilistic PCA of barcodes (N, 658, 4) with missing sites (Tipping & Bishop 1999)."""
+    """Fit weighted probabilistic PCA to barcodes (N, 658, 4) with missing sites (Tipping & Bishop 1999)."""
     known = hot.sum(-1, keepdim=True)
     center = (hot * weight[:, None, None]).sum(0) / ((known * weight[:, None, None]).sum(0) + 1e-6)
     residual = ((hot - center * known) * weight.sqrt()[:, None, None]).flatten(1)
@@ -54,7 +54,7 @@ def principal_components(hot: torch.Tensor, weight: torch.Tensor, size: int = CO
 
 
 def kernel(coordinates: np.ndarray, table: pd.DataFrame) -> tuple[dict, float, float]:
-    """Genus means and membership kernel; squared distances between species and between genera."""
+    """Return genus means, the membership kernel, and squared distances between species and between genera."""
     species: dict[Any, Any] = table.groupby(["family", "genus", "species"], sort=True).indices
     genus_of_species = pd.Index([f"{family}|{genus}" for family, genus, _ in species])
     genera = genus_of_species.unique()
@@ -90,7 +90,8 @@ def kernel(coordinates: np.ndarray, table: pd.DataFrame) -> tuple[dict, float, f
 
 
 def random_fields(between_species: float, between_genera: float) -> dict:
-    """Random Fourier features of the trait fields, half at the length scale of species, half of genera."""
+    """Draw random Fourier features of the trait fields, half at the length scale of species, half of
+    genera."""
     rng = np.random.default_rng(SEED + 1)
     halves = np.repeat([between_species, between_genera], FEATURES // 2)
     length = np.sqrt(0.6 * halves)
@@ -137,6 +138,7 @@ def fit(table: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--table", type=Path, required=True, help="parquet file in the BIOSCAN schema")
     parser.add_argument("--out", type=Path, default=GENOTYPE_PATH)

@@ -65,7 +65,7 @@ class PhenotypeEncoder(ModelMixin, ConfigMixin):
         self.head = nn.Linear(widths[-1], embed_size)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures (B, 3, H, W) in [0, 1] -> unit vectors (B, E)."""
+        """Map pictures (B, 3, H, W) in [0, 1] to unit vectors (B, E)."""
         images = resize(images, self.config.image_size)
         features = self.tower(2 * images - 1).pooler_output.flatten(1)
         return F.normalize(self.head(features).float(), dim=-1)

@@ -87,7 +87,7 @@ runpy.run_path("app.py", run_name=__name__)
 
 
 def read_card(checkpoint: Path, licence: str | None) -> ModelCard:
-    """The model card of a checkpoint, with a licence and everything a reader has to know.
+    """Return the model card of a checkpoint, with a licence and everything a reader has to know.
 
     Args:
         checkpoint: its folder.
@@ -130,7 +130,7 @@ def check_target(folder: Path, kind: str, checkpoint: Path) -> None:
             raise InputError(
                 "out", f"{what} lies in {folder}, which would be replaced; choose another folder with --out."
             )
-    if not folder.exists() or folder.is_dir() and not any(folder.iterdir()):
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     file, words = PUBLISHED[kind]
     card = folder / CARD
@@ -331,7 +331,7 @@ def publish(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--checkpoint", help="folder or hub id; by default all that the app serves")
     parser.add_argument("--out", type=Path, required=True, help="folder to write model/ and space/ to")

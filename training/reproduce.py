@@ -61,7 +61,7 @@ GRID_RATES, GRID_LATITUDES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5), (60, 30, 0, -30, -
 
 
 def variant_config(config: Config, name: str) -> Config:
-    """The configuration of an ablation that needs training: overrides, and a folder within the run's.
+    """Return the configuration of an ablation that needs training: overrides, and a folder within the run's.
 
     It is read anew, lest a variant's own number of steps escape `--max-steps`.
     """
@@ -91,7 +91,7 @@ def train(config: Config) -> None:
 
 
 def with_parts(pipeline: G2PDiffusionPipeline, **changes) -> G2PDiffusionPipeline:
-    """The same pipeline with some parts changed."""
+    """Return the same pipeline with some parts changed."""
     parts = pipeline.components | changes
     settings = {name: value for name, value in pipeline.config.items() if name not in parts}
     settings = {name: value for name, value in settings.items() if not name.startswith("_")}
@@ -101,7 +101,7 @@ def with_parts(pipeline: G2PDiffusionPipeline, **changes) -> G2PDiffusionPipelin
 
 
 def systems(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, System]:
-    """The systems that are compared, by name."""
+    """Return the systems that are compared, by name."""
     folder = Path(config.run)
     generator = on_device(df_gan.Generator.from_pretrained(folder / "df_gan" / "model"), pipeline.device)
     trained = on_device(BarcodeControlNet.from_pretrained(folder / "controlnet" / "model"), pipeline.device)
@@ -122,7 +122,7 @@ def write_checkpoints(config: Config, pipelines: dict[str, G2PDiffusionPipeline]
 
 
 def ablations(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, System]:
-    """G2PDiffusion with one thing changed, by what it is."""
+    """Return the variants of G2PDiffusion with one thing changed, by what it is."""
     wanted, default = config.comparison, pipeline.config
     found: dict[str, System] = {"as compared": PipelineSystem(pipeline)}
     for scale in (0.0, *wanted.alignment_scales):
@@ -242,7 +242,7 @@ def compare(
 
 
 def figures(measures: Measures, drawn: dict[str, Samples], folder: Path) -> None:
-    """The qualitative grid (Fig. 3 and 5 of the paper) and the densities (Fig. 4) of a world."""
+    """Draw the qualitative grid (Fig. 3 and 5 of the paper) and the densities (Fig. 4) of a world."""
     world = measures.world
     pictures = [world.truth[:SHOWN], *(drawn[name].pictures[:SHOWN, 0] for name in tables.TITLES)]
     picture_grid(
@@ -261,7 +261,8 @@ def figures(measures: Measures, drawn: dict[str, Samples], folder: Path) -> None
 
 
 def mutation_latitude_figure(pipeline: G2PDiffusionPipeline, world: World, path: Path) -> None:
-    """One barcode, ever more mutated to the right, ever farther south downwards (Fig. 6 of the paper)."""
+    """Draw one barcode, ever more mutated to the right, ever farther south downwards (Fig. 6 of the
+    paper)."""
     first = world.specimens.iloc[0]
     barcode = Barcode(first["dna_barcode"])
     mutants = [mutate(barcode, rate, 0, UNIFORM) if rate else barcode for rate in GRID_RATES]

@@ -27,7 +27,7 @@ OPTIONAL = {"conditioner", "phenotype", "decoder"}  # left out where the configu
 
 
 def is_wanted(config: Config, name: str) -> bool:
-    """Whether a configuration has a stage."""
+    """Return whether a configuration has a stage."""
     return name not in OPTIONAL or getattr(config, name).training.steps > 0
 
 

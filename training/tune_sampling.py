@@ -36,8 +36,8 @@ from training.evaluation.worlds import load_world
 def sweep(
     pipeline: G2PDiffusionPipeline, measures: Measures, values: dict[str, Sequence[float]]
 ) -> pd.DataFrame:
-    """One row for every combination of the settings' values, by the names that a call gives them; one picture
-    for every specimen of the measures' world."""
+    """Measure every combination of the settings' values, one row each, by the names that a call gives them;
+    one picture per specimen of the measures' world."""
     world, rows = measures.world, []
     true_lengths = body_length(world.truth).numpy()
     for combination in itertools.product(*values.values()):
@@ -62,7 +62,7 @@ def sweep(
 
 
 def markdown(result: pd.DataFrame, barcodes: int) -> str:
-    """The table as Markdown, settings first."""
+    """Write the table as Markdown, settings first."""
     lines = [
         f"{barcodes} barcodes of the `val` split, one picture each.",
         "",
@@ -80,6 +80,7 @@ def markdown(result: pd.DataFrame, barcodes: int) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m training.tune_sampling", description=(__doc__ or "").partition("\n")[0]
     )

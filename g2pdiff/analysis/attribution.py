@@ -63,7 +63,7 @@ class Attribution:
     tokens: np.ndarray
 
     def rows(self) -> Iterator[CodonImportance]:
-        """The 219 codons in order."""
+        """Return the 219 codons in order."""
         for index, amino_acid in enumerate(self.barcode.amino_acids):
             sites = codon_sites(index)
             yield CodonImportance(
@@ -77,13 +77,13 @@ class Attribution:
 
 
 def codon_sites(index: int) -> slice:
-    """The three sites, counted from 0, of a codon, 0 to 218."""
+    """Return the three sites, counted from 0, of a codon, 0 to 218."""
     start = CODON_START + 3 * index
     return slice(start, start + 3)
 
 
 def occlude(barcode: Barcode, index: int) -> Barcode:
-    """The barcode with a codon, 0 to 218, replaced by N."""
+    """Return the barcode with a codon, 0 to 218, replaced by N."""
     sites = codon_sites(index)
     sequence = barcode.sequence
     return replace(barcode, sequence=sequence[: sites.start] + "NNN" + sequence[sites.stop :])
@@ -106,7 +106,7 @@ def attribute(
     latents: torch.Tensor,
     batch: int = 32,
 ) -> Attribution:
-    """`attributing`, run to its end."""
+    """Run `attributing` to its end."""
     *_, last = attributing(pipe, barcode, latitude, longitude, latents, batch)
     assert last.attribution is not None  # the last one has it
     return last.attribution
@@ -145,7 +145,13 @@ def attributing(
 
 
 @torch.no_grad()
-def _attributing(pipe, barcode, locality, latents, batch) -> Generator[Occlusion]:
+def _attributing(
+    pipe: G2PDiffusionPipeline,
+    barcode: Barcode,
+    locality: torch.Tensor,
+    latents: torch.Tensor,
+    batch: int,
+) -> Generator[Occlusion]:
     known = [i for i in range(CODONS) if barcode.sequence[codon_sites(i)] != "NNN"]
     barcodes = [barcode, *(occlude(barcode, index) for index in known)]
     pooled = []

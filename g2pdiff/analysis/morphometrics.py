@@ -30,7 +30,7 @@ SPECK = 1 / 50  # what covers less of the axis is noise
 
 
 def foreground(images: Tensor) -> Tensor:
-    """How much each pixel is specimen: (B, 3, H, W) in [0, 1] to (B, H, W) in [0, 1]."""
+    """Measure how much each pixel is specimen: (B, 3, H, W) in [0, 1] to (B, H, W) in [0, 1]."""
     rim = max(2, images.shape[-1] // 32)
     edges = (images[..., :rim, :], images[..., -rim:, :], images[..., :, :rim], images[..., :, -rim:])
     paper = torch.cat([edge.flatten(2) for edge in edges], 2).median(2).values
@@ -54,7 +54,8 @@ def fill_holes(mask: Tensor) -> Tensor:
 
 
 def symmetry_axis(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Tilt (radians) and sideways shift (share of the picture) of the best axis of a mask (B, H, W)."""
+    """Find the tilt (radians) and sideways shift (share of the picture) of the best axis of a mask (B, H,
+    W)."""
     small = F.interpolate(mask[:, None], (COARSE, COARSE), mode="bilinear", antialias=True)
     angles = torch.linspace(-TILT, TILT, ANGLES, device=mask.device)
     shifts = torch.linspace(-SHIFT, SHIFT, SHIFTS, device=mask.device)
@@ -72,7 +73,7 @@ def symmetry_axis(mask: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def body_length(images: Tensor) -> Tensor:
-    """Length from the front of the head to the tip of the abdomen.
+    """Measure the length from the front of the head to the tip of the abdomen.
 
     The specimen is followed along its axis of symmetry; at both ends, rows too thin for a body (a snout, a
     proboscis, an ovipositor) are left out.
@@ -106,7 +107,7 @@ def body_length(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def dominant_hue(images: Tensor) -> Tensor:
-    """Dominant colour of the specimen in the plane of OKLab's a and b.
+    """Measure the dominant colour of the specimen in the plane of OKLab's a and b.
 
     The direction of the vector is the hue, its length the chroma (0 for grey, about 0.3 for the purest
     colours): the mean of a and b over the specimen's pixels, each weighted by its chroma so that a coloured
@@ -168,7 +169,7 @@ DRIFT_PIXELS = 32  # coarse enough that a leg's place hardly counts, and colour 
 
 
 def appearance_drift(images: Tensor, reference: Tensor) -> Tensor:
-    """How far pictures have drifted from a reference: RMS difference of their pixels, made coarse.
+    """Measure how far pictures have drifted from a reference: RMS difference of their pixels, made coarse.
 
     Args:
         images: (B, 3, H, W) in [0, 1].

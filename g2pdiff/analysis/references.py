@@ -99,7 +99,7 @@ class Verdict:
 
 
 def identities(query: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Identity of a barcode with N references, and the number of sites it rests on.
+    """Compute the identity of a barcode with N references, and the number of sites it rests on.
 
     Args:
         query: base codes (L,) of `g2pdiff.dna.framing.encode`.
@@ -148,7 +148,7 @@ class References:
 
     @classmethod
     def load(cls, checkpoint: str | Path) -> References | None:
-        """The references of a checkpoint's folder; None where it has none.
+        """Return the references of a checkpoint's folder; None where it has none.
 
         Raises:
             InputError: field `checkpoint`, if they are incomplete or damaged.
@@ -201,7 +201,7 @@ class References:
         return len(self.rows)
 
     def nearest_barcodes(self, barcode: Barcode, k: int = 5) -> list[Neighbour]:
-        """The k references of the highest identity with a barcode, nearest first.
+        """Return the k references of the highest identity with a barcode, nearest first.
 
         Of equal ones, those that share more sites with it come first.
         """
@@ -211,7 +211,7 @@ class References:
         return [self._neighbour(row, float(identity[row]), int(compared[row])) for row in order]
 
     def nearest_pictures(self, embedding: torch.Tensor, k: int = 5) -> list[Neighbour]:
-        """The k references whose pictures look most like a picture to CLIBD, nearest first.
+        """Return the k references whose pictures look most like a picture to CLIBD, nearest first.
 
         Args:
             embedding: CLIBD embedding of the picture (E,).
@@ -220,7 +220,7 @@ class References:
         return self._nearest(self.picture_embeddings, embedding, k)
 
     def matching_barcodes(self, embedding: torch.Tensor, k: int = 5) -> list[Neighbour]:
-        """The k references whose barcodes a picture has the highest CLIBDScore with, highest first.
+        """Return the k references whose barcodes a picture has the highest CLIBDScore with, highest first.
 
         This is CLIBD's retrieval of a species from a picture.
 
@@ -231,7 +231,8 @@ class References:
         return self._nearest(self.barcode_embeddings, embedding, k)
 
     def verdict(self, neighbours: Sequence[Neighbour]) -> Verdict:
-        """One plain sentence on what the neighbours of `nearest_barcodes`, two or more, make of a barcode.
+        """Return one plain sentence on what the neighbours of `nearest_barcodes`, two or more, make of a
+        barcode.
 
         Where a second reference is as close as one species allows, the sentence names both: the nearest is
         then less often the right one.
@@ -278,7 +279,7 @@ class References:
         }
 
     def pictures(self, rows: Sequence[int], size: int) -> torch.Tensor | None:
-        """Reference pictures (K, 3, size, size) in [0, 1]; None where the checkpoint has none.
+        """Return reference pictures (K, 3, size, size) in [0, 1]; None where the checkpoint has none.
 
         Simulated specimens are drawn at the reference's latitude, straight and evenly lit.
 
@@ -344,14 +345,14 @@ def _read_rows(path: Path) -> list[Reference]:
 
 
 def _read_picture(path: Path, size: int) -> torch.Tensor:
-    """A picture file as (3, size, size) in [0, 1]."""
+    """Return a picture file as (3, size, size) in [0, 1]."""
     with Image.open(path) as picture:
         pixels = np.asarray(picture.convert("RGB").resize((size, size), Image.Resampling.LANCZOS))
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1) / 255
 
 
 def percent(share: float) -> str:
-    """Per cent with one decimal, rounded down: 100 % means all."""
+    """Return a share in per cent with one decimal, rounded down: 100 % means all."""
     return f"{math.floor(1000 * share) / 10:.1f}%"
 
 

@@ -27,7 +27,7 @@ def _with_interval(value: float, error: float, freedom: int) -> Estimate:
 
 
 def mean_interval(values: Sequence[float]) -> Estimate:
-    """Mean of N values and Student's interval of it.
+    """Return the mean of N values and Student's interval of it.
 
     >>> mean, low, high = mean_interval([1, 2, 3])
     >>> print(f"{mean:.1f} ({low:.1f} to {high:.1f})")
@@ -48,7 +48,7 @@ def rank_agreement(first: Sequence[float] | np.ndarray, second: Sequence[float] 
 
 
 def relative_slope(values: np.ndarray, tens: np.ndarray, groups: Sequence[int] | None = None) -> Estimate:
-    """Growth in per cent of the value at the origin of `tens`, for every unit of `tens`.
+    """Return the growth in per cent of the value at the origin of `tens`, for every unit of `tens`.
 
     Ordinary least squares with one slope and a level of its own for every group (analysis of covariance); the
     interval is the slope's, divided by the value at the origin.

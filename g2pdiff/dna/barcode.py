@@ -97,7 +97,7 @@ class Barcode:
     def placed(
         cls, name: str, letters: Letters, placement: Placement, notes: Sequence[str] = ()
     ) -> "Barcode":
-        """The barcode of cleaned letters and where they lie.
+        """Return the barcode of cleaned letters and where they lie.
 
         Raises:
             InputError: field `barcode`, if they hardly overlap the region.
@@ -177,7 +177,7 @@ class Barcode:
         return replace(self, sequence=decode(codes[None])[0], notes=(*self.notes, note))
 
     def differences(self, other: "Barcode") -> tuple[int, ...]:
-        """Sites known in both barcodes where their bases differ, counted from 0.
+        """Return sites known in both barcodes where their bases differ, counted from 0.
 
         >>> Barcode("ACGT").differences(Barcode("ATGN"))
         (1,)
@@ -186,7 +186,7 @@ class Barcode:
         return tuple(site for site, (a, b) in enumerate(pairs) if a != b and "N" not in (a, b))
 
     def _span(self) -> tuple[int, int]:
-        """First site and one past the last site of the region that the given letters fall on."""
+        """Return the first site and one past the last site of the region that the given letters fall on."""
         return max(self.offset, 0), min(self.offset + self.length, SITES)
 
     @property
@@ -195,7 +195,7 @@ class Barcode:
         return (CODON_START - self.offset) % 3 + 1
 
     def _placement(self) -> list[str]:
-        """Notes on how the given letters lie on the region."""
+        """Note how the given letters lie on the region."""
         start, end = self._span()
         notes = []
         before, after = max(-self.offset, 0), max(self.offset + self.length - SITES, 0)
@@ -214,7 +214,7 @@ class Barcode:
         return notes
 
     def _doubts(self, letters: str, placement: Placement) -> tuple[str, ...]:
-        """Warnings, given the letters without gaps and their placement."""
+        """Return the warnings on letters without gaps and their placement."""
         warnings, score = [], placement.score
         other = other_animal(self.sequence)
         if other:
@@ -269,7 +269,7 @@ class Barcode:
 
 
 def as_text(value: Any) -> str:
-    """What was given for a barcode as text: FASTA of Biopython's records, nothing for None."""
+    """Return what was given for a barcode as text: FASTA of Biopython's records, nothing for None."""
     if value is None:
         return ""
     if hasattr(value, "seq"):  # SeqRecord
@@ -278,7 +278,7 @@ def as_text(value: Any) -> str:
 
 
 def _read(text: str) -> tuple[str, str, list[str]]:
-    """Name and letters of the first record, and notes, from raw letters or FASTA."""
+    """Return the name and letters of the first record, and notes, from raw letters or FASTA."""
     if len(text) > MAXIMUM_TEXT:
         raise InputError(
             "barcode",
@@ -307,6 +307,6 @@ def _read(text: str) -> tuple[str, str, list[str]]:
 
 
 def shorten(name: str) -> str:
-    """A FASTA header as a page, a table or a file can hold it: one line of at most 200 characters."""
+    """Return a FASTA header as a page, a table or a file can hold it: one line of at most 200 characters."""
     name = printable(name)
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"

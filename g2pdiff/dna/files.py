@@ -11,6 +11,7 @@ import io
 import re
 import zlib
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import pandas as pd
@@ -26,7 +27,7 @@ _FLAT = re.compile(r"(LOCUS\s|ID   )")
 
 
 def unpack(content: bytes, name: str, field: str, limit: int = LARGEST) -> bytes:
-    """The bytes of a file, out of gzip or a ZIP where they are packed.
+    """Unpack the bytes of a file, out of gzip or a ZIP where they are packed.
 
     Raises:
         InputError: `field`, if they cannot be unpacked, are too many, or a ZIP holds several tables.
@@ -55,7 +56,7 @@ def unpack(content: bytes, name: str, field: str, limit: int = LARGEST) -> bytes
 
 
 def _is_own(name: str) -> bool:
-    """Whether a ZIP's member is a file that somebody put there, not one of a system's."""
+    """Return whether a ZIP's member is a file that somebody put there, not one of a system's."""
     return (
         not name.endswith("/")
         and not name.startswith("__MACOSX/")
@@ -64,7 +65,7 @@ def _is_own(name: str) -> bool:
 
 
 def _join_darwin_core(archive: ZipFile, names: list[str], field: str, limit: int) -> bytes:
-    """The occurrences of a Darwin Core archive, each with its DNA-derived extension, as CSV."""
+    """Return the occurrences of a Darwin Core archive, each with its DNA-derived extension, as CSV."""
     tables = []
     for name in names:
         if not _BESIDE.search(name):
@@ -90,7 +91,7 @@ def _limited(content: bytes, name: str, field: str, limit: int) -> bytes:
 
 
 def decode(content: bytes, name: str, field: str) -> str:
-    """Text of bytes in UTF-8, UTF-16 or Latin-1.
+    """Decode bytes of UTF-8, UTF-16 or Latin-1 as text.
 
     Raises:
         InputError: `field`, if they are no text.
@@ -108,7 +109,7 @@ def decode(content: bytes, name: str, field: str) -> str:
 
 
 def read_file(path: str | Path, field: str) -> tuple[bytes, str]:
-    """The unpacked bytes of a file and its name for sentences.
+    """Return the unpacked bytes of a file and its name for sentences.
 
     Raises:
         InputError: `field`, if there is no such file, or it cannot be read.
@@ -124,25 +125,26 @@ def read_file(path: str | Path, field: str) -> tuple[bytes, str]:
 
 
 def is_fasta(text: str) -> bool:
-    """Whether the first line that is no comment is a FASTA header."""
+    """Return whether the first line that is no comment is a FASTA header."""
     lines = (line.strip() for line in text.lstrip("\ufeff").splitlines())
     return next((line for line in lines if line and not line.startswith(";")), "").startswith(">")
 
 
 def is_flat(text: str) -> bool:
-    """Whether a text is a GenBank or EMBL flat file."""
+    """Return whether a text is a GenBank or EMBL flat file."""
     return bool(_FLAT.match(text.lstrip()))
 
 
 def is_table(text: str) -> bool:
-    """Whether the first line names columns that are known, a sequence's among them."""
+    """Return whether the first line names columns that are known, a sequence's among them."""
     first = next((line for line in text.lstrip("\ufeff").splitlines() if line.strip()), "")
     names = ([cell.strip(' "') for cell in first.split(separator)] for separator in _SEPARATORS)
     return any(len(cells) > 1 and "dna_barcode" in our_names(cells).values() for cells in names)
 
 
 def as_table(content: bytes, name: str, field: str) -> pd.DataFrame:
-    """The table that unpacked bytes hold, columns named as they are there; cells of text tables are text.
+    """Return the table that unpacked bytes hold, columns named as they are there; cells of text tables are
+    text.
 
     Raises:
         InputError: `field`, if they hold no table.
@@ -161,7 +163,8 @@ def as_table(content: bytes, name: str, field: str) -> pd.DataFrame:
 
 
 def read_delimited(text: str, name: str, field: str) -> pd.DataFrame:
-    """A table of text with commas, semicolons, tabs or bars, whichever its first line makes most of."""
+    """Return a table of text with commas, semicolons, tabs or bars, whichever its first line makes most
+    of."""
     text = text.lstrip("\ufeff").lstrip("\r\n")
     first = text.splitlines()[0] if text.strip() else ""
     if not first:
@@ -193,7 +196,7 @@ def read_delimited(text: str, name: str, field: str) -> pd.DataFrame:
                 keep_default_na=False,
                 index_col=False,
                 engine="python",
-                on_bad_lines=lambda cells: wrong.append(cells),
+                on_bad_lines=wrong.append,
                 quoting=quoting,
             )
         except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
@@ -206,7 +209,8 @@ def read_delimited(text: str, name: str, field: str) -> pd.DataFrame:
 
 
 def read_flat(text: str, name: str, field: str) -> pd.DataFrame:
-    """Records of a GenBank or EMBL flat file as rows: COI where a record names its genes, else all of it."""
+    """Return records of a GenBank or EMBL flat file as rows: COI where a record names its genes, else all of
+    it."""
     import warnings
 
     from Bio import BiopythonWarning, SeqIO
@@ -225,8 +229,8 @@ def read_flat(text: str, name: str, field: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _flat_row(record) -> dict[str, str]:
-    """A record of a flat file under our names."""
+def _flat_row(record: Any) -> dict[str, str]:
+    """Return a record of a flat file under our names."""
     source = next((feature.qualifiers for feature in record.features if feature.type == "source"), {})
 
     def qualifier(*names: str) -> str:

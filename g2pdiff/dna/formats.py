@@ -87,12 +87,13 @@ _COI = re.compile(
 
 
 def key(name: object) -> str:
-    """A column's or a marker's name as it is compared."""
+    """Return a column's or a marker's name as it is compared."""
     return re.sub(r"[^a-z0-9]", "", str(name).lower())
 
 
 def our_names(columns: list[str]) -> dict[str, str]:
-    """Our name for each column that has one; of several that mean the same the first of the mapping."""
+    """Return our name for each column that has one; of several that mean the same, the first of the
+    mapping."""
     by_key = {}
     for column in columns:
         by_key.setdefault(key(column), column)
@@ -107,17 +108,17 @@ def our_names(columns: list[str]) -> dict[str, str]:
 
 
 def identifiers_of(columns: list[str]) -> list[str]:
-    """The identifying columns among a table's, in the order of `IDENTIFIERS`."""
+    """Return the identifying columns among a table's, in the order of `IDENTIFIERS`."""
     by_key = {key(column): column for column in columns}
     return [by_key[key(name)] for name in IDENTIFIERS if key(name) in by_key]
 
 
 def format_of(columns: list[str]) -> str:
-    """The name of the format that a table's columns are of."""
+    """Return the name of the format that a table's columns are of."""
     keys = {key(column) for column in columns}
     return next((name for name, own in FORMATS.items() if keys >= {key(c) for c in own}), "a table")
 
 
 def is_coi(marker: str) -> bool:
-    """Whether a marker's name means the barcode region of COI: COI-3P and pseudogenes (NMT) do not."""
+    """Return whether a marker's name means the barcode region of COI: COI-3P and pseudogenes (NMT) do not."""
     return bool(_COI.fullmatch(key(marker)))

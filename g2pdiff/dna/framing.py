@@ -41,13 +41,14 @@ _BATCH = 512
 
 @cache
 def site_profile() -> np.ndarray:
-    """Base frequencies (658, 4) of the Folmer region in the order A, C, G, T, read from `folmer.npz`."""
+    """Return base frequencies (658, 4) of the Folmer region in the order A, C, G, T, read from
+    `folmer.npz`."""
     with np.load(PROFILE_PATH, allow_pickle=False) as arrays:
         return arrays["profile"].astype(np.float32)
 
 
 def encode(sequences: Sequence[str]) -> np.ndarray:
-    """Base codes (B, L) of sequences: 0 to 3 for A, C, G, T, 4 for any other letter and the padding.
+    """Return base codes (B, L) of sequences: 0 to 3 for A, C, G, T, 4 for any other letter and the padding.
 
     >>> encode(["ACGT", "AN"])
     array([[0, 1, 2, 3],
@@ -60,7 +61,7 @@ def encode(sequences: Sequence[str]) -> np.ndarray:
 
 
 def decode(codes: np.ndarray) -> list[str]:
-    """Strings of A, C, G, T, N from base codes (B, L); the inverse of `encode`."""
+    """Return strings of A, C, G, T, N from base codes (B, L); the inverse of `encode`."""
     return [row.tobytes().decode() for row in _LETTERS[codes]]
 
 
@@ -101,7 +102,7 @@ def frame(
 
 
 def _best_offsets(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Offsets (b,) of the highest sum over i of `weights[i + offset, codes[i]]`, by the correlation
+    """Return offsets (b,) of the highest sum over i of `weights[i + offset, codes[i]]`, by the correlation
     theorem."""
     size = 1 << (SITES + codes.shape[1]).bit_length()
     one_hot = np.eye(_UNKNOWN + 1, _UNKNOWN, dtype=np.float32)[codes]  # (b, L, 4), unknown letters all zero
@@ -114,7 +115,8 @@ def _best_offsets(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _place(codes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Base codes (b, 658) of the sites, from codes (b, L) whose first letters fall on the offsets (b,)."""
+    """Return base codes (b, 658) of the sites, from codes (b, L) whose first letters fall on the offsets
+    (b,)."""
     source = np.arange(SITES) - offsets[:, None]
     inside = (source >= 0) & (source < codes.shape[1])
     picked = np.take_along_axis(codes, np.where(inside, source, 0), axis=1)
@@ -122,7 +124,7 @@ def _place(codes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def _match(placed: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Match scores (b,) of framed base codes (b, 658)."""
+    """Return the match scores (b,) of framed base codes (b, 658)."""
     with_unknown = np.concatenate([weights, np.zeros((SITES, 1), np.float32)], axis=1)
     reached = with_unknown[np.arange(SITES), placed].sum(axis=1)
     reachable = np.where(placed == _UNKNOWN, 0, weights.max(axis=1)).sum(axis=1)

@@ -67,7 +67,7 @@ def read_header(header: str) -> Header:
 
 
 def _value(text: str, kind: str) -> tuple[str, int]:
-    """The value at the beginning of a text, and where it ends with what closes it."""
+    """Return the value at the beginning of a text, and where it ends with what closes it."""
     opened = re.match(r"\s*[([{]", text)
     cut = _END.search(text, opened.end() if opened else 0)
     end = cut.start() if cut else len(text)
@@ -84,13 +84,13 @@ def _value(text: str, kind: str) -> tuple[str, int]:
 
 
 def _closed(text: str, end: int) -> int:
-    """One past the delimiter behind a value."""
+    """Return one past the delimiter behind a value."""
     found = re.compile(r"\s*[]|;,)}]?").match(text, end)
     return found.end() if found else end
 
 
 def _read(name: str, found: dict[str, list[str]], header: str) -> Header:
-    """The header's place, of the values that its keys have."""
+    """Return the header's place, of the values that its keys have."""
     ignored = "The header's place was ignored"
     if found["both"]:
         read = {value: read_announced_pair(value) for value in found["both"]}
@@ -115,7 +115,7 @@ def _read(name: str, found: dict[str, list[str]], header: str) -> Header:
 
 
 def _without_keys(header: str) -> Header:
-    """A place between the bars of a BOLD header, or in compass letters."""
+    """Return a place between the bars of a BOLD header, or in compass letters."""
     name = " ".join(header.split()).rstrip("|;, ")
     fields = header.split("|")
     spans = [(index, index + 1) for index in range(len(fields)) if _is_whole_place(fields[index])]
@@ -147,7 +147,7 @@ def _is_whole_place(field: str) -> bool:
 
 
 def _tidy(name: str) -> str:
-    """What is left of a header, without brackets that lost what they held."""
+    """Return what is left of a header, without brackets that lost what they held."""
     name = re.sub(r"[\[({]\s*[\])}]|[\[({]\s*$", " ", name)
     name = re.sub(r"[\[({]\s+(?=[\[({]|$)|\s[\])}](?=\s|$)|(?<=\s)[\[({](?=\s)", " ", name)
     return " ".join(name.split()).rstrip("|;,[({ ")

@@ -10,6 +10,7 @@ whose shift stays open, become N: an unknown site is honest, a shifted one is no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -54,7 +55,7 @@ class Indel:
 
 
 def _weights() -> np.ndarray:
-    """Profile weights (659, 5): the unknown base and the site beyond the region weigh nothing."""
+    """Return profile weights (659, 5): the unknown base and the site beyond the region weigh nothing."""
     profile = site_profile()
     weights = np.zeros((SITES + 1, 5), np.float32)
     weights[:SITES, :4] = profile - profile.mean(axis=0)
@@ -62,7 +63,8 @@ def _weights() -> np.ndarray:
 
 
 def suspects(framed: list[str]) -> np.ndarray:
-    """Which of B framed barcodes have a stretch that matches the profile no better than chance (B,), bool."""
+    """Find which of B framed barcodes have a stretch that matches the profile no better than chance (B,),
+    bool."""
     weights = _weights()[:SITES]
     result = np.zeros(len(framed), bool)
     for start in range(0, len(framed), 2048):
@@ -112,7 +114,7 @@ def mend(letters: str, offset: int) -> tuple[str, tuple[Indel, ...]] | None:
         on = sites[begin:end, column] < SITES
         placed[sites[begin:end, column][on]] = codes[begin:end][on]
     indels = []
-    for (begin, middle, left), (_, end, right) in zip(runs, runs[1:], strict=False):
+    for (begin, middle, left), (_, end, right) in pairwise(runs):
         low, high = _open_letters(scores, begin, middle, end, left, right)
         # Sites that these letters, and the letters between them, fall on with either shift.
         touched = [low + offset + shifts[left], low + offset + shifts[right]]
@@ -124,7 +126,8 @@ def mend(letters: str, offset: int) -> tuple[str, tuple[Indel, ...]] | None:
 
 
 def _pieces(scores: np.ndarray, shifts: np.ndarray) -> list[tuple[int, int, int]]:
-    """Runs (first letter, one past the last, column of the shift) of the best way through (L, D) scores."""
+    """Return runs (first letter, one past the last, column of the shift) of the best way through (L, D)
+    scores."""
     change = np.abs(shifts[:, None] - shifts)
     price = PRICE + PRICE_OF_FRAME * (change % 3 != 0) + 0.05 * change
     price[change == 0] = 0
@@ -139,11 +142,14 @@ def _pieces(scores: np.ndarray, shifts: np.ndarray) -> list[tuple[int, int, int]
         columns.append(int(came_from[index, columns[-1]]))
     columns = np.array(columns[::-1])
     cuts = [0, *(np.flatnonzero(np.diff(columns)) + 1), len(columns)]
-    return [(int(a), int(b), int(columns[a])) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [(int(a), int(b), int(columns[a])) for a, b in pairwise(cuts)]
 
 
-def _open_letters(scores, begin: int, middle: int, end: int, left: int, right: int) -> tuple[int, int]:
-    """The letters round a change of shift, first and one past the last, for which either shift may hold."""
+def _open_letters(
+    scores: np.ndarray, begin: int, middle: int, end: int, left: int, right: int
+) -> tuple[int, int]:
+    """Return the letters round a change of shift, first and one past the last, for which either shift may
+    hold."""
     gain = scores[begin:end, left] - scores[begin:end, right]
     ways = np.concatenate([[0], gain.cumsum()])  # of a change before letter begin + i
     near = np.flatnonzero(ways >= ways.max() - OPEN) + begin

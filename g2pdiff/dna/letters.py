@@ -130,5 +130,5 @@ def _check_amount(letters: str) -> None:
 
 
 def count(number: int, what: str) -> str:
-    """`1 gap`, `3 gaps`."""
+    """Return a number and its noun: `1 gap`, `3 gaps`."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

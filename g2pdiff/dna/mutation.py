@@ -163,7 +163,7 @@ def mutate(barcode: Barcode, rate: float, seed: int = 0, model: MutationModel = 
 
 
 def largest_rate(barcode: Barcode, model: MutationModel, seed: int = 0) -> float:
-    """The highest rate, 0 to 1, that `mutate` reaches with this model and seed.
+    """Return the highest rate, 0 to 1, that `mutate` reaches with this model and seed.
 
     Raises:
         InputError: field `seed`, or `region` if nothing is known there.
@@ -237,7 +237,8 @@ def changes(before: Barcode, after: Barcode) -> Changes:
 
 
 def parse_ratio(value: object) -> float | None:
-    """A transition/transversion ratio, 0 to 100, as a number or as text; None where it is missing or blank.
+    """Read a transition/transversion ratio, 0 to 100, from a number or text; None where it is missing or
+    blank.
 
     Raises:
         InputError: field `transition_transversion_ratio`.
@@ -248,7 +249,7 @@ def parse_ratio(value: object) -> float | None:
 
 
 def parse_region(text: str | None) -> tuple[int, int] | None:
-    """First and last site of a region such as `100-200`; None where the text is missing or blank.
+    """Return the first and last site of a region such as `100-200`; None where the text is missing or blank.
 
     >>> parse_region("100-200")
     (100, 200)
@@ -276,7 +277,7 @@ def _check_region(first: int, last: int) -> None:
 
 
 def _read_edit(token: str) -> tuple[str, int, str]:
-    """Old base (may be empty), site from 1 and new base of one typed edit."""
+    """Return the old base (may be empty), site from 1 and new base of one typed edit."""
     match = _EDIT.fullmatch(token)
     if match is None:
         raise InputError(
@@ -291,7 +292,7 @@ def _read_edit(token: str) -> tuple[str, int, str]:
 
 
 def _known_sites(barcode: Barcode, model: MutationModel) -> np.ndarray:
-    """Known sites, from 0, of the model's region."""
+    """Return known sites, from 0, of the model's region."""
     first, last = model.region or (1, SITES)
     known = np.flatnonzero(encode([barcode.sequence])[0] < len(BASES))
     known = known[(known >= first - 1) & (known < last)]
@@ -303,7 +304,8 @@ def _known_sites(barcode: Barcode, model: MutationModel) -> np.ndarray:
 
 
 def _path(barcode: Barcode, seed: int, model: MutationModel) -> Iterator[tuple[int, int]]:
-    """Site, from 0, and new base code of one substitution after another, until none is left to the model."""
+    """Return the site, from 0, and new base code of one substitution after another, until none is left to the
+    model."""
     generator = np.random.default_rng(seed)
     codes = encode([barcode.sequence])[0]
     acids = _GENETIC_CODE[*_frame_codes(codes)]  # (219,), as given
@@ -326,7 +328,7 @@ def _path(barcode: Barcode, seed: int, model: MutationModel) -> Iterator[tuple[i
 
 
 def _fitting(codes: np.ndarray, acids: np.ndarray, model: MutationModel) -> np.ndarray:
-    """Whether the codon of a site fits the model once the site has a base, (658, 4), bool.
+    """Return whether the codon of a site fits the model once the site has a base, (658, 4), bool.
 
     Args:
         codes: base codes (658,) as they are now.
@@ -352,12 +354,12 @@ def _fitting(codes: np.ndarray, acids: np.ndarray, model: MutationModel) -> np.n
 
 
 def _frame_codes(codes: np.ndarray) -> np.ndarray:
-    """Base codes (3, 219) of the reading frame from those of the sites (658,)."""
+    """Return base codes (3, 219) of the reading frame from those of the sites (658,)."""
     return codes[CODON_START:].reshape(-1, 3).T
 
 
 def _touched_codons(sites: tuple[int, ...]) -> list[int]:
-    """Codons, from 0 and in order, that the sites lie in."""
+    """Return codons, from 0 and in order, that the sites lie in."""
     return sorted({(site - CODON_START) // 3 for site in sites if site >= CODON_START})
 
 

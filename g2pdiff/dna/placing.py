@@ -67,7 +67,7 @@ def place(records: Sequence[Letters]) -> list[Placement]:
 
 
 def _place_texts(texts: Sequence[str]) -> list[Placement]:
-    """Texts or their reverse complements, whichever matches, each in one piece."""
+    """Return texts or their reverse complements, whichever matches, each in one piece."""
     framed, offsets, scores = frame(texts)
     placements = [
         Placement(sequence, len(text), int(offset), float(score))
@@ -83,7 +83,7 @@ def _place_texts(texts: Sequence[str]) -> list[Placement]:
 
 
 def _mended(record: Letters, placed: Placement) -> Placement:
-    """The placement with its indels found, where it has any."""
+    """Return the placement with its indels found, where it has any."""
     letters = record.closed
     if placed.is_held:
         letters = record.held[record.before : len(record.held) - record.after]

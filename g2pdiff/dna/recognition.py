@@ -134,7 +134,7 @@ class Kind:
 
 @cache
 def _codon_meanings(table: int) -> np.ndarray:
-    """Amino acids (5, 5, 5) by base code, X where a base is unknown, as bytes."""
+    """Return amino acids (5, 5, 5) by base code, X where a base is unknown, as bytes."""
     meanings = np.full((5, 5, 5), ord("X"), np.uint8)
     codons = "".join(map("".join, product("ACGT", repeat=3)))
     meanings[:4, :4, :4] = np.frombuffer(str(translate(codons, table=str(table))).encode(), np.uint8).reshape(
@@ -144,7 +144,7 @@ def _codon_meanings(table: int) -> np.ndarray:
 
 
 def _identity(sequence: str, consensus: str, table: int) -> tuple[float, int]:
-    """Share of equal amino acids among the known ones, and their number."""
+    """Return the share of equal amino acids among the known ones, and their number."""
     codes = np.frombuffer(sequence.encode().translate(bytes.maketrans(b"ACGTN", bytes(range(5)))), np.uint8)
     a, b, c = codes[CODON_START:].reshape(-1, 3).T
     acids, wanted = _codon_meanings(table)[a, b, c], np.frombuffer(consensus.encode(), np.uint8)
@@ -153,7 +153,8 @@ def _identity(sequence: str, consensus: str, table: int) -> tuple[float, int]:
 
 
 def other_animal(sequence: str) -> Kind | None:
-    """The group of animals that a framed barcode reads as; None where insects are as near, or nothing is."""
+    """Return the group of animals that a framed barcode reads as; None where insects are as near, or nothing
+    is."""
     insects = max(_identity(sequence, consensus, INVERTEBRATE)[0] for consensus in _INSECTS)
     kinds = []
     for name, table, consensus in _OTHERS:
@@ -166,7 +167,7 @@ def other_animal(sequence: str) -> Kind | None:
 
 
 def other_marker(letters: str) -> str | None:
-    """The marker or the part of COI that a sequence which is not the barcode region looks like."""
+    """Return the marker or the part of COI that a sequence which is not the barcode region looks like."""
     for text in (letters, reverse_complement(letters)):
         for name, motifs in _MARKERS:
             if any(motif in text for motif in motifs):
@@ -179,7 +180,7 @@ def other_marker(letters: str) -> str | None:
 
 
 def longer_piece(letters: int) -> str | None:
-    """What a sequence is that holds the region and much more."""
+    """Return what a sequence is that holds the region and much more."""
     if letters >= _GENOME:
         return "a whole mitochondrial genome"
     return "a longer piece of the COI gene" if letters >= _GENE_ENDS else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,8 +23,29 @@ from g2pdiff.dna.placing import place
 from g2pdiff.errors import InputError
 
 MISSING = frozenset(
-    ["", "na", "n/a", "#n/a", "nan", "<na>", "none", "null", "nil", "-", "--", "?", "unknown", "unidentified"]
-    + ["undetermined", "not available", "not applicable", "not collected", "missing", "[]", "()"]
+    [
+        "",
+        "na",
+        "n/a",
+        "#n/a",
+        "nan",
+        "<na>",
+        "none",
+        "null",
+        "nil",
+        "-",
+        "--",
+        "?",
+        "unknown",
+        "unidentified",
+        "undetermined",
+        "not available",
+        "not applicable",
+        "not collected",
+        "missing",
+        "[]",
+        "()",
+    ]
 )
 """Cells that say that nothing is known, in lower case."""
 
@@ -47,14 +69,14 @@ class Reading:
         return self.rows - sum(self.left_out.values())
 
     def sentence(self, name: str) -> str:
-        """One line for the log."""
+        """Return one line for the log."""
         said = f"{name}: {self.used:,} of {self.rows:,} rows used"
         reasons = [f"{number:,} {reason}" for reason, number in self.left_out.most_common() if number]
         return f"{said}; left out: {', '.join(reasons)}." if reasons else f"{said}."
 
 
 def standardise(table: pd.DataFrame) -> pd.DataFrame:
-    """A table under our column names, with clean cells; None where a cell says nothing.
+    """Return a table under our column names, with clean cells; None where a cell says nothing.
 
     Rows stay what and where they are. Columns of other names stay too. A `coord` pair fills the columns
     `coord-lat` and `coord-lon`, and a species' name stands without its author.
@@ -85,7 +107,8 @@ def standardise(table: pd.DataFrame) -> pd.DataFrame:
 def usable(
     table: pd.DataFrame, reading: Reading, splits: tuple[str, ...] | None = None, named: bool = True
 ) -> pd.DataFrame:
-    """Rows of a standardised table that can be learned from, with framed barcodes and numeric coordinates.
+    """Return rows of a standardised table that can be learned from, with framed barcodes and numeric
+    coordinates.
 
     Args:
         table: of `standardise`.
@@ -122,7 +145,8 @@ def usable(
 
 
 def coordinates(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Latitudes and longitudes (N,), float64, and what is wrong with each pair (N,), empty if nothing is."""
+    """Return latitudes and longitudes (N,), float64, and what is wrong with each pair (N,), empty if nothing
+    is."""
     given = [table[name] for name in ("coord-lat", "coord-lon")]
     numbers = [
         pd.to_numeric(column.map(_plain_cell), errors="coerce").to_numpy(
@@ -142,7 +166,8 @@ def coordinates(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def barcodes(column: pd.Series) -> tuple[list[str], np.ndarray]:
-    """Framed barcodes (N,) of a column of text, and what is wrong with each (N,), empty where nothing is."""
+    """Return framed barcodes (N,) of a column of text, and what is wrong with each (N,), empty where nothing
+    is."""
     codes, texts = pd.factorize(column)
     framed = ["N" * SITES] * len(texts)
     faults = np.full(len(texts), "with a barcode that cannot be read", object)
@@ -170,8 +195,8 @@ def _place_or_fault(latitude: object, longitude: object) -> tuple[float, float, 
     return found.latitude, found.longitude, ""
 
 
-def _by_value(column: pd.Series, function) -> pd.Series:
-    """A function of every cell, called once for equal ones; None and NaN stay None."""
+def _by_value(column: pd.Series, function: Callable) -> pd.Series:
+    """Return a function of every cell, called once for equal ones; None and NaN stay None."""
     try:
         codes, values = pd.factorize(column)
     except TypeError:  # arrays and the like, which have no hash
@@ -187,14 +212,14 @@ def _is_nothing(cell: object) -> bool:
 
 
 def _plain_cell(cell: object) -> object:
-    """A cell as text or number; None where it says nothing."""
+    """Return a cell as text or number; None where it says nothing."""
     if isinstance(cell, (bytes, str)):
         return _cell(cell)
     return None if _is_nothing(cell) else cell
 
 
 def _cell(cell: object) -> str | None:
-    """A cell as text in one line, None where it says nothing."""
+    """Return a cell as text in one line, None where it says nothing."""
     text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
     text = _SPACE.sub(" ", text).strip()
     return None if text.lower() in MISSING else text
@@ -206,6 +231,7 @@ def _without_author(name: str) -> str:
 
 
 def _as_pair(cell: object) -> object:
-    """Latitude and longitude, or the cell where it is neither, so that the reading says what is wrong."""
+    """Return the latitude and longitude, or the cell where it is neither, so that the reading says what is
+    wrong."""
     cell = tuple(cell) if isinstance(cell, (list, tuple, np.ndarray)) else _plain_cell(cell)
     return read_announced_pair(cell) or (str(cell) if cell else None)

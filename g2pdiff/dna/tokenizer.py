@@ -58,7 +58,7 @@ class KmerTokenizer(PreTrainedTokenizer):
         return dict(self._token_to_id)
 
     def token_count(self, letters: int) -> int:
-        """Number of tokens a sequence of `letters` letters becomes."""
+        """Return the number of tokens a sequence of `letters` letters becomes."""
         return max(1, -(-(letters - self.k) // self.stride) + 1)
 
     def ids(self, sequences: Sequence[str]) -> torch.Tensor:

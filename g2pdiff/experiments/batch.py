@@ -189,7 +189,7 @@ class Records(list[Record]):
 
 
 def read_records(text: str | None, latitude: object, longitude: object) -> Records:
-    """The records of a text, 1 to 100: FASTA, a table, or a GenBank file.
+    """Return the records of a text, 1 to 100: FASTA, a table, or a GenBank file.
 
     Args:
         text: FASTA, or one of the formats of `g2pdiff.dna.formats`; None is an empty box.
@@ -259,7 +259,7 @@ def _read_record(index: int, header: str, letters: str, place: tuple[float, floa
 
 
 def _parsed(text: str) -> tuple[Barcode | None, str]:
-    """The barcode, or why it cannot be read."""
+    """Return the barcode, or why it cannot be read."""
     try:
         return Barcode.parse(text), ""
     except InputError as wrong:
@@ -291,7 +291,7 @@ def _read_table(text: str, place: tuple[float, float]) -> Records:
 
 
 def _read_row(index: int, row: Mapping, identifiers: dict[str, str], place: tuple[float, float]) -> Record:
-    """A row of a standardised table."""
+    """Return a row of a standardised table."""
     named = [row.get("processid"), row.get("species") or row.get("identification")]
     name = shorten(" ".join(part for part in named if part))
     given, notes, warnings = [row.get("coord-lat"), row.get("coord-lon")], (), ()
@@ -310,13 +310,13 @@ def _row(record: Record, picture: Picture) -> BatchRow:
 
 
 def file_name(record: Record) -> str:
-    """Such as `001_moth-1.png`: of what was typed, letters and digits alone."""
+    """Return a name such as `001_moth-1.png`: of what was typed, letters and digits alone."""
     name = re.sub(r"[^A-Za-z0-9]+", "-", record.name)[:NAME_LENGTH].strip("-")
     return f"{record.index:03d}_{name or 'record'}.png"
 
 
 def archive(rows: Sequence[BatchRow], records: Sequence[Record]) -> bytes:
-    """A ZIP of the rows' pictures and of `results.csv`, a line for each of the records. Equal rows give equal
+    """Pack the rows' pictures and `results.csv`, one line per record, into a ZIP. Equal rows give equal
     bytes."""
     file = BytesIO()
     with ZipFile(file, "w") as folder:
@@ -327,7 +327,7 @@ def archive(rows: Sequence[BatchRow], records: Sequence[Record]) -> bytes:
 
 
 def results(rows: Sequence[BatchRow], records: Sequence[Record]) -> bytes:
-    """CSV with a line for each record; of one that was not drawn the measurements and the file are empty.
+    """Write CSV with one line per record; of one that was not drawn the measurements and the file are empty.
 
     The owner's identifiers come first. A byte order mark tells Excel that the text is UTF-8, and text that a
     spreadsheet would take for a formula is marked as text by a leading apostrophe. A drawn picture is a
@@ -345,7 +345,8 @@ def results(rows: Sequence[BatchRow], records: Sequence[Record]) -> bytes:
 
 
 def record_row(record: Record, row: BatchRow | None) -> dict:
-    """A record and its picture, if it was drawn, as plain data; notes and warnings are lists of sentences."""
+    """Return a record and its picture, if it was drawn, as plain data; notes and warnings are lists of
+    sentences."""
     barcode = record.barcode
     return {
         **{name: cell for name, cell in record.identifiers.items() if name not in OWN_COLUMNS},
@@ -363,12 +364,13 @@ def record_row(record: Record, row: BatchRow | None) -> dict:
 
 
 def as_text(cell: object) -> object:
-    """A cell of a table such that no spreadsheet takes text for a formula; numbers stay as they are."""
+    """Return a cell of a table such that no spreadsheet takes text for a formula; numbers stay as they
+    are."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
 def _png(image: torch.Tensor) -> bytes:
-    """A picture (3, H, W) in [0, 1]."""
+    """Encode a picture (3, H, W) in [0, 1] as PNG."""
     from g2pdiff.outputs import to_pil
 
     file = BytesIO()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import Field, PlainSerializer, WithJsonSchema, model_validator
@@ -46,7 +46,7 @@ class Side:
     barcode: Barcode
     latitude: float
     longitude: float
-    denoising: Denoising = Denoising()
+    denoising: Denoising = field(default_factory=Denoising)
 
 
 class Compare(Experiment, MutantSpecification):
@@ -160,7 +160,9 @@ class PairRow:
     drift: float  # appearance drift between them
 
 
-def _pair(pipe, first: Side, ones: list[Picture], others: list[Picture]) -> list[PairRow]:
+def _pair(
+    pipe: G2PDiffusionPipeline, first: Side, ones: list[Picture], others: list[Picture]
+) -> list[PairRow]:
     import torch
 
     from g2pdiff.analysis.morphometrics import appearance_drift
@@ -181,7 +183,8 @@ def _pair(pipe, first: Side, ones: list[Picture], others: list[Picture]) -> list
 
 
 def differences(rows: Sequence[PairRow]) -> dict[str, Estimate]:
-    """Mean difference, second minus first: of `body_length`, and of `clibd_score` where there is one."""
+    """Return the mean difference, second minus first: of `body_length`, and of `clibd_score` where there is
+    one."""
     values = {"body_length": [second - first for first, second in (row.body_lengths for row in rows)]}
     scored = [row.clibd_scores for row in rows if row.clibd_scores]
     if scored:
@@ -190,7 +193,8 @@ def differences(rows: Sequence[PairRow]) -> dict[str, Estimate]:
 
 
 def comparison_report(rows: Sequence[PairRow]) -> Report:
-    """Report of paired runs; `summary["differences"]` are means over the pairs, second minus first."""
+    """Return the report of paired runs; `summary["differences"]` are means over the pairs, second minus
+    first."""
     parts: list[dict[str, torch.Tensor]] = [dict(zip(SIDES, row.images, strict=True)) for row in rows]
     return Report(
         [

@@ -179,7 +179,7 @@ class Cline:
 
 
 def tens_of_degrees(along: str, degrees: Sequence[float] | np.ndarray) -> np.ndarray:
-    """The regressor of a sweep (N,): distance from the reference in tens of degrees.
+    """Return the regressor of a sweep (N,): distance from the reference in tens of degrees.
 
     Along latitude that is |latitude| from `REFERENCE_LATITUDE`, as both hemispheres count alike.
     """
@@ -190,7 +190,8 @@ def tens_of_degrees(along: str, degrees: Sequence[float] | np.ndarray) -> np.nda
 
 
 def relative_lengths(rows: Sequence[SweepRow]) -> np.ndarray:
-    """Body lengths (N,) relative to the mean of the row's own replicate, so that replicates compare."""
+    """Return body lengths (N,) relative to the mean of the row's own replicate, so that replicates
+    compare."""
     means = {
         replicate: np.mean([row.body_length for row in rows if row.replicate == replicate])
         for replicate in {row.replicate for row in rows}
@@ -199,7 +200,7 @@ def relative_lengths(rows: Sequence[SweepRow]) -> np.ndarray:
 
 
 def cline(rows: Sequence[SweepRow], planted: bool) -> Cline | None:
-    """The slope of body length along a sweep, and what it says.
+    """Return the slope of body length along a sweep, and what it says.
 
     None for fewer than three places, or where no body can be measured.
 
@@ -249,7 +250,7 @@ def _verdict(along: str, slope: Estimate) -> str:
 
 
 def sweep_report(rows: Sequence[SweepRow], planted: bool) -> Report:
-    """Report of a sweep.
+    """Return the report of a sweep.
 
     Its summary has `slope_percent_per_10_degrees`, the slope's 95 % `interval`, the `planted` slope and a
     `verdict`; all but the verdict are None where there are too few places for a slope.

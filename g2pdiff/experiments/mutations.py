@@ -168,8 +168,8 @@ def mutation_curves(rows: Sequence[MutationRow]) -> list[dict]:
     """
     names = ("clibd_score", "body_length", "drift", "true_body_length", "true_drift")
     curves = []
-    for rate, group in groupby(sorted(rows, key=lambda row: row.rate), key=lambda row: row.rate):
-        group = list(group)
+    for rate, same in groupby(sorted(rows, key=lambda row: row.rate), key=lambda row: row.rate):
+        group = list(same)
         columns = {name: [getattr(row, name) for row in group] for name in names}
         estimates = {n: mean_interval(values) for n, values in columns.items() if None not in values}
         curves.append({"rate": rate, "pictures": len(group)} | estimates)
@@ -177,7 +177,7 @@ def mutation_curves(rows: Sequence[MutationRow]) -> list[dict]:
 
 
 def mutation_report(rows: Sequence[MutationRow], wild_type: Barcode) -> Report:
-    """Report of a mutation series; `summary["rows"]` has one per rate."""
+    """Return the report of a mutation series; `summary["rows"]` has one per rate."""
     plain = []
     for row in rows:
         changed = changes(wild_type, row.barcode)

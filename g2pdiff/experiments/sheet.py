@@ -12,7 +12,7 @@ LABEL_SIZE, LABEL_ROOM = 14, 24  # pixels
 def contact_sheet(
     pictures: Mapping[tuple[int, int], Image.Image], columns: Sequence[str], rows: Sequence[str]
 ) -> Image.Image:
-    """Pictures of one size on white paper; places without a picture stay white.
+    """Lay pictures of one size on white paper; places without a picture stay white.
 
     Args:
         pictures: by row and column, from 0; at least one.

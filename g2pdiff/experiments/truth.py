@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def has_truth(pipe: G2PDiffusionPipeline) -> bool:
-    """Whether the simulated truth stands behind a checkpoint."""
+    """Return whether the simulated truth stands behind a checkpoint."""
     return pipe.config.truth == "simulated"
 
 

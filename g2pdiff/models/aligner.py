@@ -67,22 +67,23 @@ class LatentAligner(ModelMixin, ConfigMixin):
         self.register_buffer("bank", torch.zeros(bank_size, condition_size))
 
     def latent_features(self, latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-        """Noisy latents (B, C, H, W) at timesteps (B,) -> the transformer's output (B, D)."""
+        """Map noisy latents (B, C, H, W) at timesteps (B,) to the transformer's output (B, D)."""
         patches = self.patch_embed(latents).flatten(2).transpose(1, 2) + self.position  # (B, P, D)
         time = self.timestep_table(timestep)[:, None]  # (B, 1, D)
         hidden = self.transformer(torch.cat([time, patches], dim=1))[:, 0]
         return self.norm(hidden)
 
     def embed_latents(self, latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-        """Noisy latents (B, C, H, W) at timesteps (B,) -> unit vectors (B, E)."""
+        """Map noisy latents (B, C, H, W) at timesteps (B,) to unit vectors (B, E)."""
         return F.normalize(self.latent_head(self.latent_features(latents, timestep)), dim=-1)
 
     def embed_condition(self, pooled: torch.Tensor) -> torch.Tensor:
-        """Pooled conditions (B, D) -> unit vectors (B, E)."""
+        """Map pooled conditions (B, D) to unit vectors (B, E)."""
         return F.normalize(self.condition_head(pooled), dim=-1)
 
     def log_prob_of(self, pooled: torch.Tensor) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-        """`log_prob` of one condition, for many latents: condition and reference bank are embedded once.
+        """Return `log_prob` of one condition for many latents: condition and reference bank are embedded
+        once.
 
         Args:
             pooled: pooled conditions (B, D).
@@ -102,7 +103,7 @@ class LatentAligner(ModelMixin, ConfigMixin):
         return log_prob
 
     def log_prob(self, latents: torch.Tensor, timestep: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
-        """log p(c | z_t): the log-softmax over the right condition and the reference bank (Eq. 9).
+        """Return log p(c | z_t): the log-softmax over the right condition and the reference bank (Eq. 9).
 
         Every row has the same negatives, so a row's value does not depend on the batch it stands in.
 
@@ -117,6 +118,7 @@ class LatentAligner(ModelMixin, ConfigMixin):
         return self.log_prob_of(pooled)(latents, timestep)
 
     def forward(self, latents: torch.Tensor, timestep: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
-        """Logits (B, B) of every latent against every condition of the batch, for the contrastive loss."""
+        """Return logits (B, B) of every latent against every condition of the batch, for the contrastive
+        loss."""
         picture = self.embed_latents(latents, timestep)
         return self.logit_scale.exp() * picture @ self.embed_condition(pooled).T

@@ -112,19 +112,19 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         return (variances[-kept:].sum() / variances.sum()).item()
 
     def _spread(self) -> torch.Tensor:
-        """Standard deviation of every latent channel (1, C, 1, 1), with a mean square of 1."""
+        """Return the standard deviation of every latent channel (1, C, 1, 1), with a mean square of 1."""
         spread = self.scale ** (1 - self.config.whitening)
         return spread / spread.square().mean().sqrt()
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures (B, 3, H, W) in [-1, 1] -> latents (B, C, H / patch_size, W / patch_size)."""
+        """Map pictures (B, 3, H, W) in [-1, 1] to latents (B, C, H / patch_size, W / patch_size)."""
         size = self.config.patch_size
         repeats = (1, 1, images.shape[2] // size, images.shape[3] // size)
         coefficients = F.conv2d(images - self.mean.tile(repeats), self.components, stride=size)
         return coefficients / self.scale * self._spread()
 
     def decode(self, latents: torch.Tensor, refine: bool = True) -> DecoderOutput:
-        """Latents (B, C, h, w) -> pictures (B, 3, H, W), about [-1, 1], as `.sample`.
+        """Map latents (B, C, h, w) to pictures (B, 3, H, W), about [-1, 1], as `.sample`.
 
         Without `refine` only the transposed components: the fast decoder for previews, which needs no
         training to agree with the full one.

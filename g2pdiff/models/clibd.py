@@ -29,17 +29,21 @@ from g2pdiff.dna.tokenizer import KmerTokenizer
 class Judge(nn.Module):
     """What every CLIBD model has: the score of pictures and barcodes in its one space."""
 
+    config: Any  # of diffusers: `threshold` is the CLIBDScore from which a picture counts as a success
+    device: torch.device
+
     def embed_images(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures (B, 3, H, W) in [0, 1] -> unit vectors (B, E)."""
+        """Map pictures (B, 3, H, W) in [0, 1] to unit vectors (B, E)."""
         raise NotImplementedError
 
     def embed_barcodes(self, sequences: Sequence[str]) -> torch.Tensor:
-        """Framed barcodes, B strings of one length -> unit vectors (B, E)."""
+        """Map framed barcodes, B strings of one length, to unit vectors (B, E)."""
         raise NotImplementedError
 
     @torch.no_grad()
     def score(self, images: torch.Tensor, barcode_embeddings: torch.Tensor) -> torch.Tensor:
-        """CLIBDScore of B pictures (B, 3, H, W) in [0, 1] and their barcodes' unit vectors (B, E): (B,)."""
+        """Return the CLIBDScore of B pictures (B, 3, H, W) in [0, 1] and their barcodes' unit vectors (B, E):
+        (B,)."""
         return (self.embed_images(images) * barcode_embeddings).sum(-1)
 
 
@@ -105,35 +109,36 @@ class CLIBD(Judge, ModelMixin, ConfigMixin):
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def image_features(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures (B, 3, H, W) in [0, 1] -> the picture tower's output (B, D), before the head."""
+        """Map pictures (B, 3, H, W) in [0, 1] to the picture tower's output (B, D), before the head."""
         size = self.config.image_size
         if images.shape[-1] != size:
             images = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
         return self.image_tower(images).pooler_output.flatten(1)
 
     def barcode_features(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """K-mer ids (B, L) -> the barcode tower's mean over tokens (B, D), before the head."""
+        """Map K-mer ids (B, L) to the barcode tower's mean over tokens (B, D), before the head."""
         return self.barcode_tower(input_ids).last_hidden_state.mean(1)
 
     def embed_images(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures (B, 3, H, W) in [0, 1] -> unit vectors (B, E). As in CLIBD, pixels are not normalised."""
+        """Map pictures (B, 3, H, W) in [0, 1] to unit vectors (B, E). As in CLIBD, pixels are not
+        normalised."""
         return F.normalize(self.image_head(self.image_features(images)), dim=-1)
 
     def embed_barcodes(self, sequences: Sequence[str]) -> torch.Tensor:
-        """Framed barcodes, B strings of one length -> unit vectors (B, E)."""
+        """Map framed barcodes, B strings of one length, to unit vectors (B, E)."""
         return self.embed_tokens(self._tokenizer.ids(sequences).to(self.device))
 
     def embed_tokens(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """K-mer ids (B, L) -> unit vectors (B, E)."""
+        """Map K-mer ids (B, L) to unit vectors (B, E)."""
         return F.normalize(self.barcode_head(self.barcode_features(input_ids)), dim=-1)
 
     def forward(self, images: torch.Tensor, input_ids: torch.Tensor) -> torch.Tensor:
-        """Logits (B, B) of every picture against every barcode, for the contrastive loss."""
+        """Return logits (B, B) of every picture against every barcode, for the contrastive loss."""
         return self.logit_scale.exp() * self.embed_images(images) @ self.embed_tokens(input_ids).T
 
 
 def success_threshold(true_scores: np.ndarray, shuffled_scores: np.ndarray) -> tuple[float, float]:
-    """Where the score densities of true and shuffled pairs cross, and how much they overlap there.
+    """Find where the score densities of true and shuffled pairs cross, and how much they overlap there.
 
     The densities are Gaussian kernel estimates on a grid; the crossing is the last one between the two
     medians, or the shuffled pairs' median where a judge does not tell them apart and there is none.
@@ -155,5 +160,6 @@ def success_threshold(true_scores: np.ndarray, shuffled_scores: np.ndarray) -> t
 
 
 def overlap(threshold: float, true_scores: np.ndarray, shuffled_scores: np.ndarray) -> float:
-    """Mean of the share of true pairs (N,) below the threshold and of shuffled pairs (M,) from it on."""
+    """Return the mean of the share of true pairs (N,) below the threshold and of shuffled pairs (M,) from it
+    on."""
     return float((np.mean(true_scores < threshold) + np.mean(shuffled_scores >= threshold)) / 2)

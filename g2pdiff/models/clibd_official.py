@@ -92,7 +92,7 @@ class VisionTransformer(nn.Module):
         self.head = nn.Linear(width, embed_size)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures (B, 3, S, S) -> (B, E)."""
+        """Map pictures (B, 3, S, S) to (B, E)."""
         patches = self.patch_embed["proj"](images).flatten(2).transpose(1, 2)  # (B, P, D)
         tokens = torch.cat([self.cls_token.expand(len(images), -1, -1), patches], dim=1) + self.pos_embed
         return self.head(self.norm(self.blocks(tokens))[:, 0])
@@ -153,16 +153,16 @@ class OfficialCLIBD(Judge, ModelMixin, ConfigMixin):
         return images[..., top : top + size, left : left + size]
 
     def barcode_ids(self, sequences: Sequence[str]) -> torch.Tensor:
-        """Barcodes, B strings -> `<MASK>` and the ids of 132 5-mers (B, 133)."""
+        """Map B barcodes to `<MASK>` and the ids of 132 5-mers (B, 133)."""
         letters = [sequence[:SITES].ljust(SITES, "N") for sequence in sequences]
         return F.pad(self._tokenizer.ids(letters), (1, 0), value=MASK)
 
     def embed_images(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures (B, 3, H, W) in [0, 1] -> unit vectors (B, E)."""
+        """Map pictures (B, 3, H, W) in [0, 1] to unit vectors (B, E)."""
         return F.normalize(self.image_tower(self.prepare_images(images)), dim=-1)
 
     def embed_barcodes(self, sequences: Sequence[str]) -> torch.Tensor:
-        """Framed barcodes, B strings -> unit vectors (B, E)."""
+        """Map framed barcodes, B strings, to unit vectors (B, E)."""
         logits = self.barcode_tower(self.barcode_ids(sequences).to(self.device)).logits  # (B, 133, E)
         return F.normalize(logits.softmax(-1).mean(1), dim=-1)
 
@@ -189,7 +189,7 @@ def _merge_lora(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _sizes(weights: dict[str, torch.Tensor], path: Path) -> dict[str, int]:
-    """The model's sizes, read off the shapes of its weights."""
+    """Return the model's sizes, read off the shapes of its weights."""
     image, word = "image_tower.head.weight", "barcode_tower.bert.embeddings.word_embeddings.weight"
     if image not in weights or word not in weights:
         raise InputError(

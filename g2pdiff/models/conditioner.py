@@ -51,7 +51,7 @@ class Condition:
             values[name] = None if row[0] is None else function(*row)
         return Condition(**values)
 
-    def __getitem__(self, index) -> Condition:
+    def __getitem__(self, index: Any) -> Condition:
         return self._map(lambda tensor: tensor[index])
 
     def to(self, dtype: torch.dtype) -> Condition:
@@ -164,7 +164,7 @@ class MeanLatentHead(nn.Module):
         )
 
     def forward(self, pooled: torch.Tensor, locality: torch.Tensor) -> torch.Tensor:
-        """Conditions (B, D) and unit vectors (B, 3) -> mean latents (B, C, h, w)."""
+        """Map conditions (B, D) and unit vectors (B, 3) to mean latents (B, C, h, w)."""
         joined = torch.cat([pooled, locality.to(pooled.dtype)], dim=1)
         return self.mlp(joined).unflatten(1, self.latent_shape)
 

@@ -63,7 +63,7 @@ class BarcodeControlNet(ModelMixin, ConfigMixin):
 
     @classmethod
     def from_unet(cls, unet: UNet2DConditionModel, condition_size: int, **settings) -> BarcodeControlNet:
-        """A fresh ControlNet whose encoder is a copy of a U-Net's.
+        """Return a fresh ControlNet whose encoder is a copy of a U-Net's.
 
         Args:
             unet: the U-Net to steer.
@@ -80,7 +80,7 @@ class BarcodeControlNet(ModelMixin, ConfigMixin):
     def forward(
         self, latents: torch.Tensor, timestep: torch.Tensor, condition: Condition, null: Condition
     ) -> dict:
-        """What the U-Net is to add to its skip connections and its middle.
+        """Return what the U-Net is to add to its skip connections and its middle.
 
         Args:
             latents: noisy latents (B, C, h, w).

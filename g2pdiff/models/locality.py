@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def geodesic(latitude: Tensor | float, longitude: Tensor | float) -> Tensor:
-    """Unit vectors (B, 3) of localities, spherical geodesic encoding.
+    """Return unit vectors (B, 3) of localities, spherical geodesic encoding.
 
     With latitude b and longitude l: x = cos b cos l, y = cos b sin l, z = sin b.
 
@@ -34,5 +34,5 @@ class EnvironmentEncoder(nn.Module):
         self.layers = nn.Sequential(nn.Linear(3, hidden_size), nn.SiLU(), nn.Linear(hidden_size, hidden_size))
 
     def forward(self, locality: Tensor) -> Tensor:
-        """Token (B, 1, D) of unit vectors (B, 3)."""
+        """Return the token (B, 1, D) of unit vectors (B, 3)."""
         return self.layers(locality)[:, None]

@@ -86,7 +86,7 @@ def check_weights(
 
 
 def _barcodebert_file(source: Path) -> Path:
-    """The weights of a folder as published, or the file itself."""
+    """Return the weights of a folder as published, or the file itself."""
     if not source.is_dir():
         return source
     return next((path for path in source.glob("*.safetensors")), source / "pytorch_model.bin")

@@ -25,7 +25,7 @@ class SavedPipeline(DiffusionPipeline):
     config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
 
     @classmethod
-    def load_config(cls, *args, **kwargs):
+    def load_config(cls, *args: Any, **kwargs: Any) -> Any:
         """Read `model_index.json` as diffusers does, with today's name for each of `MOVED_MODULES`."""
         loaded = super().load_config(*args, **kwargs)
         config = loaded[0] if isinstance(loaded, tuple) else loaded
@@ -35,7 +35,7 @@ class SavedPipeline(DiffusionPipeline):
         return loaded
 
     @classmethod
-    def from_pretrained(cls, *args, **kwargs) -> Self:
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:
         """Load as diffusers does, then move every weight to aligned memory, and every number to one type.
 
         Loaded tensors point into the file at any byte; the CPU's kernels for such addresses differ in the

@@ -37,11 +37,11 @@ class Simulator:
     @classmethod
     @cache
     def default(cls, planted_slope: float = PLANTED_SLOPE) -> Self:
-        """The packaged simulator, on the CPU; made once and shared, as nothing changes it."""
+        """Return the packaged simulator, on the CPU; made once and shared, as nothing changes it."""
         return cls(Genome.load(), planted_slope)
 
     def to(self, device: torch.device | str) -> Self:
-        """A copy that computes on ``device``."""
+        """Return a copy that computes on ``device``."""
         return type(self)(self.genome.to(device), self.planted_slope)
 
     @cached_property
@@ -54,7 +54,7 @@ class Simulator:
         return self.development.families
 
     def traits(self, sequences: Sequence[str], latitudes: Sequence[float] | Tensor) -> Traits:
-        """Traits of specimens.
+        """Return traits of specimens.
 
         Args:
             sequences: B barcodes framed to 658 sites (see ``g2pdiff.dna.barcode.frame``), N where unknown.
@@ -64,7 +64,7 @@ class Simulator:
         return self.development(coordinates, as_latitudes(latitudes, self.genome.device))
 
     def render(self, traits: Traits, size: int = 256, seeds: Sequence[int] | None = None) -> Tensor:
-        """Pictures of traits, (B, 3, size, size) in [0, 1].
+        """Return pictures of traits, (B, 3, size, size) in [0, 1].
 
         ``seeds`` (B,) vary pose, light and paper; without them every specimen is drawn straight and evenly
         lit.
@@ -78,5 +78,5 @@ class Simulator:
         size: int = 256,
         seeds: Sequence[int] | None = None,
     ) -> Tensor:
-        """Pictures of barcodes, (B, 3, size, size) in [0, 1]: ``traits`` and ``render`` together."""
+        """Return pictures of barcodes, (B, 3, size, size) in [0, 1]: ``traits`` and ``render`` together."""
         return self.render(self.traits(sequences, latitudes), size, seeds)

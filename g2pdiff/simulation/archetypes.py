@@ -80,7 +80,7 @@ class Archetypes:
     genera: dict[str, int]
 
     def row(self, genus: str, family: str, order: str) -> int:
-        """The row a genus is drawn from: its own group, else its family, else its order.
+        """Return the row a genus is drawn from: its own group, else its family, else its order.
 
         Raises:
             KeyError: no body plan is drawn for this order.

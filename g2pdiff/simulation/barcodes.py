@@ -33,7 +33,7 @@ _PLACE = np.array([16, 4, 1])  # value of a base in the number of its codon
 
 
 def simulate_barcodes(species: int, per_species: int, seed: int = 0) -> list[dict]:
-    """Barcodes and localities of invented species in BIOSCAN-5M's schema.
+    """Return barcodes and localities of invented species in BIOSCAN-5M's schema.
 
     Args:
         species: number of species, 4 a genus and 2 genera a family; families come round again after the last.
@@ -90,7 +90,7 @@ def simulate_barcodes(species: int, per_species: int, seed: int = 0) -> list[dic
 
 
 def _ancestor(genome: Genome, family: str) -> np.ndarray:
-    """The likeliest barcode of a family without stop codons, as base codes (658,)."""
+    """Return the likeliest barcode of a family without stop codons, as base codes (658,)."""
     members = [i for i, name in enumerate(genome.genus_family) if name == family]
     means = genome.means[members]
     # the genus in the family's midst; a mean of scattered genera may lie nearer to another family
@@ -107,7 +107,7 @@ def _ancestor(genome: Genome, family: str) -> np.ndarray:
 def _evolve(
     sites: np.ndarray, substitutions: int, cumulative: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Base codes after accepted substitutions, proposed by the site's cumulative base frequencies."""
+    """Return base codes after accepted substitutions, proposed by the site's cumulative base frequencies."""
     sites = sites.copy()
     while substitutions:
         site = int(rng.integers(SITES))

@@ -27,14 +27,14 @@ _LAB_INVERSE = torch.linalg.inv(_LAB.double()).float()
 
 
 def srgb_to_oklab(srgb: Tensor) -> Tensor:
-    """sRGB in [0, 1], shape (..., 3), to OKLab (lightness, a, b) of the same shape."""
+    """Convert sRGB in [0, 1], shape (..., 3), to OKLab (lightness, a, b) of the same shape."""
     linear = torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055).clamp(min=0) ** 2.4)
     cones = (linear @ _LMS.to(srgb).T).clamp(min=0) ** (1 / 3)
     return cones @ _LAB.to(srgb).T
 
 
 def oklab_to_srgb(lab: Tensor) -> Tensor:
-    """OKLab, shape (..., 3), to sRGB in [0, 1]; colours outside the gamut are clipped."""
+    """Convert OKLab, shape (..., 3), to sRGB in [0, 1]; colours outside the gamut are clipped."""
     cones = lab @ _LAB_INVERSE.to(lab).T
     linear = (cones**3 @ _LMS_INVERSE.to(lab).T).clamp(0, 1)
     return torch.where(
@@ -43,5 +43,5 @@ def oklab_to_srgb(lab: Tensor) -> Tensor:
 
 
 def hex_to_oklab(code: str) -> Tensor:
-    """An HTML colour such as ``"#7d6547"`` to OKLab, shape (3,)."""
+    """Convert an HTML colour such as ``"#7d6547"`` to OKLab, shape (3,)."""
     return srgb_to_oklab(torch.tensor([int(code[i : i + 2], 16) / 255 for i in (1, 3, 5)]))

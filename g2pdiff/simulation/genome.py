@@ -32,7 +32,7 @@ _LETTER[[ord(base) for base in BASES], range(4)] = 1
 
 
 def one_hot(sequences: Sequence[str]) -> Tensor:
-    """Framed barcodes to (B, 658, 4) float32; a missing site (N) is all zeros.
+    """Map framed barcodes to (B, 658, 4) float32; a missing site (N) is all zeros.
 
     Raises:
         ValueError: a sequence is not framed to 658 letters.
@@ -82,7 +82,7 @@ class Genome:
         return cls(**values)
 
     def to(self, device: torch.device | str) -> Self:
-        """A copy with its arrays on ``device``."""
+        """Return a copy with its arrays on ``device``."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         for name, value in values.items():
             if isinstance(value, Tensor):
@@ -95,7 +95,7 @@ class Genome:
 
     @torch.no_grad()
     def project(self, sequences: Sequence[str], batch: int = 1024) -> Tensor:
-        """Framed barcodes to coordinates (B, K): the posterior mean given the sites that are known."""
+        """Map framed barcodes to coordinates (B, K): the posterior mean given the sites that are known."""
         parts = [self._project(one_hot(sequences[i : i + batch])) for i in range(0, len(sequences), batch)]
         return torch.cat(parts) if parts else torch.zeros(0, len(self.variance), device=self.device)
 
@@ -116,11 +116,11 @@ class Genome:
         return out.float()
 
     def membership(self, coordinates: Tensor) -> Tensor:
-        """Coordinates (B, K) to weights of the genera (B, G), which sum to one."""
+        """Map coordinates (B, K) to weights of the genera (B, G), which sum to one."""
         distance = torch.cdist(coordinates * self.scale, self.means * self.scale).square()
         width = self.bandwidth + WIDENING * distance.amin(1, keepdim=True)
         return torch.softmax(-distance / (2 * width), 1)
 
     def species_fields(self, coordinates: Tensor) -> Tensor:
-        """Coordinates (B, K) to Gaussian-process values (B, F), about N(0, 1) over the table."""
+        """Map coordinates (B, K) to Gaussian-process values (B, F), about N(0, 1) over the table."""
         return torch.cos(coordinates @ self.omega + self.phase) @ self.coefficients

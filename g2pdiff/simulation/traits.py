@@ -50,11 +50,11 @@ class Traits:
         return len(self.values)
 
     def __getitem__(self, rows: slice | Tensor | list[int]) -> Traits:
-        """Some of the specimens."""
+        """Return some of the specimens."""
         return Traits(self.values[rows], self.weights[rows], self.families, self.scale, self.names)
 
     def __getattr__(self, name: str) -> Tensor:
-        """A trait by name: (B,) for a scalar, (B, 3) OKLab for a colour."""
+        """Return a trait by name: (B,) for a scalar, (B, 3) OKLab for a colour."""
         if name not in INDEX:
             raise AttributeError(f"there is no trait {name!r}")
         i = INDEX[name]
@@ -73,11 +73,11 @@ class Traits:
         return torch.where(scaled[:, None], self.forewing_colour, cased)[:, 1:]
 
     def drift(self, other: Traits) -> Tensor:
-        """Root mean square difference of the traits in standard deviations of the table, (B,)."""
+        """Return the root mean square difference of the traits in standard deviations of the table, (B,)."""
         return ((self.values - other.values) / self.scale)[:, self.scale > 0].square().mean(1).sqrt()
 
     def to(self, device: torch.device | str) -> Traits:
-        """A copy on ``device``."""
+        """Return a copy on ``device``."""
         moved = (self.values.to(device), self.weights.to(device), self.families, self.scale.to(device))
         return Traits(*moved, self.names)
 
@@ -106,7 +106,7 @@ class Development:
 
     @torch.no_grad()
     def __call__(self, coordinates: Tensor, latitudes: Tensor) -> Traits:
-        """Coordinates (B, K) and latitudes (B,) in degrees to traits."""
+        """Map coordinates (B, K) and latitudes (B,) in degrees to traits."""
         genera = self._membership(coordinates)
         values = self._species(genera, self.genome.species_fields(coordinates))
         poleward = (latitudes.abs() - REFERENCE_LATITUDE) / 10
@@ -125,7 +125,7 @@ class Development:
         return genera * sharp[:, self.order]
 
     def _blend(self, rows: Tensor) -> Tensor:
-        """Weights of the archetypes (B, R) to the blended traits (B, D)."""
+        """Map weights of the archetypes (B, R) to the blended traits (B, D)."""
         blend = rows @ self.values
         for switch, columns in self.switched.items():
             having = rows * (self.values[:, INDEX[switch]] + 1e-6)
@@ -133,7 +133,7 @@ class Development:
         return blend
 
     def _species(self, genera: Tensor, drift: Tensor) -> Tensor:
-        """Body plan and drift to the traits at the reference latitude, (B, D)."""
+        """Map body plan and drift to the traits at the reference latitude (B, D)."""
         rows = _sum_by(genera, self.row, len(self.values))
         base = self._blend(rows)
         colour_spread, pattern_spread, shape_spread = (rows @ self.spreads).unbind(1)
@@ -183,7 +183,7 @@ def _sum_by(weights: Tensor, group: Tensor, groups: int) -> Tensor:
 
 
 def as_latitudes(latitudes: Sequence[float] | Tensor, device: torch.device) -> Tensor:
-    """Latitudes in degrees as a float32 tensor (B,)."""
+    """Return latitudes in degrees as a float32 tensor (B,)."""
     if isinstance(latitudes, Tensor):
         return latitudes.to(device, torch.float32)
     return torch.from_numpy(np.array(latitudes, np.float32)).to(device)

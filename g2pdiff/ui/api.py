@@ -125,7 +125,7 @@ def _add(
 ) -> None:
     """Add the endpoint of a specification, with a file and a report for outputs."""
 
-    async def endpoint(request: gr.Request, **values):
+    async def endpoint(request: gr.Request, **values: Any) -> AsyncGenerator[tuple]:
         with _errors_as_sentence():
             model = models.load(values.pop("checkpoint", None))
             specification = await asyncio.to_thread(kind, **values)

@@ -148,7 +148,7 @@ class Page:
         )
 
     def announce(self, checkpoint: str | None) -> str:
-        """The notice while a checkpoint that was chosen is loading."""
+        """Return the notice while a checkpoint that was chosen is loading."""
         loaded = self.models.load(checkpoint).done()
         return "" if loaded else messages.note(f"{self.models.about(checkpoint).name} is loading.")
 
@@ -174,7 +174,7 @@ class Page:
         guidance_scale: object = None,
         alignment_scale: object = None,
     ) -> dict:
-        """Once the checkpoint is loaded, fill settings left empty with its defaults, or say what is wrong."""
+        """Fill settings left empty with the loaded checkpoint's defaults, or say what is wrong with it."""
         try:
             pipe = self.models.load(checkpoint).result()
         except InputError as error:
@@ -202,7 +202,7 @@ class Page:
 
 
 def build() -> gr.Blocks:
-    """The app, of the checkpoints that `$G2PDIFF_CHECKPOINT` names; the first then starts to load."""
+    """Build the app of the checkpoints that `$G2PDIFF_CHECKPOINT` names; the first then starts to load."""
     models = Models(named_checkpoints())
     models.load()  # first: who opens the page at once should not wait long for the first picture
     with gr.Blocks(

@@ -1,7 +1,9 @@
 """What the app says, as HTML. Everything that may hold a visitor's own text is escaped here."""
 
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from html import escape
+from typing import Any
 
 import gradio as gr
 
@@ -9,7 +11,7 @@ from g2pdiff.errors import InputError
 
 
 @contextmanager
-def errors_as_toast():
+def errors_as_toast() -> Iterator[None]:
     """Show an `InputError` as Gradio's error toast, which reads HTML; no traceback goes to the log."""
     try:
         yield
@@ -18,21 +20,22 @@ def errors_as_toast():
 
 
 def html(value: str = "", **options) -> gr.HTML:
-    """A piece of the page dressed by the project's own stylesheet alone."""
+    """Build a piece of the page, dressed by the project's own stylesheet alone."""
     return gr.HTML(value, apply_default_css=False, **options)
 
 
 def note(text: str, kind: str = "info") -> str:
-    """One sentence; kind is `info`, `warning` or `error`."""
+    """Return a note of one sentence; kind is `info`, `warning` or `error`."""
     return f'<p class="note {kind}">{escape(text)}</p>'
 
 
-def notes(texts, kind: str = "info") -> str:
+def notes(texts: Iterable[str], kind: str = "info") -> str:
+    """Return a note for each sentence; kind as for `note`."""
     return "".join(note(text, kind) for text in texts)
 
 
-def complaint(check, *values) -> str:
-    """The error note of a check that the values fail; empty where they pass."""
+def complaint(check: Callable, *values: Any) -> str:
+    """Return the error note of a check that the values fail; empty where they pass."""
     try:
         check(*values)
     except InputError as error:
@@ -41,6 +44,7 @@ def complaint(check, *values) -> str:
 
 
 def plural(count: int, thing: str) -> str:
+    """Return a number and its noun, such as `1 record` or `3 records`."""
     return f"{count} {thing}{'s' * (count != 1)}"
 
 
@@ -48,29 +52,30 @@ LETTERS = {"latitude": "SN", "longitude": "WE"}
 
 
 def compass(along: str, degrees: float) -> str:
-    """Degrees of `latitude` or `longitude` as people write them, such as `40°N`."""
+    """Return degrees of `latitude` or `longitude` as people write them, such as `40°N`."""
     letter = "" if degrees == 0 else LETTERS[along][degrees > 0]
     return f"{abs(degrees):g}°{letter}"
 
 
 def seconds(duration: float) -> str:
-    """A duration as people say it."""
+    """Return a duration as people say it."""
     if duration < 90:
         return f"{max(1, round(duration))} s"
     return f"{round(duration / 60)} min"
 
 
 def bar(percent: float, kind: str = "") -> str:
-    """A progress bar; kind is empty, `busy` or `halted`."""
+    """Return a progress bar; kind is empty, `busy` or `halted`."""
     return f'<div class="progress {kind}"><i style="width:{percent:.1f}%"></i></div>'
 
 
 def waiting(text: str) -> str:
+    """Return the state of a run that goes on for a time nobody knows."""
     return bar(30, "busy") + f'<p class="status">{escape(text)}</p>'
 
 
 def queued(number: int, left: float | None) -> str:
-    """The state of a run that waits: its number in the queue, and the seconds to go."""
+    """Return the state of a run that waits: its number in the queue, and the seconds to go."""
     parts = ["<b>Waiting in the queue</b>", f"number {number}"]
     # What changes every second is not spoken.
     if left is not None:
@@ -79,7 +84,7 @@ def queued(number: int, left: float | None) -> str:
 
 
 def progress(index: int, total: int, score: float | None, left: float) -> str:
-    """The state of a run after step `index` of `total`; `left` is the time to its end in seconds."""
+    """Return the state of a run after step `index` of `total`; `left` is the time to its end in seconds."""
     parts = [f"<b>Step {index} of {total}</b>"]
     if score is not None:
         parts.append(f"CLIBDScore {score:.3f}")
@@ -90,7 +95,7 @@ def progress(index: int, total: int, score: float | None, left: float) -> str:
 
 
 def finished(total: int, score: float | None, threshold: float | None, duration: float) -> str:
-    """The outcome of a run, with what its score says; the score is None without a CLIBD model."""
+    """Return the outcome of a run, with what its score says; the score is None without a CLIBD model."""
     if score is None:
         verdict = "This checkpoint has no CLIBD model, so there is no CLIBDScore."
     elif threshold is not None and score >= threshold:
@@ -110,12 +115,12 @@ def finished(total: int, score: float | None, threshold: float | None, duration:
 
 
 def stopped_before() -> str:
-    """What a run leaves that was stopped while it waited."""
+    """Return what to say of a run that was stopped while it waited."""
     return bar(0, "halted") + '<p class="status"><b>Stopped</b> before the first step.</p>'
 
 
 def stopped(index: int, total: int) -> str:
-    """What a stopped run leaves."""
+    """Return what to say of a stopped run."""
     if not index:
         return stopped_before()
     kept = f"<b>Stopped at step {index} of {total}.</b> The picture and the scores up to there are kept."
@@ -123,13 +128,13 @@ def stopped(index: int, total: int) -> str:
 
 
 def hiding(share: float) -> str:
-    """The state of an attribution of which a share, 0 to 1, is done."""
+    """Return the state of an attribution, given the share of it that is done, 0 to 1."""
     text = f"<b>Hiding the 219 codons</b>, one at a time · {share:.0%}"
     return bar(100 * share) + f'<p class="status" aria-live="off">{text}</p>'
 
 
 def drawing(pictures: int, wanted: int, share: float, left: float | None) -> str:
-    """The state of an experiment: pictures finished, and the time to its end in seconds.
+    """Return the state of an experiment: pictures finished, and the time to its end in seconds.
 
     Args:
         pictures, wanted: finished and asked for.
@@ -143,13 +148,13 @@ def drawing(pictures: int, wanted: int, share: float, left: float | None) -> str
 
 
 def drawn(pictures: int, duration: float, verdict: str = "") -> str:
-    """The end of an experiment, with what it says."""
+    """Return the end of an experiment, with what it says."""
     done = f"<b>Done:</b> {pictures} pictures in {seconds(duration)}."
     return bar(100) + f'<p class="status">{done} {escape(verdict)}</p>'
 
 
 def halted(pictures: int, wanted: int) -> str:
-    """What a stopped experiment leaves."""
+    """Return what to say of a stopped experiment."""
     if not pictures:
         return bar(0, "halted") + '<p class="status"><b>Stopped</b> before the first picture.</p>'
     kept = f"<b>Stopped after {pictures} of {wanted} pictures.</b> They are kept, and so is what they say."

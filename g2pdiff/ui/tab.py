@@ -264,11 +264,11 @@ class Clock:
         return time.monotonic() - self.started
 
     def left(self, done: int, total: int) -> float:
-        """Seconds to the end, if it goes on as before."""
+        """Return seconds to the end, if it goes on as before."""
         return self.elapsed / done * (total - done)
 
     def due(self) -> bool:
-        """Whether an update is due; the next one then has to wait."""
+        """Return whether an update is due; the next one then has to wait."""
         if self.elapsed - self._shown < FRAME_SECONDS:
             return False
         self._shown = self.elapsed

@@ -72,7 +72,7 @@ def test_one_latent_for_all_codons_is_as_good_as_one_for_each(pipeline, latents,
 
 @pytest.fixture
 def rows_read(pipeline):
-    """How many conditions and latents have been embedded, counted as they are."""
+    """Return how many conditions and latents have been embedded, counted as they are."""
     counts = {"conditioner": 0, "aligner": 0}
 
     def counting(name):
@@ -122,7 +122,8 @@ def test_codons_that_were_unknown_have_no_importance(pipeline, latents):
 
 
 def test_a_conditioner_that_hears_of_one_k_mer_finds_it_where_it_lies(latents):
-    """Every token has the embedding of the unknown k-mer but one, and no position is told from another."""
+    """Return every token has the embedding of the unknown k-mer but one, and no position is told from
+    another."""
     parts = tiny_components()
     tokenizer, bert = parts["tokenizer"], parts["conditioner"].bert
     ids = tokenizer.ids([BARCODE])[0].tolist()

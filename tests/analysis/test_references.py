@@ -21,7 +21,7 @@ RATES = {"Vanessa prima": 0.3, "Vanessa secunda": 0.0, "Vanessa tertia": 0.1, "P
 
 
 def references(barcodes=None, **changes):
-    """Four species at known distances of the barcode, or those given by name."""
+    """Return four species at known distances of the barcode, or those given by name."""
     barcodes = barcodes or {name: WHOLE.mutate(rate, seed=1).sequence for name, rate in RATES.items()}
     rows = [
         Reference(name, name.split()[0], "Nymphalidae", "Lepidoptera", sequence, 10.0 * i - 15.5, 20.25)

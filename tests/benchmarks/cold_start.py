@@ -45,7 +45,7 @@ def free_port() -> int:
 
 @contextmanager
 def started(port: int) -> Iterator[subprocess.Popen]:
-    """`python app.py` on a port."""
+    """Return `python app.py` on a port."""
     environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
     process = subprocess.Popen(
         [sys.executable, APP], env=environment, cwd=APP.parent, stdout=subprocess.DEVNULL
@@ -70,7 +70,7 @@ def first_page(url: str, process: subprocess.Popen) -> None:
 
 
 def first_preview(page: Page) -> float:
-    """Seconds from a click on Run until the run's first picture is on the page."""
+    """Return seconds from a click on Run until the run's first picture is on the page."""
     page.wait_for_selector("#explore-run:not([disabled])")
     # In the page itself: what the measuring costs does not count.
     return page.evaluate("""() => new Promise(resolve => {
@@ -86,7 +86,7 @@ def first_preview(page: Page) -> float:
 
 
 def resident_mb(process: subprocess.Popen) -> float:
-    """Memory that a process holds, in MB."""
+    """Return the memory that a process holds, in MB."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
@@ -108,7 +108,7 @@ def draw_with_others(page: Page) -> None:
 
 
 def measure(browser) -> dict:
-    """One start."""
+    """Return one start."""
     port = free_port()
     url, began = f"http://127.0.0.1:{port}", time.monotonic()
     with started(port) as process:

@@ -74,13 +74,13 @@ class Server:
         return json.loads(self._process.stdout.readline())
 
     def report(self) -> dict:
-        """Memory, threads, live generators and temporary files, see `watched.report`."""
+        """Return memory, threads, live generators and temporary files, see `watched.report`."""
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         return self._read()
 
     def at_rest(self) -> dict:
-        """The report once no run is alive any more, or after `REST_SECONDS`."""
+        """Return the report once no run is alive any more, or after `REST_SECONDS`."""
         deadline = time.monotonic() + REST_SECONDS
         while (report := self.report())["generators"] and time.monotonic() < deadline:
             time.sleep(1)
@@ -130,7 +130,7 @@ class Log:
 
 
 def is_sentence(text: str) -> bool:
-    """Whether an error says something to a person."""
+    """Return whether an error says something to a person."""
     return text.endswith(".") and "Traceback" not in text and "\n" not in text
 
 
@@ -143,7 +143,7 @@ class Script:
         self.dice = dice
 
     def visit(self) -> tuple[str, str, str]:
-        """One request: what was asked for, how it ended, and what was said."""
+        """Return one request: what was asked for, how it ended, and what was said."""
         return self.ask(self.dice.choice(list(ENDPOINTS)), self.dice.choice(("end", "end", "stop", "bad")))
 
     def ask(self, name: str, manner: str = "end") -> tuple[str, str, str]:
@@ -191,7 +191,7 @@ class Browser:
             self.inputs[tab] = [(props.get("elem_id"), props.get("value")) for props in fields]
 
     def visit(self) -> tuple[str, str, str]:
-        """One request: what was asked for, how it ended, and what was said."""
+        """Return one request: what was asked for, how it ended, and what was said."""
         tab = self.dice.choice((*TABS, "explore", "explore"))
         return self.ask(tab, self.dice.choice(("end", "end", "stop", "hang up", "bad")))
 
@@ -202,7 +202,8 @@ class Browser:
         return f"{tab} tab, {manner}", *self.send(tab, typed, manner)
 
     def send(self, tab: str, typed: dict, manner: str) -> tuple[str, str]:
-        """Press a tab's Run with values for some fields, by their ids: how it ended, and what was said."""
+        """Return the press a tab's Run with values for some fields, by their ids: how it ended, and what was
+        said."""
         typed = SMALL | typed
         session, event = f"{self.dice.getrandbits(40):x}", self.event[tab]
         data = [typed.get(name, value) for name, value in self.inputs[tab]]
@@ -277,7 +278,7 @@ def every_kind(script: Script, browser: Browser) -> None:
 
 
 def fresh_run(url: str, folder: str) -> float:
-    """Seconds of a run at the defaults, all alone."""
+    """Return seconds of a run at the defaults, all alone."""
     began = time.monotonic()
     _, report = Client(url, verbose=False, download_files=folder).predict(**SPECIMEN, api_name="/generate")
     assert report["step"] == report["steps"]

@@ -44,14 +44,14 @@ TOGETHER = 8
 
 
 def live(pipe: G2PDiffusionPipeline, specimen: pd.Series, seed: int) -> None:
-    """A run as the app streams it, every step a picture with its score."""
+    """Return a run as the app streams it, every step a picture with its score."""
     for step in pipe.stream(Barcode(specimen.dna_barcode), specimen.latitude, specimen.longitude, seed=seed):
         step.image  # noqa: B018 - the app turns every preview into a picture
 
 
 @torch.no_grad()
 def stock(pipe: G2PDiffusionPipeline, condition: Condition, seed: int) -> None:
-    """The loop of diffusers' Stable Diffusion pipeline: CFG in one batch of two, one decode."""
+    """Return the loop of diffusers' Stable Diffusion pipeline: CFG in one batch of two, one decode."""
     scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config)
     scheduler.set_timesteps(FULL_STEPS)
     both = Condition.cat([pipe.conditioner.null(condition), condition])
@@ -71,7 +71,7 @@ def stock(pipe: G2PDiffusionPipeline, condition: Condition, seed: int) -> None:
 
 @contextmanager
 def timed_parts(pipe: G2PDiffusionPipeline):
-    """Seconds spent in every part of a run, by name; the parts do not overlap."""
+    """Return seconds spent in every part of a run, by name; the parts do not overlap."""
     spent: dict[str, float] = defaultdict(float)
 
     def timing(name, function):
@@ -102,7 +102,7 @@ def seconds(function, *arguments) -> float:
 
 
 def race(pipe: G2PDiffusionPipeline, specimens: pd.DataFrame, rounds: int) -> dict:
-    """Median seconds of both loops, and the live run's parts."""
+    """Return median seconds of both loops, and the live run's parts."""
     first = specimens.iloc[0]
     place = torch.tensor([[first.latitude, first.longitude]], dtype=torch.float32)
     condition = pipe.encode_condition([Barcode(first.dna_barcode)], place)
@@ -126,7 +126,7 @@ def race(pipe: G2PDiffusionPipeline, specimens: pd.DataFrame, rounds: int) -> di
 
 
 def batching(pipe: G2PDiffusionPipeline, specimens: pd.DataFrame, rounds: int) -> float:
-    """How many times faster a picture is when eight are drawn together, as sweeps do, than alone."""
+    """Return how many times faster a picture is when eight are drawn together, as sweeps do, than alone."""
     chosen = specimens.iloc[:TOGETHER]
     barcodes = [Barcode(sequence) for sequence in chosen.dna_barcode]
     places = chosen.latitude.tolist(), chosen.longitude.tolist()
@@ -143,8 +143,8 @@ def batching(pipe: G2PDiffusionPipeline, specimens: pd.DataFrame, rounds: int) -
 
 
 def quality(pipe: G2PDiffusionPipeline, specimens: pd.DataFrame) -> dict:
-    """CLIBDScore of every held-out barcode at the defaults and at 25 steps, guided throughout, from the same
-    noise."""
+    """Return the CLIBDScore of every held-out barcode at the defaults and at 25 steps, guided throughout,
+    from the same noise."""
 
     def scores(**settings) -> np.ndarray:
         found = []
@@ -168,7 +168,7 @@ def quality(pipe: G2PDiffusionPipeline, specimens: pd.DataFrame) -> dict:
 
 
 def import_seconds() -> float:
-    """Median of five imports of `g2pdiff`, each in an interpreter of its own."""
+    """Return the median of five imports of `g2pdiff`, each in an interpreter of its own."""
     code = "import time; t = time.perf_counter(); import g2pdiff; print(time.perf_counter() - t)"
     runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True) for _ in range(5)]
     return statistics.median(float(run.stdout) for run in runs)

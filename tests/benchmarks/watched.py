@@ -19,13 +19,13 @@ PACKAGE = str(Path(g2pdiff.__file__).parent)
 
 
 def resident_mb() -> float:
-    """Memory of this process that is in use."""
+    """Return the memory of this process that is in use."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 def live_runs() -> list[str]:
-    """The names of our generators, of either kind, that have not come to their end."""
+    """Return the names of our generators, of either kind, that have not come to their end."""
     gc.collect()
     found = []
     for item in gc.get_objects():
@@ -41,7 +41,7 @@ def live_runs() -> list[str]:
 
 
 def report() -> dict:
-    """What a server that has nothing to do should have given back."""
+    """Return what a server that has nothing to do should have given back."""
     runs = live_runs()
     files = [path for path in Path(tempfile.gettempdir()).rglob("*") if path.is_file()]
     return {

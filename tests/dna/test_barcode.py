@@ -25,8 +25,8 @@ seeds = st.integers(0, 2**32 - 1)
 
 @st.composite
 def reads(draw, shortest: int = 250) -> str:
-    """A stretch of a species' barcode with up to 20 % substitutions and some N, as a sequencer would give
-    it."""
+    """Return a stretch of a species' barcode with up to 20 % substitutions and some N, as a sequencer would
+    give it."""
     sequence = Barcode(draw(consensus)).mutate(draw(st.floats(0, 0.2)), draw(seeds)).sequence
     start = draw(st.integers(0, SITES - shortest))
     letters = list(sequence[start : draw(st.integers(start + shortest, SITES))])

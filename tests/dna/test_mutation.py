@@ -37,7 +37,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 @st.composite
 def barcodes(draw) -> Barcode:
-    """A real barcode, some of its sites unknown, and at times a stop codon in its frame."""
+    """Return a real barcode, some of its sites unknown, and at times a stop codon in its frame."""
     letters = list(draw(st.sampled_from(sorted(BARCODES.values(), key=lambda b: b.sequence))).sequence)
     for site in draw(st.lists(st.integers(0, SITES - 1), max_size=30)):
         letters[site] = "N"
@@ -58,7 +58,7 @@ def models(draw, kinds=tuple(KINDS)) -> MutationModel:
 
 
 def highest_rate(barcode: Barcode, model: MutationModel, seed: int) -> float:
-    """`largest_rate`, 0 where the region has no known site."""
+    """Return `largest_rate`, 0 where the region has no known site."""
     try:
         return largest_rate(barcode, model, seed)
     except InputError as error:
@@ -67,12 +67,13 @@ def highest_rate(barcode: Barcode, model: MutationModel, seed: int) -> float:
 
 
 def meaning(codon: str) -> str:
-    """Amino acid of a codon in NCBI table 5, * for a stop codon, looked up rather than translated."""
+    """Return the amino acid of a codon in NCBI table 5, * for a stop codon, looked up rather than
+    translated."""
     return "*" if codon in TABLE.stop_codons else TABLE.forward_table[codon]
 
 
 def changed_codons(before: Barcode, after: Barcode) -> list[tuple[str, str]]:
-    """Old and new codons that differ, whole and known ones alone."""
+    """Return the old and new codons that differ, whole and known ones alone."""
     starts = range(CODON_START, SITES, 3)
     pairs = [(before.sequence[start : start + 3], after.sequence[start : start + 3]) for start in starts]
     return [(old, new) for old, new in pairs if old != new and "N" not in old]
@@ -178,7 +179,8 @@ def test_a_ratio_of_zero_draws_no_transition_and_a_small_one_falls_back_to_them(
 
 
 def test_a_change_that_is_refused_at_first_is_possible_after_another():
-    """TTC means what TTT does, so that its last base alone must not become C; after its first base it may."""
+    """Return TTC means what TTT does, so that its last base alone must not become C; after its first base it
+    may."""
     barcode = Barcode("NTTT" + "N" * (SITES - 4))
     after = {mutate(barcode, 1, seed, MutationModel("nonsynonymous")).sequence[1:4] for seed in range(40)}
     assert any(codon.endswith("C") for codon in after)

@@ -30,7 +30,8 @@ def wrong_sites(sequence: str, truth: str) -> int:
 
 
 def back_translated(protein: str, table: int, seed: int = 0) -> str:
-    """DNA of a protein, codons drawn at random; the first letter is the site before the first codon."""
+    """Return the DNA of a protein, codons drawn at random; the first letter is the site before the first
+    codon."""
     codons = {}
     for codon, acid in CodonTable.unambiguous_dna_by_id[table].forward_table.items():
         codons.setdefault(acid, []).append(codon)

@@ -122,9 +122,9 @@ ORIGIN
 """
 
 
-def genbank(id: str, gene: str) -> str:
+def genbank(accession: str, gene: str) -> str:
     lines = [f"{start + 1:>9} {BARCODE[start : start + 60].lower()}" for start in range(0, 658, 60)]
-    return GENBANK.format(id=id, gene=gene, origin="\n".join(lines))
+    return GENBANK.format(id=accession, gene=gene, origin="\n".join(lines))
 
 
 @pytest.mark.parametrize(

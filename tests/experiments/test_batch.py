@@ -148,7 +148,7 @@ def test_comment_lines_are_ignored_and_said():
 @example(">lat=1\u2028lon=2")
 @settings(max_examples=80, deadline=None)
 def test_any_text_is_read_record_by_record(text):
-    """The sound record before it keeps it from being refused for want of one."""
+    """Return the sound record before it keeps it from being refused for want of one."""
     lines = text.replace("\ufeff", "").splitlines()
     headers = sum(line.strip().startswith(">") for line in lines)
     found = read_records(f">sound\n{BARCODE}\n>other\n{text}", *PLACE)

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import closing
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -26,32 +27,32 @@ def simulated():
 
 @pytest.fixture(scope="module")
 def pipeline():
-    """One that learned from real specimens, whose truth nobody knows."""
+    """Return one that learned from real specimens, whose truth nobody knows."""
     pipeline = tiny_pipeline()
     pipeline.register_to_config(truth=None)
     return pipeline
 
 
 def sweep(pipeline, latitude=0, longitude=0, **values):
-    """The updates of a quick sweep."""
+    """Return the updates of a quick sweep."""
     values = {"steps": STEPS} | values
     return LatitudeSweep(barcode=WILD_TYPE, latitude=latitude, longitude=longitude, **values).start(pipeline)
 
 
 def mutations(pipeline, latitude=0, longitude=0, **values):
-    """The updates of a quick series."""
+    """Return the updates of a quick series."""
     values = {"steps": STEPS} | values
     return Mutations(barcode=WILD_TYPE, latitude=latitude, longitude=longitude, **values).start(pipeline)
 
 
 def compare(pipeline, **values):
-    """The updates of a quick comparison."""
+    """Return the updates of a quick comparison."""
     values = {"barcode": WILD_TYPE, "latitude": 0, "longitude": 0, "steps": STEPS} | values
     return Compare(**values).start(pipeline)
 
 
 def steps(updates):
-    """The updates but for the pauses."""
+    """Return the updates but for the pauses."""
     return [update for update in updates if not update.pauses]
 
 
@@ -106,7 +107,7 @@ def test_an_experiment_pauses_before_every_batch(pipeline):
 def test_every_experiment_pauses_between_batches(pipeline, start):
     updates = list(start(pipeline))
     assert updates[0].pauses and sum(update.pauses for update in updates) in (2, 4)
-    for before, update in zip(updates, updates[1:], strict=False):
+    for before, update in pairwise(updates):
         assert update.done >= before.done and update.pauses * (update.done - before.done) == 0
     assert updates[-1].done == updates[-1].total
 
@@ -221,7 +222,7 @@ def test_bad_input_to_a_sweep_names_its_field(pipeline, name, values):
 
 
 def swept(lengths, along="latitude", replicates=2, noise=0.0):
-    """Rows of a sweep whose body lengths are a given function of the place."""
+    """Return rows of a sweep whose body lengths are a given function of the place."""
     rng = np.random.default_rng(0)
     degrees = LATITUDES if along == "latitude" else LONGITUDES
     return [
@@ -296,7 +297,7 @@ def test_sides_may_differ_in_their_scales(pipeline):
 
 
 def test_sides_that_make_no_difference_do_not_differ():
-    """Without an aligner its scale changes nothing."""
+    """Return the without an aligner its scale changes nothing."""
     pipeline = tiny_pipeline(aligner=None, truth=None)
     drawn = rows(compare(pipeline, alignment_scale=0, other_alignment_scale=2, pairs=2))
     assert all(row.drift == 0 for row in drawn)

@@ -43,7 +43,7 @@ def pipeline():
 
 
 def run(pipeline, verb, **values):
-    """The report of an experiment that was run to its end."""
+    """Return the report of an experiment that was run to its end."""
     asked = SPECIFICATIONS[verb](**values, steps=1)
     rows = [row for update in asked.start(pipeline) for row in update.rows]
     return asked.report(pipeline, rows)

@@ -19,7 +19,8 @@ OTHER = BARCODE[:200][::-1] + BARCODE[200:600] + "N" * 58
 
 
 def official_weights(older: bool, lora: bool) -> dict[str, torch.Tensor]:
-    """A state dict with the names and types of best.pth, filled at random; fewer and narrower layers."""
+    """Return a state dict with the names and types of best.pth, filled at random; fewer and narrower
+    layers."""
     generator = torch.Generator().manual_seed(0)
 
     def random(*shape):
@@ -67,14 +68,14 @@ def official_weights(older: bool, lora: bool) -> dict[str, torch.Tensor]:
 
 
 def attend(query, key, value):
-    """Multi-head attention (B, T, WIDTH) with 64 channels a head."""
+    """Return the multi-head attention (B, T, WIDTH) with 64 channels a head."""
     query, key, value = (x.unflatten(-1, (-1, 64)).transpose(1, 2) for x in (query, key, value))
     weights = (query @ key.transpose(-1, -2) / 8).softmax(-1)
     return (weights @ value).transpose(1, 2).flatten(2)
 
 
 def plain_image_embedding(weights, images, name):
-    """The picture tower, LoRA kept beside the weights, in functional operations."""
+    """Return the picture tower, LoRA kept beside the weights, in functional operations."""
     w = {key.removeprefix(name): value for key, value in weights.items() if key.startswith(name)}
 
     def linear(x, key):
@@ -101,7 +102,7 @@ def plain_image_embedding(weights, images, name):
 
 
 def plain_barcode_embedding(weights, sequence, name):
-    """The barcode tower and the mean of its softmax, in functional operations."""
+    """Return the barcode tower and the mean of its softmax, in functional operations."""
     w = {key.removeprefix(name): value for key, value in weights.items() if key.startswith(name)}
 
     def linear(x, key):

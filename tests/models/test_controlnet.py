@@ -16,7 +16,7 @@ def fresh_controlnet(unet) -> BarcodeControlNet:
 
 @pytest.fixture
 def trained():
-    """A ControlNet that has something to say, as one that learned does."""
+    """Return a ControlNet that has something to say, as one that learned does."""
     torch.manual_seed(1)
     controlnet = fresh_controlnet(tiny_components()["unet"])
     for parameter in controlnet.parameters():

@@ -85,7 +85,7 @@ def test_conditions_repeat_and_concatenate():
 
 
 def test_pooled_context_leaves_the_query_projection_without_a_gradient():
-    """The fact behind `context="tokens"`: attention over one token has nothing to choose."""
+    """Return the fact behind `context="tokens"`: attention over one token has nothing to choose."""
 
     def query_gradient(context):
         parts = tiny_components(context)

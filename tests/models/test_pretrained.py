@@ -24,7 +24,7 @@ def bert_config(generation: str, heads: int, **changes) -> BertConfig:
 
 
 def official_hidden(model, generation: str) -> torch.Tensor:
-    """BarcodeBERT's last hidden states of a barcode by its own ids: (1, 165, 24)."""
+    """Return barcodeBERT's last hidden states of a barcode by its own ids: (1, 165, 24)."""
     unknown = len(SPECIALS[generation]) - 1
     words = [*SPECIALS[generation], *("".join(letters) for letters in product("ACGT", repeat=4))]
     ids = {word: index for index, word in enumerate(words)}
@@ -35,7 +35,7 @@ def official_hidden(model, generation: str) -> torch.Tensor:
 
 @pytest.fixture(params=["folder", "pickle", "old"])
 def published(request, tmp_path):
-    """The three ways in which BarcodeBERT is published: (source, encoder, generation)."""
+    """Return the three ways in which BarcodeBERT is published: (source, encoder, generation)."""
     torch.manual_seed(0)
     if request.param == "folder":  # the Hub's
         model = BertModel(bert_config("new", 3), add_pooling_layer=False).eval()

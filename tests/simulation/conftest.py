@@ -11,7 +11,7 @@ def simulator():
 
 @pytest.fixture(scope="session")
 def records():
-    """Two specimens of each of 80 invented species, 10 families."""
+    """Return two specimens of each of 80 invented species, 10 families."""
     return simulate_barcodes(80, 2, seed=5)
 
 

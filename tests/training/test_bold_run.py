@@ -18,7 +18,7 @@ QUICK = [f"{stage}.training.steps=2" for stage in ("autoencoder", "clibd", "diff
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """160 pictures of 40 species, half of them free of all rights."""
+    """Return 160 pictures of 40 species, half of them free of all rights."""
     root = tmp_path_factory.mktemp("bold")
     with pytest.MonkeyPatch.context() as patch, serving() as server:
         patch.setenv("NO_PROXY", "127.0.0.1")
@@ -51,13 +51,13 @@ def test_a_fetched_folder_ends_in_a_model_that_carries_its_credits(folder, tmp_p
     publish.publish(checkpoint, tmp_path / "out", space="owner/demo")
     for published in (tmp_path / "out" / "model", tmp_path / "out" / "space" / "assets" / "checkpoint"):
         with (published / "ATTRIBUTION.csv").open(encoding="utf-8") as file:
-            credits = list(csv.DictReader(file))
-        assert len(credits) == 160 and {row["holder"] for row in credits} == {"Ana Müller"}
-        row = credits[0]
+            credited = list(csv.DictReader(file))
+        assert len(credited) == 160 and {row["holder"] for row in credited} == {"Ana Müller"}
+        row = credited[0]
         assert hashlib.sha256((folder / row["file"]).read_bytes()).hexdigest() == row["sha256"]
         with (published / "references" / "photographs.csv").open(encoding="utf-8") as file:
             shown = list(csv.DictReader(file))
-        credited = {(row["processid"], row["species"], row["file"]) for row in credits}
+        credited = {(row["processid"], row["species"], row["file"]) for row in credited}
         assert {(row["processid"], row["species"], f"pictures/{row['place']}") for row in shown} <= credited
         assert [row["species"] for row in shown] == [row.species for row in References.load(published).rows]
         assert all((published / "references" / row["file"]).is_file() for row in shown)

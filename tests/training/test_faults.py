@@ -60,24 +60,24 @@ def die(*_) -> None:
 
 
 def die_within_a_step() -> None:
-    """At the second step after a checkpoint: gradients are there, weights are as they were."""
+    """Return at the second step after a checkpoint: gradients are there, weights are as they were."""
     steps = itertools.count(1)
     register_optimizer_step_pre_hook(lambda *_: die() if next(steps) == SAVE_EVERY + 2 else None)
 
 
 def die_within_a_checkpoint() -> None:
-    """Weights and the optimiser's state are written, the step count is not."""
+    """Return weights and the optimiser's state are written, the step count is not."""
     loop._Progress.state_dict = die
 
 
 def die_within_a_model() -> None:
-    """The configuration is written, the weights are not."""
+    """Return the configuration is written, the weights are not."""
     written = ConfigMixin.save_config
     ConfigMixin.save_config = lambda model, folder, **settings: die(written(model, folder, **settings))
 
 
 def live(stage: str, run: Path, prepare_death) -> None:
-    """A training command, in a process of its own."""
+    """Return a training command, in a process of its own."""
     log = os.open(run / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -97,7 +97,7 @@ def train(stage: str, run: Path, prepare_death=None) -> None:
 
 
 def refusal(run: Path, capsys, action=autoencoder.train) -> str:
-    """The sentence with which a command refuses; a progress bar may stand before and after it."""
+    """Say why a picture is not wanted; nothing where it is."""
     assert command("A stage.", action, [*SMALL, "--run", str(run)]) == 2
     return re.findall(r"(?:A|The) [a-z][^\r\n]*\.$", capsys.readouterr().err, re.MULTILINE)[-1]
 
@@ -107,14 +107,14 @@ def names(folder: Path) -> set[str]:
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:
-    """All weights of the models that a stage saved."""
+    """Return all weights of the models that a stage saved."""
     files = [file for file in folder.glob("*/*.safetensors") if not file.parent.match("checkpoint-*")]
     return {f"{file.parent.name}: {name}": value for file in files for name, value in load_file(file).items()}
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run that nothing happened to."""
+    """Return a run that nothing happened to."""
     run = tmp_path_factory.mktemp("whole")
     for stage in STAGES:
         train(stage, run)
@@ -123,7 +123,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def run(whole, tmp_path):
-    """A run that has its pictures already."""
+    """Return a run that has its pictures already."""
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "data").symlink_to(whole / "data")
@@ -225,7 +225,7 @@ def test_an_older_folder_stays_until_the_new_one_is_written(tmp_path):
 
 @pytest.fixture
 def file_limit():
-    """A function after which no file can grow beyond some bytes, as on a disk that is full."""
+    """Return a function after which no file can grow beyond some bytes, as on a disk that is full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -233,7 +233,8 @@ def file_limit():
 
 @pytest.mark.parametrize("has_pictures", [False, True])
 def test_a_full_disk_is_named(whole, run, file_limit, capsys, has_pictures):
-    """Without the pictures they are the first that finds no room, else a training checkpoint is."""
+    """Return the without the pictures they are the first that finds no room, else a training checkpoint
+    is."""
     written = (whole / "autoencoder").glob("checkpoint-*/*") if has_pictures else whole.glob("data/*.npy")
     if not has_pictures:
         (run / "data").unlink()

@@ -11,7 +11,8 @@ from training.folmer import estimate_profile, fit_profile, is_open_frame
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
-    """Records of made-up species that differ by a tenth of their sites from the consensus of insects."""
+    """Return records of made-up species that differ by a tenth of their sites from the consensus of
+    insects."""
     root = "".join("ACGT"[base] for base in site_profile().argmax(axis=1))
     generator = np.random.default_rng(0)
     rows = []

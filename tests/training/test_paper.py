@@ -32,7 +32,7 @@ TARGETS = ["attn1.to_q", "attn1.to_k", "to_v", "to_out.0"]
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """A folder with Stable Diffusion 1.5's parts and settings, a few thousandths of its size."""
+    """Return a folder with Stable Diffusion 1.5's parts and settings, a few thousandths of its size."""
     folder = tmp_path_factory.mktemp("stable-diffusion")
     torch.manual_seed(0)
     UNet2DConditionModel(
@@ -68,7 +68,8 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def overrides(base, tmp_path_factory):
-    """The paper's configuration on two cores: local parts, small conditioner and aligner, few specimens."""
+    """Return the paper's configuration on two cores: local parts, small conditioner and aligner, few
+    specimens."""
     folder = tmp_path_factory.mktemp("paper")
     torch.save(official_weights(older=False, lora=True), folder / "best.pth")
     bert = BertConfig(
@@ -176,7 +177,7 @@ def test_checkpoints_without_the_base_resume_to_the_same_curve(base, config, che
     whole, broken, resumed = stage(0), stage(0), stage(1)
     fit(whole, training, tmp_path / "whole")
     three = iter([broken.batch] * 3)
-    broken.batch = lambda *size_and_generator: next(three)(*size_and_generator)
+    broken.batch = lambda *size_and_generator: next(three)(*size_and_generator)  # noqa: PLW0108 - another at each call
     with pytest.raises(StopIteration):
         fit(broken, training, tmp_path / "broken")
     (first,) = checkpoints(tmp_path / "broken")

@@ -55,13 +55,13 @@ def launch(module: str, folder: Path, *more: str) -> subprocess.Popen:
 
 
 def output(process: subprocess.Popen) -> str:
-    """What a process said, once it has ended."""
+    """Return what a process said, once it has ended."""
     return process.communicate(timeout=PATIENCE)[0]
 
 
 @pytest.fixture(scope="module")
 def by_two(tmp_path_factory):
-    """The folder of a whole run on two processes."""
+    """Return the folder of a whole run on two processes."""
     folder = tmp_path_factory.mktemp("two")
     process = launch("training.run", folder)
     said = output(process)

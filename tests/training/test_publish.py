@@ -63,11 +63,17 @@ def refusal(capsys, *arguments) -> str:
 
 
 def run_in(folder, code, **environment) -> str:
-    """What a program says that runs in a folder, without this repository."""
+    """Return what a program says that runs in a folder, without this repository."""
     given = {name: value for name, value in os.environ.items() if name != "G2PDIFF_CHECKPOINT"}
     given |= {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"} | environment
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=given, capture_output=True, text=True, timeout=600
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=given,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

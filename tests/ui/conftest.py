@@ -17,7 +17,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def serve(tmp_path_factory):
-    """A function that serves the app on a checkpoint folder and returns its address."""
+    """Return a function that serves the app on a checkpoint folder and returns its address."""
     from g2pdiff.ui.app import LAUNCH, build
 
     pages = []
@@ -58,7 +58,8 @@ def chromium(tmp_path_factory):
 
 @pytest.fixture
 def visit(chromium):
-    """A function that opens an address in a fresh profile; afterwards nothing may have gone wrong there."""
+    """Return a function that opens an address in a fresh profile; afterwards nothing may have gone wrong
+    there."""
     seen = SimpleNamespace(away=[], errors=[])
     contexts = []
 

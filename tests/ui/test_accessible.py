@@ -13,7 +13,7 @@ MOVING = """() => document.getAnimations()
 
 
 def faults(page) -> list[str]:
-    """What axe-core finds serious or critical on the page as it stands, and where."""
+    """Return what axe-core finds serious or critical on the page as it stands, and where."""
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     return [
         f"{fault['id']}: {node['html'][:200]} {node['failureSummary']}"

@@ -27,7 +27,7 @@ def generate(client, **values):
 
 
 def experiment(client, name, **values):
-    """The contact sheet and the report of a short experiment."""
+    """Return the contact sheet and the report of a short experiment."""
     given = {"barcode": BARCODE, "latitude": 10, "longitude": 20, "steps": 1}
     return client.predict(**(given | values), api_name=f"/{name}")
 

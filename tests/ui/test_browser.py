@@ -23,7 +23,7 @@ def number(page, name) -> float:
 
 
 def pin(page) -> list[float]:
-    """Where the map's pin stands."""
+    """Return where the map's pin stands."""
     return page.evaluate("""() => {
         const inner = document.querySelector('#map iframe').contentWindow;
         const place = inner[Object.keys(inner).find(name => name.startsWith('circle_marker'))].getLatLng();
@@ -37,7 +37,7 @@ def type_into(page, selector, text):
 
 
 def boxes(page, *names) -> list[dict]:
-    """Where elements stand, all at one moment: the page may be scrolling."""
+    """Return where elements stand, all at one moment: the page may be scrolling."""
     return page.evaluate(
         "names => names.map(name => document.getElementById(name).getBoundingClientRect().toJSON())",
         list(names),

@@ -48,7 +48,7 @@ def test_whatever_is_sent_for_a_field_a_run_ends_in_a_sentence(app, tab, capfd):
 
 
 def chunks(size: int):
-    """A body that does not say how long it is."""
+    """Return a body that does not say how long it is."""
     yield b'{"data": ["'
     for _ in range(size // 10_000):
         yield b"A" * 10_000

@@ -20,7 +20,8 @@ from tests.ui.test_browser import wait
 
 
 def order_of(queue: Queue, asked: list[str]) -> list[str]:
-    """In which order runs of these visitors have the model, that all wait while another one draws."""
+    """Return the in which order runs of these visitors have the model, that all wait while another one
+    draws."""
     order = []
     with ExitStack() as everybody:
         first = everybody.enter_context(queue.join("first"))
@@ -102,7 +103,7 @@ def test_one_visitor_alone_does_not_fill_the_queue():
 
 
 def batches(told):
-    """Two batches of an experiment, which notes what it does."""
+    """Return two batches of an experiment, which notes what it does."""
     try:
         for done in (0, 1):
             yield Update(done, 2, pauses=True)
@@ -141,7 +142,7 @@ def test_an_experiment_that_is_closed_ends_and_leaves_the_queue(waits):
 
 
 def steps(ticket, seen, ended=None):
-    """A run of endless steps, which notes the threads that it is made on, and its end."""
+    """Return a run of endless steps, which notes the threads that it is made on, and its end."""
     try:
         while not ticket.is_called():
             yield "waiting"
@@ -155,13 +156,13 @@ def steps(ticket, seen, ended=None):
 
 
 def on_a_loop(coroutine):
-    """What a coroutine returns, on an event loop of its own: Playwright has this thread's."""
+    """Return what a coroutine returns, on an event loop of its own: Playwright has this thread's."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()
 
 
 async def first(updates, count: int) -> list:
-    """The first updates of a run, which goes on."""
+    """Return the first updates of a run, which goes on."""
     return [await anext(updates) for _ in range(count)]
 
 

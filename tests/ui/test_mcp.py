@@ -32,7 +32,7 @@ def address(checkpoint, tmp_path_factory):
 
 
 def in_session(address, use):
-    """What `use` returns of a session with the server."""
+    """Return what `use` returns of a session with the server."""
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 
@@ -54,7 +54,7 @@ def test_the_tools_are_the_named_endpoints_with_every_argument_described(address
 
 def test_a_tool_draws_and_bad_input_is_one_sentence(address):
     async def progress(done, total, message):
-        """Asking for progress makes Gradio hand over each output by itself."""
+        """Return the asking for progress makes Gradio hand over each output by itself."""
 
     async def use(session):
         place = {"latitude": 1, "longitude": 2, "steps": 1}

@@ -37,7 +37,7 @@ STRANGER = examples()["Pheidole pugnax"]
 
 @pytest.fixture(scope="module")
 def butterflies(tmp_path_factory):
-    """A checkpoint of two species, whose reference pictures are one red and one blue."""
+    """Return a checkpoint of two species, whose reference pictures are one red and one blue."""
     folder = tmp_path_factory.mktemp("butterflies")
     tiny_pipeline(truth=None, whole_frames=False, default_steps=3).save_pretrained(folder)
     ABOUT.save(folder)

@@ -56,7 +56,8 @@ class ControlNetLoss(nn.Module):
         timesteps: torch.Tensor,
         **specimens: torch.Tensor,
     ) -> torch.Tensor:
-        """
+        """Return the denoising loss of a batch.
+
         Args:
             latents: clean latents (B, C, h, w).
             noise: K draws for every specimen (B, K, C, h, w).

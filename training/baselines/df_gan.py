@@ -15,7 +15,9 @@ losses: each sees the other as it was, and the loop is that of the other stages.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,9 @@ class FusionBlock(nn.Module):
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.shortcut = nn.Conv2d(channels, out_channels, 1) if channels != out_channels else nn.Identity()
 
-    def _fuse(self, features: torch.Tensor, condition: torch.Tensor, affines) -> torch.Tensor:
+    def _fuse(
+        self, features: torch.Tensor, condition: torch.Tensor, affines: Iterable[nn.Module]
+    ) -> torch.Tensor:
         for affine in affines:
             features = F.leaky_relu(affine(features, condition), 0.2)
         return features
@@ -110,13 +114,12 @@ class Generator(ModelMixin, ConfigMixin):
         channels = channels_by_size(image_size, width)[::-1]  # from 4 pixels up
         self.start = nn.Linear(noise_size, 16 * channels[0])
         self.blocks = nn.ModuleList(
-            FusionBlock(noise_size + condition_size, *pair)
-            for pair in zip(channels[:-1], channels[1:], strict=True)
+            FusionBlock(noise_size + condition_size, *pair) for pair in pairwise(channels)
         )
         self.to_rgb = nn.Conv2d(channels[-1], 3, 3, padding=1)
 
     def forward(self, noise: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
-        """Noise (B, Z) and pooled conditions (B, D) -> pictures (B, 3, H, W) in [-1, 1]."""
+        """Map noise (B, Z) and pooled conditions (B, D) to pictures (B, 3, H, W) in [-1, 1]."""
         features = self.start(noise).unflatten(1, (-1, 4, 4))
         condition = torch.cat([noise, pooled], dim=1)
         for block in self.blocks:
@@ -146,9 +149,7 @@ class Discriminator(nn.Module):
         super().__init__()
         channels = channels_by_size(image_size, width)
         self.from_rgb = nn.Conv2d(3, channels[0], 3, padding=1)
-        self.blocks = nn.Sequential(
-            *(DownBlock(*pair) for pair in zip(channels[:-1], channels[1:], strict=True))
-        )
+        self.blocks = nn.Sequential(*(DownBlock(*pair) for pair in pairwise(channels)))
         self.judge = nn.Sequential(
             nn.Conv2d(channels[-1] + condition_size, 2 * width, 3, padding=1),
             nn.LeakyReLU(0.2),
@@ -156,11 +157,12 @@ class Discriminator(nn.Module):
         )
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures (B, 3, H, W) in [-1, 1] -> features (B, C, 4, 4)."""
+        """Map pictures (B, 3, H, W) in [-1, 1] to features (B, C, 4, 4)."""
         return self.blocks(self.from_rgb(images))
 
     def logits(self, features: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
-        """Features (B, C, 4, 4) and conditions (B, D) -> (B,), high for real pictures of the condition."""
+        """Map features (B, C, 4, 4) and conditions (B, D) to (B,), high for real pictures of the
+        condition."""
         tiled = pooled[..., None, None].expand(-1, -1, 4, 4)
         return self.judge(torch.cat([features, tiled], dim=1)).flatten()
 
@@ -169,13 +171,16 @@ class Discriminator(nn.Module):
 
 
 def channels_by_size(image_size: int, width: int) -> list[int]:
-    """Channels at full size, half, a quarter, ... down to 4 pixels."""
+    """Return channels at full size, half, a quarter, ... down to 4 pixels."""
     halvings = (image_size // 4).bit_length() - 1
     return [width * min(2**n, 8) for n in range(halvings + 1)]
 
 
-def gradient_penalty(discriminator: Discriminator, images: torch.Tensor, pooled: torch.Tensor):
-    """Matching-aware gradient penalty of real pictures (B, 3, H, W) with their own conditions (B, D): (B,).
+def gradient_penalty(
+    discriminator: Discriminator, images: torch.Tensor, pooled: torch.Tensor
+) -> torch.Tensor:
+    """Return the matching-aware gradient penalty of real pictures (B, 3, H, W) with their own conditions (B,
+    D): (B,).
 
     The gradients in the picture and in the condition count together: Eq. 2 of the paper without its factor.
     """
@@ -220,7 +225,8 @@ class GanLoss(nn.Module):
         return matching + (fake + mismatched) / 2 + penalty + deceived
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
-        """The discriminator learns four times as fast as the generator, as in the paper."""
+        """Return parameter groups in which the discriminator learns four times as fast as the generator, as
+        in the paper."""
         return [
             {"params": list(self.generator.parameters()), "lr": learning_rate},
             {"params": list(self.discriminator.parameters()), "lr": 4 * learning_rate},

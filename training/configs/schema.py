@@ -188,7 +188,7 @@ class Config:
 
 
 def _read(path: Path) -> DictConfig:
-    """A YAML file, laid over the one that its key `extends` names."""
+    """Read a YAML file, laid over the one that its key `extends` names."""
     given = OmegaConf.load(path)
     assert isinstance(given, DictConfig)
     base = given.get("extends")
@@ -224,7 +224,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def parse_arguments(description: str | None, arguments: Sequence[str] | None = None) -> Config:
-    """The command line every stage shares.
+    """Parse the command line that every stage shares.
 
     `--config FILE [--table FILE] [--run FOLDER] [--max-steps N] [key=value ...]`
     """

@@ -128,7 +128,7 @@ def convert(batches: Iterator[pa.Table], target: Path) -> None:
 
 
 def prepare_batch(table: pa.Table, reading: Reading) -> pa.Table:
-    """Rows of official columns, as they go into the Arrow file; `reading` is told of those left out.
+    """Return rows of official columns, as they go into the Arrow file; `reading` is told of those left out.
 
     Raises:
         InputError: field `metadata`, if a split has another name.
@@ -159,7 +159,7 @@ def prepare_batch(table: pa.Table, reading: Reading) -> pa.Table:
 
 
 def read_csv(path: Path) -> Iterator[pa.Table]:
-    """The official CSV, plain, gzipped or alone in a ZIP, a block at a time.
+    """Yield the official CSV, plain, gzipped or alone in a ZIP, block by block.
 
     Raises:
         InputError: field `metadata`, if the file is no CSV, or lacks a column.
@@ -189,7 +189,7 @@ def read_csv(path: Path) -> Iterator[pa.Table]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """The bytes of a CSV, unpacked where it is packed."""
+    """Open the bytes of a CSV, unpacked where it is packed."""
     with ExitStack() as stack:
         file = stack.enter_context(path.open("rb"))
         start = file.read(4)
@@ -210,7 +210,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def metadata_file(config: DataConfig) -> Path:
-    """The Arrow file of a configuration's metadata, made on first use and kept in `data.cache`.
+    """Return the Arrow file of a configuration's metadata, made on first use and kept in `data.cache`.
 
     A CSV that changed is read anew; a data set on the Hub is not asked whether it did.
 
@@ -237,7 +237,7 @@ def metadata_file(config: DataConfig) -> Path:
 
 
 def choose_rows(path: Path, splits: Sequence[str], per_group: int | None, seed: int) -> pd.DataFrame:
-    """Rows of some splits of an Arrow file that `convert` wrote, at most `per_group` of a group.
+    """Return rows of some splits of an Arrow file that `convert` wrote, at most `per_group` of a group.
 
     Which of a group's rows are taken is drawn at random, the same ones for the same seed. The slim columns of
     all rows take 9 bytes a row; of the others, only what is taken is read.
@@ -261,12 +261,13 @@ def choose_rows(path: Path, splits: Sequence[str], per_group: int | None, seed: 
 
 
 def _open(path: Path) -> pa.ipc.RecordBatchFileReader:
-    """The Arrow file, mapped anew for every batch, so that what was read of the last one is let go."""
+    """Open the Arrow file, mapped anew for every batch, so that what was read of the last one is let go."""
     return pa.ipc.open_file(pa.memory_map(str(path)))
 
 
 def candidates(config: DataConfig, split: str, per_group: int) -> pd.DataFrame:
-    """Rows to draw a split's specimens from; those of `pretrain` are called `train` where they join it.
+    """Return rows to draw a split's specimens from; those of `pretrain` are called `train` where they join
+    it.
 
     Raises:
         InputError: field `metadata`, if there is none.
@@ -280,12 +281,12 @@ def candidates(config: DataConfig, split: str, per_group: int) -> pd.DataFrame:
 
 
 def labelled_table(config: DataConfig) -> pd.DataFrame:
-    """All rows of the `LABELLED` splits, prepared as `training.data.specimens.prepare` would."""
+    """Return all rows of the `LABELLED` splits, prepared as `training.data.specimens.prepare` would."""
     return choose_rows(metadata_file(config), LABELLED, None, config.seed)
 
 
 def photographs(config: DataConfig, rows: pd.DataFrame, archive: Path) -> Photographs:
-    """The photographs of drawn rows.
+    """Return the photographs of drawn rows.
 
     Args:
         rows: of `candidates`.

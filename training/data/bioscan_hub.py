@@ -43,7 +43,7 @@ def check_columns(source: object, names: Iterable[str], needed: Iterable[str]) -
 def stream(
     source: str, columns: Collection[str], size: int, first: Collection[str] = ()
 ) -> Iterator[pa.Table]:
-    """Some columns of all rows, `size` rows at a time.
+    """Yield some columns of all rows, `size` rows at a time.
 
     Args:
         source: a Hub id, or a folder of parquet files.
@@ -80,7 +80,7 @@ def stream(
 
 
 def read_metadata(source: str, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
-    """The metadata of all splits, a batch at a time, in the given types; an empty text is a missing value.
+    """Yield the metadata of all splits in batches and in the given types; an empty text is a missing value.
 
     Raises:
         InputError: see `stream`, and field `metadata` if a column holds something else.
@@ -133,15 +133,15 @@ def fetch_pictures(source: str, members: Mapping[str, str], splits: Collection[s
 
 
 def _pictures(source: str, splits: Collection[str]) -> Iterator[tuple[str, bytes | None]]:
-    """Processid and encoded picture of every row; the column holds bytes, or bytes and a path."""
+    """Yield processid and encoded picture of every row; the column holds bytes, or bytes and a path."""
     folder = Path(source)
     for table in stream(source, ("processid", "image"), PICTURES, first=splits):
-        for processid, image in zip(table["processid"].to_pylist(), table["image"].to_pylist(), strict=True):
-            if isinstance(image, dict):
-                content, path = image.get("bytes"), image.get("path")
-                if content is None and path and (file := folder / path).is_file():
-                    content = file.read_bytes()
-                image = content
+        for processid, cell in zip(table["processid"].to_pylist(), table["image"].to_pylist(), strict=True):
+            image = cell
+            if isinstance(cell, dict):
+                image, path = cell.get("bytes"), cell.get("path")
+                if image is None and path and (file := folder / path).is_file():
+                    image = file.read_bytes()
             if image is not None and not isinstance(image, bytes):
                 raise InputError(
                     "hub",

@@ -35,13 +35,14 @@ def read_specimens(folder: str) -> pd.DataFrame:
 
 
 def photographs(folder: str, rows: pd.DataFrame, size: int) -> Photographs:
-    """The photographs of rows of `read_specimens`."""
+    """Return the photographs of rows of `read_specimens`."""
     files = PictureFiles([Path(folder) / PICTURES], [], "BOLD")
     return Photographs(rows["place"].tolist(), files, size)
 
 
 def credit(folder: str) -> str:
-    """The credit for a folder's pictures, for whatever learned from them; `ATTRIBUTION.csv` goes with it."""
+    """Return the credit for a folder's pictures, for whatever learned from them; `ATTRIBUTION.csv` goes with
+    it."""
     rows = pd.read_csv(Path(folder) / ATTRIBUTION, keep_default_na=False)
     licences = ", ".join(f"{name} {count:,}" for name, count in rows["licence"].value_counts().items())
     return (

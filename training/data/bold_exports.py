@@ -147,7 +147,7 @@ def read_export(path: Path) -> Export:
 
 
 def _lines(path: Path) -> Iterator[list[str]]:
-    """Cells of one line after the other. Old exports mix encodings; nothing in them is quoted."""
+    """Yield the cells of one line after the other. Old exports mix encodings; nothing in them is quoted."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for line in file:
@@ -167,12 +167,12 @@ def _cell(text: str) -> str:
 
 
 def _identified(row: dict) -> str:
-    """The species of a BCDM row that gives it as an identification alone."""
+    """Return the species of a BCDM row that gives it as an identification alone."""
     return row.get("identification", "") if row.get("identification_rank", "").lower() == "species" else ""
 
 
 def _coordinates(row: dict) -> tuple[float, float] | tuple[None, None]:
-    """Latitude and longitude in degrees; None where a row has none or they lie off the Earth."""
+    """Return the latitude and longitude in degrees; None where a row has none or they lie off the Earth."""
     text = row["coord"] if "coord" in row else f"{row['lat']} {row['lon']}"
     numbers = [float(number) for number in _NUMBERS.findall(text)]
     if len(numbers) != 2 or abs(numbers[0]) > 90 or abs(numbers[1]) > 180:
@@ -181,7 +181,7 @@ def _coordinates(row: dict) -> tuple[float, float] | tuple[None, None]:
 
 
 def _unusable(record: dict, known: dict) -> str:
-    """Why a record cannot be trained on; nothing where it can."""
+    """Say why a record cannot be trained on; nothing where it can."""
     if record["marker"].lower() not in MARKERS:
         return "another marker"
     if not PROCESS_ID.fullmatch(record["processid"]):
@@ -196,7 +196,7 @@ def _unusable(record: dict, known: dict) -> str:
 
 
 def _pictures(row: dict) -> list[Picture]:
-    """The pictures of a row of the combined TSV.
+    """Return the pictures of a row of the combined TSV.
 
     Where a cell has not one value for each picture, nobody knows which belongs to which: it counts as empty.
     """
@@ -231,7 +231,7 @@ def _leave_out_unlike(export: Export, batch: int = 4096) -> None:
 
 
 def listing_address(service: str, processids: Sequence[str]) -> str:
-    """The address at which the picture service lists the pictures of some records."""
+    """Return the address at which the picture service lists the pictures of some records."""
     return f"{service}/api/images?processids={','.join(processids)}"
 
 

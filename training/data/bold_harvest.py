@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 from PIL import Image
@@ -68,7 +69,7 @@ class Wanted:
     max_bytes: int = 20_000_000  # of one picture
 
     def refusal(self, picture: Picture) -> str:
-        """Why a picture is not wanted; nothing where it is."""
+        """Say why a picture is not wanted; nothing where it is."""
         if picture.licence not in self.licences:
             return f"licence {picture.licence}"
         if picture.licence != "cc0" and not picture.credited:
@@ -95,7 +96,7 @@ def choose(export: Export, wanted: Wanted) -> tuple[list[Picture], Counter]:
 
 
 def report(export: Export, chosen: Sequence[Picture], left_out: Counter) -> str:
-    """What an export has, what is left out for which reason, and what is to be fetched, a line for each."""
+    """Say what an export has, what is left out for which reason, and what is to be fetched, one line each."""
     species = {record["species"] for record in export.records.values()}
     ids = sorted({picture.processid for picture in chosen})
     records = [export.records[name] for name in ids]
@@ -288,14 +289,14 @@ class Harvest:
 
     def _write_tables(self, export: Export, chosen: Sequence[Picture], files: dict, failures: dict) -> None:
         """Write the tables of the pictures that are there, and of those that are not."""
-        specimens, credits, failed, sums = [], [], [], {}
+        specimens, credited, failed, sums = [], [], [], {}
         for picture in chosen:
             record = export.records[picture.processid]
             if found := files.get(picture.address):
                 place, digest = found["place"], found["sha256"]
                 specimens.append(record | {"view": picture.view, "place": place})
                 sums[place] = digest
-                credits.append(
+                credited.append(
                     {"file": f"{PICTURES}/{place}", "processid": picture.processid}
                     | {"species": record["species"]}
                     | {name: getattr(picture, name) for name in CREDITS}
@@ -304,7 +305,7 @@ class Harvest:
             elif reason := failures.get(picture.address):
                 failed.append({"processid": picture.processid, "address": picture.address, "reason": reason})
         write_whole(self.out / SPECIMENS, _csv(specimens))
-        for name, rows in ((ATTRIBUTION, credits), (FAILED, failed)):
+        for name, rows in ((ATTRIBUTION, credited), (FAILED, failed)):
             safe = [{key: as_text(printable(cell)) for key, cell in row.items()} for row in rows]
             write_whole(self.out / name, _csv(safe))
         lines = [f"{digest}  {PICTURES}/{place}\n" for place, digest in sorted(sums.items())]
@@ -312,7 +313,7 @@ class Harvest:
 
 
 def _kind(content: bytes) -> str:
-    """How the file of a picture ends; nothing where it is no whole picture of the `KINDS`."""
+    """Return the ending for a picture's file; nothing where it is no whole picture of the `KINDS`."""
     try:
         with Image.open(BytesIO(content)) as picture:
             picture.load()
@@ -333,13 +334,13 @@ def _append(path: Path, line: dict) -> None:
         file.write(json.dumps(line).encode() + b"\n")
 
 
-def _ends_line(file) -> bool:
+def _ends_line(file: BinaryIO) -> bool:
     file.seek(-1, os.SEEK_END)
     return file.read(1) == b"\n"
 
 
 def _read_lines(path: Path) -> list[dict]:
-    """The lines of JSON in a file; half lines are left out."""
+    """Return the lines of JSON in a file; half lines are left out."""
     lines = []
     for text in path.read_text().splitlines() if path.is_file() else ():
         try:

@@ -65,6 +65,6 @@ def canonical(text: str) -> str:
 
 
 def _is_zero(text: str, letters: str) -> bool:
-    """Whether a text gives up all rights."""
+    """Return whether a text gives up all rights."""
     given_up = any(words in letters for words in ("norightsreserved", "publicdomain", "commonszero"))
     return given_up or bool(_ZERO.search(text))

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -51,7 +52,7 @@ def square(picture: Image.Image, size: int) -> np.ndarray:
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
-    """A picture as a person sees it: upright, on white paper, with 8 bits of red, green and blue.
+    """Return a picture as a person sees it: upright, on white paper, with 8 bits of red, green and blue.
 
     EXIF's orientation is obeyed, what is transparent shows white, greys of 16 bits and floating point keep
     their range, and palettes and CMYK become colours.
@@ -67,7 +68,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _eight_bits(greys: np.ndarray) -> np.ndarray:
-    """Greys (H, W) of any numbers as uint8: 0 to 1, 0 to 255 or 0 to 65,535, as their top says."""
+    """Return greys (H, W) of any numbers as uint8: 0 to 1, 0 to 255 or 0 to 65,535, as their top says."""
     greys = np.nan_to_num(greys.astype(np.float64), nan=0, posinf=0, neginf=0)
     top = greys.max(initial=0)
     is_share = top <= 1 and not (greys == greys.round()).all()
@@ -91,7 +92,8 @@ def _square(picture: Image.Image, size: int) -> np.ndarray:
 
 
 def members(path: Path) -> Iterator[tuple[str, int, int, int]]:
-    """Name, offset of the local header, compressed size and method of every file in a zip, one at a time.
+    """Return the name, offset of the local header, compressed size and method of every file in a zip, one at
+    a time.
 
     Reads the central directory as PKWARE's APPNOTE 4.3.12 to 4.3.16 lays it out, zip64 included.
 
@@ -115,8 +117,8 @@ def members(path: Path) -> Iterator[tuple[str, int, int, int]]:
             raise InputError("pictures", f"{path} is no whole zip file: download it again.") from error
 
 
-def _directory(file) -> tuple[int, int]:
-    """Number of entries and start of the central directory."""
+def _directory(file: BinaryIO) -> tuple[int, int]:
+    """Return the number of entries and start of the central directory."""
     length = file.seek(0, os.SEEK_END)
     file.seek(max(0, length - 65_557))  # the end record, the longest comment and a zip64 locator
     end = file.read()
@@ -133,7 +135,8 @@ def _directory(file) -> tuple[int, int]:
 
 
 def _wide(extra: bytes, full_size: int, size: int, offset: int) -> tuple[int, int]:
-    """Offset and compressed size, from the zip64 extra field where the directory has no room for them."""
+    """Return the offset and compressed size, from the zip64 extra field where the directory has no room for
+    them."""
     values = [full_size, size, offset]
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<HH", extra)
@@ -145,7 +148,7 @@ def _wide(extra: bytes, full_size: int, size: int, offset: int) -> tuple[int, in
 
 
 def place_key(place: str) -> int:
-    """A 64-bit number for a picture's place: two of 5 million agree in one data set of a million."""
+    """Return a 64-bit number for a picture's place: two of 5 million agree in one data set of a million."""
     return int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest(), "little")
 
 
@@ -176,7 +179,7 @@ class Archive:
         self.index = np.load(self.index_path, mmap_mode="r")
 
     def read(self, place: str) -> bytes | None:
-        """The bytes of a picture, None where the zip lacks it."""
+        """Return the bytes of a picture, None where the zip lacks it."""
         key = np.uint64(place_key(place))
         at = int(np.searchsorted(self.index["key"], key))
         if at == len(self.index) or self.index["key"][at] != key:
@@ -208,7 +211,7 @@ class PictureFiles:
 
     @classmethod
     def find(cls, root: Path, package: str, cache: Path) -> PictureFiles:
-        """Everything of a package under a folder as downloaded: `bioscan5m/images`, zips, or both.
+        """Find everything of a package under a folder as downloaded: `bioscan5m/images`, zips, or both.
 
         Raises:
             InputError: field `pictures`, if there is neither.
@@ -227,7 +230,7 @@ class PictureFiles:
         return cls(folders, [Archive(path, package, cache) for path in zips], package)
 
     def read(self, place: str) -> bytes:
-        """The bytes of the picture at a place such as `train/0/AACTA1026-20.jpg`.
+        """Return the bytes of the picture at a place such as `train/0/AACTA1026-20.jpg`.
 
         Raises:
             InputError: field `pictures`, if it is nowhere, or broken.
@@ -259,7 +262,7 @@ class Photographs:
         return len(self.places)
 
     def __getitem__(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Pictures of B rows: (B, 3, size, size), uint8."""
+        """Return pictures of B rows: (B, 3, size, size), uint8."""
         with ThreadPoolExecutor(THREADS) as pool:
             return np.stack(list(pool.map(self._picture, self.places[rows])))
 
@@ -269,7 +272,7 @@ class Photographs:
 
 
 def open_square(content: bytes, size: int, name: str, field: str = "pictures") -> np.ndarray:
-    """The picture in a file's bytes, made `square`.
+    """Return the picture in a file's bytes, made `square`.
 
     Raises:
         InputError: `field`, if it cannot be decoded, or has more pixels than a picture has: small

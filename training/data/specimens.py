@@ -72,7 +72,7 @@ def read_table(path: str | Path, unseen_species: float = 0.1, unseen_genera: flo
 def prepare(
     table: pd.DataFrame, unseen_species: float = 0.1, unseen_genera: float = 0.0, name: str = "The table"
 ) -> pd.DataFrame:
-    """The usable rows of a table in our columns, framed, and with the split of every row.
+    """Return the usable rows of a table in our columns, framed, and with the split of every row.
 
     Raises:
         InputError: field `table`, if no row can be used.
@@ -89,7 +89,7 @@ def prepare(
 
 
 def load_table(config: DataConfig) -> pd.DataFrame:
-    """The table a configuration names, or barcodes evolved along a tree where it names none.
+    """Return the table a configuration names, or barcodes evolved along a tree where it names none.
 
     Of BIOSCAN-5M it is the labelled splits, a row in thirteen: the others are drawn from, never held. With
     photographs by species it is the rows of species that have one.
@@ -99,7 +99,7 @@ def load_table(config: DataConfig) -> pd.DataFrame:
 
 
 def load_records(config: DataConfig) -> pd.DataFrame:
-    """`load_table`, with species that have no photograph."""
+    """Load a table as `load_table` does, with species that have no photograph."""
     held_out = config.unseen_species, config.unseen_genera
     if config.bold:
         return prepare(bold.read_specimens(config.bold), *held_out)
@@ -129,7 +129,7 @@ class SpecimenSet:
         return len(self.table)
 
     def images(self, rows: Sequence[int] | np.ndarray) -> torch.Tensor:
-        """Pictures of some rows: (B, 3, H, W) in [0, 1]."""
+        """Return pictures of some rows: (B, 3, H, W) in [0, 1]."""
         return torch.from_numpy(self.pictures[rows]).float() / 255
 
 
@@ -189,7 +189,7 @@ def render_specimens(rows: pd.DataFrame, size: int, path: Path, batch: int = 64)
 
 
 def _digest(config: DataConfig) -> str:
-    """Eight letters that change with whatever decides which specimens are drawn."""
+    """Return eight letters that change with whatever decides which specimens are drawn."""
     immaterial = {"pictures", "cache"}
     if not config.by_specimen:
         immaterial |= {"metadata", "hub", "package", "unlabelled"}
@@ -205,7 +205,7 @@ def _digest(config: DataConfig) -> str:
 
 
 def load_specimens(config: DataConfig, run: Path, split: str = "train") -> SpecimenSet:
-    """The specimens of a run, drawn once and kept in the run's folder `data/`.
+    """Return the specimens of a run, drawn once and kept in the run's folder `data/`.
 
     A changed configuration draws anew: the files carry a digest of it.
     """
@@ -253,7 +253,7 @@ def check_enough(rows: pd.DataFrame, split: str) -> None:
 
 
 def picture_specimens(rows: pd.DataFrame, config: DataConfig, stem: Path) -> SpecimenSet:
-    """Chosen rows with their pictures, which are kept beside `stem` where they take long to make."""
+    """Return chosen rows with their pictures, which are kept beside `stem` where they take long to make."""
     if config.bold:
         pictures = bold.photographs(config.bold, rows, config.image_size)
     elif config.by_species:
@@ -266,7 +266,7 @@ def picture_specimens(rows: pd.DataFrame, config: DataConfig, stem: Path) -> Spe
 
 
 def species_batches(rows: pd.DataFrame) -> list[np.ndarray]:
-    """Row numbers grouped by species, for batches that hold every species at most once."""
+    """Return row numbers grouped by species, for batches that hold every species at most once."""
     return [np.asarray(group) for group in rows.groupby("species").indices.values()]
 
 

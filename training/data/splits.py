@@ -40,7 +40,7 @@ VALIDATION_BARCODES = 0.03
 
 
 def fraction(text: str, salt: str) -> float:
-    """A number in [0, 1) that depends on nothing but the text and the salt."""
+    """Return a number in [0, 1) that depends on nothing but the text and the salt."""
     digest = hashlib.sha256(f"{salt}:{text}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 

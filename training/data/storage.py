@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -25,7 +26,7 @@ FAULTS = (
 
 
 def new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
-    """A new array file, memory-mapped, with its place on the disk taken.
+    """Return a new array file, memory-mapped, with its place on the disk taken.
 
     A mapped file is sparse otherwise: a disk that is full later would end the process without a word.
     """
@@ -51,7 +52,7 @@ def discard(folder: Path) -> None:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder that is there whole or not at all: it is written under another name and then renamed.
+    """Give a folder that is there whole or not at all: it is written under another name and then renamed.
 
     It takes the place of an older one, of which nothing stays. What an interrupted process left half written
     goes. Of several processes one alone writes.
@@ -74,7 +75,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 def write_json(file: Path, value: dict) -> None:
     """Write a JSON file whole; what is not a number becomes null, which every reader knows."""
 
-    def plain(part):
+    def plain(part: Any) -> Any:
         if isinstance(part, dict):
             return {name: plain(one) for name, one in part.items()}
         if isinstance(part, (list, tuple)):
@@ -119,7 +120,7 @@ def writing_to(folder: Path, option: str = "run") -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str | None:
-    """Why a file could not be written; None where the error is of another kind."""
+    """Say why a file could not be written; None where the error is of another kind."""
     told = re.search(r"os error (\d+)", str(error))  # safetensors
     number = int(told[1]) if told else getattr(error, "errno", None)
     if number in FAULTS:

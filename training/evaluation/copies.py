@@ -25,12 +25,12 @@ RARE = 0.01  # share of them that are nearer to one than the measure of a copy
 
 
 def shrink(images: torch.Tensor, size: int) -> torch.Tensor:
-    """Thumbnails of pictures (N, 3, H, W) as vectors (N, 3 * size^2)."""
+    """Shrink pictures (N, 3, H, W) to thumbnails as vectors (N, 3 * size^2)."""
     return F.adaptive_avg_pool2d(images, size).flatten(1)
 
 
 def moved(image: torch.Tensor) -> torch.Tensor:
-    """A picture (3, H, W) and its mirror image, moved in steps of half the reach: (50, 3, H, W).
+    """Move a picture (3, H, W) and its mirror image in steps of half the reach: (50, 3, H, W).
 
     What is moved in at a border repeats the border.
     """
@@ -66,7 +66,8 @@ class Memory:
     def distance(
         self, images: torch.Tensor, species: np.ndarray | None = None, batch: int = 32
     ) -> torch.Tensor:
-        """RMS differences (N,) of pictures (N, 3, H, W) to the nearest training picture, shifts forgiven.
+        """Return RMS differences (N,) of pictures (N, 3, H, W) to the nearest training picture, shifts
+        forgiven.
 
         Args:
             images: pictures in [0, 1].

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import matplotlib
+from matplotlib.figure import Figure
 
 matplotlib.use("Agg")
 
@@ -21,7 +22,7 @@ from training.evaluation.worlds import World
 TRUTH, MODEL, RANDOM, THRESHOLD = "#d97706", "#1d4ed8", "#9ca3af", "#111111"
 
 
-def _save(figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     """Write a figure to `path`, and a line drawing as SVG beside it.
 
     A figure that holds pictures is no line drawing: its SVG would wrap the pixels and be larger than the PNG.
@@ -35,7 +36,7 @@ def _save(figure, path: Path) -> None:
 def picture_grid(
     pictures: torch.Tensor, rows: list[str], columns: list[str], path: Path, title: str = ""
 ) -> None:
-    """Pictures (R, C, 3, H, W) in a grid with named rows and columns: Fig. 3, 5 and 6 of the paper."""
+    """Draw pictures (R, C, 3, H, W) in a grid with named rows and columns: Fig. 3, 5 and 6 of the paper."""
     figure, axes = plt.subplots(
         len(rows), len(columns), figsize=(1.25 * len(columns) + 1, 1.3 * len(rows)), squeeze=False
     )
@@ -53,7 +54,7 @@ def picture_grid(
 
 
 def comparison_grid(world: World, images: torch.Tensor, path: Path, columns: int = 8) -> None:
-    """True pictures above predicted ones (N, 3, H, W) of a world's first N specimens, named."""
+    """Draw true pictures above predicted ones (N, 3, H, W) of a world's first N specimens, named."""
     rows = -(-len(images) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(1.7 * columns, 3.5 * rows), squeeze=False)
     for axis in axes.flat:
@@ -71,7 +72,8 @@ def comparison_grid(world: World, images: torch.Tensor, path: Path, columns: int
 
 
 def prediction_grid(world: World, images: torch.Tensor, path: Path, columns: int = 8) -> None:
-    """Predicted pictures (N, 3, H, W) alone of a world's first N specimens, named: no photograph is shown."""
+    """Draw predicted pictures (N, 3, H, W) alone of a world's first N specimens, named: no photograph is
+    shown."""
     rows = -(-len(images) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(1.7 * columns, 1.9 * rows), squeeze=False)
     for axis in axes.flat:
@@ -87,7 +89,7 @@ def prediction_grid(world: World, images: torch.Tensor, path: Path, columns: int
 def density_figure(
     true: np.ndarray, shuffled: np.ndarray, generated: np.ndarray, threshold: float, path: Path
 ) -> None:
-    """Densities of the CLIBDScore of true, shuffled and generated pairs, with the threshold."""
+    """Draw the densities of the CLIBDScore of true, shuffled and generated pairs, with the threshold."""
     figure, axis = plt.subplots(figsize=(6, 3.2))
     grid = np.linspace(-0.6, 1, 400)
     for scores, colour, label in (
@@ -105,7 +107,8 @@ def density_figure(
 
 
 def sweep_figure(latitude: dict, longitude: dict, path: Path) -> None:
-    """Mean relative body length along latitude and along longitude, with what was planted where it was."""
+    """Draw mean relative body length along latitude and along longitude, with what was planted where it
+    was."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
     for axis, sweep, name in zip(axes, (latitude, longitude), ("latitude", "longitude"), strict=True):
         degrees = np.array(sweep["degrees"])
@@ -124,7 +127,7 @@ def sweep_figure(latitude: dict, longitude: dict, path: Path) -> None:
 
 
 def mutation_figure(mutations: dict, path: Path) -> None:
-    """Drift of generated and true pictures over mutation rates."""
+    """Draw the drift of generated and true pictures over mutation rates."""
     figure, axis = plt.subplots(figsize=(5, 3.2))
     rates = 100 * np.array(mutations["rates"])
     axis.plot(rates, mutations["true"], "o--", color=TRUTH, label="simulated truth")
@@ -135,7 +138,8 @@ def mutation_figure(mutations: dict, path: Path) -> None:
 
 
 def loss_curve(folder: Path) -> tuple[list[int], list[float]]:
-    """Steps and losses of a stage, from TensorBoard's files; a resumed run overwrites what it did again."""
+    """Read steps and losses of a stage from TensorBoard's files; a resumed run overwrites what it did
+    again."""
     curve = {}
     for file in sorted((folder / "tensorboard").iterdir()):
         events = EventAccumulator(str(file)).Reload()
@@ -146,7 +150,7 @@ def loss_curve(folder: Path) -> tuple[list[int], list[float]]:
 
 
 def training_figure(run: Path, path: Path) -> None:
-    """The loss of every stage that a run trained itself."""
+    """Draw the loss of every stage that a run trained itself."""
     stages = ("autoencoder", "clibd", "diffusion", "aligner")
     stages = [stage for stage in stages if (run / stage / "tensorboard").is_dir()]
     figure, axes = plt.subplots(1, len(stages), figsize=(3 * len(stages), 2.4))

@@ -19,12 +19,13 @@ from training.phenotype import PhenotypeEncoder
 
 
 def true_pictures(world: World) -> list[torch.Tensor]:
-    """What each of N specimens truly looks like: one picture (1, 3, H, W), or its species' (P, 3, H, W)."""
+    """Return what each of N specimens truly looks like: one picture (1, 3, H, W), or its species' (P, 3, H,
+    W)."""
     return list(world.truth[:, None]) if world.likenesses is None else world.likenesses
 
 
 def rms_to_truth(pictures: torch.Tensor, world: World) -> np.ndarray:
-    """RMS differences (N, n) of pixels of pictures (N, n, 3, H, W) to the most alike true picture."""
+    """Return RMS differences (N, n) of pixels of pictures (N, n, 3, H, W) to the most alike true picture."""
     each = zip(pictures, true_pictures(world), strict=True)
     return torch.stack(
         [
@@ -35,13 +36,13 @@ def rms_to_truth(pictures: torch.Tensor, world: World) -> np.ndarray:
 
 
 def detail(images: torch.Tensor) -> torch.Tensor:
-    """RMS (N,) of the finest detail of pictures (N, 3, H, W): what averaging pixels by two loses."""
+    """Return RMS (N,) of the finest detail of pictures (N, 3, H, W): what averaging pixels by two loses."""
     coarse = F.interpolate(F.avg_pool2d(images, 2), images.shape[-2:], mode="nearest")
     return (images - coarse).square().mean((1, 2, 3)).sqrt()
 
 
 def detail_ratio(pictures: torch.Tensor, world: World) -> dict:
-    """Fine detail of drawn pictures (N, n, 3, H, W) as a multiple of the true pictures'.
+    """Return the fine detail of drawn pictures (N, n, 3, H, W) as a multiple of the true pictures'.
 
     Below 1 pictures are blurred, above 1 they crackle. A judge that shrinks pictures sees neither.
     """
@@ -68,13 +69,13 @@ class SecondJudge:
         self.families = world.gallery.table["family"].to_numpy()
 
     def scores(self, vectors: torch.Tensor | None) -> np.ndarray:
-        """Phenotype embedding scores (N, n) of drawn pictures' vectors (N, n, E)."""
+        """Return the phenotype embedding scores (N, n) of drawn pictures' vectors (N, n, E)."""
         assert vectors is not None  # drawn for this judge
         each = zip(vectors, self.true, strict=True)
         return torch.stack([(some @ true.T).amax(1) for some, true in each]).numpy()
 
     def told(self, vectors: torch.Tensor | None) -> dict | None:
-        """Whether the nearest picture of the gallery is of the right species and family.
+        """Return whether the nearest picture of the gallery is of the right species and family.
 
         Args:
             vectors: of drawn pictures (N, n, E).
@@ -102,27 +103,28 @@ class SecondJudge:
         }
 
     def ground_truth(self) -> dict | None:
-        """The same of the true pictures; None where these are in the gallery themselves."""
+        """Return the same of the true pictures; None where these are in the gallery themselves."""
         if self.world.likenesses is not None:
             return None
         return {"told": self.told(torch.stack(self.true))}
 
     def floor(self) -> float:
-        """Mean score of true pictures of other specimens: what a picture of no animal in particular gets."""
+        """Return the mean score of true pictures of other specimens: what a picture of no animal in
+        particular gets."""
         truth = torch.stack([true[0] for true in self.true])
         apart = ~torch.eye(len(truth), dtype=torch.bool)
         return float((truth @ truth.T)[apart].mean())
 
 
 def _share(shares: np.ndarray) -> dict:
-    """A share over barcodes, from each one's share (N,), with its interval."""
+    """Return a share over barcodes, from each one's share (N,), with its interval."""
     return {"share": float(shares.mean()), "interval": list(share_interval(shares)), "barcodes": len(shares)}
 
 
 def nearer(
     drawn: Samples, looked_up: Samples, world: World, judge: SecondJudge | None
 ) -> dict[str, dict | None]:
-    """In what share of cases a drawn picture is nearer to the true one than a looked-up picture is.
+    """Measure in what share of cases a drawn picture is nearer to the true one than a looked-up picture is.
 
     Args:
         drawn: of the checkpoint.

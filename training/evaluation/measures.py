@@ -17,7 +17,7 @@ import torch
 
 from g2pdiff.analysis.morphometrics import body_length, dominant_hue
 from g2pdiff.analysis.statistics import rank_agreement
-from g2pdiff.models.clibd import overlap
+from g2pdiff.models.clibd import Judge, overlap
 from training.evaluation.copies import Memory
 from training.evaluation.likeness import SecondJudge, detail_ratio, rms_to_truth
 from training.evaluation.metrics import (
@@ -53,7 +53,7 @@ class Measures:
     def __init__(
         self,
         world: World,
-        judge,
+        judge: Judge,
         memory: Memory | None = None,
         phenotype: PhenotypeEncoder | None = None,
     ):
@@ -73,24 +73,24 @@ class Measures:
 
     @torch.no_grad()
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """The judge's unit vectors of pictures (N, 3, H, W): (N, E)."""
+        """Return the judge's unit vectors of pictures (N, 3, H, W): (N, E)."""
         device = self.judge.device
         parts = (self.judge.embed_images(some.to(device)) for some in images.split(64))
         return torch.cat([embedded.float().cpu() for embedded in parts])
 
     @torch.no_grad()
     def embed_barcodes(self, rows: pd.DataFrame) -> torch.Tensor:
-        """The judge's unit vectors of N rows' barcodes: (N, E)."""
+        """Return the judge's unit vectors of N rows' barcodes: (N, E)."""
         barcodes = rows["dna_barcode"].tolist()
         parts = (barcodes[start : start + 64] for start in range(0, len(barcodes), 64))
         return torch.cat([self.judge.embed_barcodes(some).float().cpu() for some in parts])
 
     def scores(self, samples: Samples) -> np.ndarray:
-        """CLIBDScores (N, n)."""
+        """Return CLIBDScores (N, n)."""
         return (samples.embeddings * self.barcodes[:, None]).sum(-1).numpy()
 
     def retrieval(self, embeddings: torch.Tensor) -> dict[str, np.ndarray]:
-        """Which of N specimens' pictures (N, E) tell their specimen: booleans (N,) by name.
+        """Say which of N specimens' pictures (N, E) tell their specimen: booleans (N,) by name.
 
         `species`: the picture is nearer to its own barcode than to those of the other specimens, N drawn in
         all. `species_of_all`: than to the barcodes of all other species that were learned. `family`: most of
@@ -113,7 +113,7 @@ class Measures:
         }
 
     def told(self, embeddings: torch.Tensor) -> dict:
-        """Shares of pictures (N, n, E) that `retrieval` finds right, among how many, and intervals."""
+        """Return shares of pictures (N, n, E) that `retrieval` finds right, among how many, and intervals."""
         each = [self.retrieval(one) for one in embeddings.unbind(1)]
         shares = {name: np.mean([one[name] for one in each], axis=0) for name in TOLD}
         return {name: float(found.mean()) for name, found in shares.items()} | {
@@ -127,7 +127,7 @@ class Measures:
         }
 
     def traits(self, pictures: torch.Tensor) -> dict | None:
-        """How well traits measured on pictures (N, n, 3, H, W) recover those of the true pictures.
+        """Return how well traits measured on pictures (N, n, 3, H, W) recover those of the true pictures.
 
         R2 with its interval over barcodes. None where specimens are photographs: what is behind them is not
         known.
@@ -144,7 +144,7 @@ class Measures:
         return found
 
     def memorisation(self, pictures: torch.Tensor) -> dict[str, float] | None:
-        """Are pictures (N, n, 3, H, W) copies? See `training.evaluation.copies`.
+        """Measure whether pictures (N, n, 3, H, W) are copies, see `training.evaluation.copies`.
 
         `copies` is the share of pictures nearer to a training picture than 99 % of training pictures are to
         any of another species, `measure`. `nearest` is the median distance to the nearest training picture,
@@ -162,7 +162,8 @@ class Measures:
         }
 
     def phenotype(self, samples: Samples) -> dict | None:
-        """What the second judge says, and how far its ranks of pictures agree with CLIBD's (Spearman)."""
+        """Return the second judge's scores, and how far its ranks of pictures agree with CLIBD's
+        (Spearman)."""
         if self.second is None:
             return None
         scores = self.second.scores(samples.phenotype)
@@ -179,7 +180,7 @@ class Measures:
         }
 
     def system(self, samples: Samples) -> dict:
-        """Everything of one system, as results.json has it."""
+        """Return everything of one system, as results.json has it."""
         embeddings = samples.embeddings
         count = embeddings.shape[1]
         rms = rms_to_truth(samples.pictures, self.world).mean(1)
@@ -198,7 +199,7 @@ class Measures:
         }
 
     def distances(self, embeddings: torch.Tensor) -> dict[str, float]:
-        """FID and KID of pictures (N, n, E) against the true ones.
+        """Return the FID and KID of pictures (N, n, E) against the true ones.
 
         FID falls as pictures become more, so that `OTHERS` pictures of a barcode at most take part, as many
         as its further true individuals are.
@@ -210,7 +211,8 @@ class Measures:
         return {"fid": frechet_distance(real, drawn), "kid": kernel_distance(real, drawn)}
 
     def ranked(self, scores: np.ndarray) -> dict:
-        """Scores (N, n) and success at every rank that n allows, absolute and relative to ground truth."""
+        """Return scores (N, n) and success at every rank that n allows, absolute and relative to ground
+        truth."""
         top = {}
         for k in (k for k in RANKS if k <= scores.shape[1]):
             best = best_of_k(scores, k)
@@ -223,7 +225,7 @@ class Measures:
         return top
 
     def ground_truth(self) -> dict:
-        """The true pictures, measured as a system's are.
+        """Return the true pictures, measured as a system's are.
 
         Traits, FID and KID are those of further true individuals: the floor that no system gets under.
         """
@@ -240,7 +242,7 @@ class Measures:
         }
 
     def random(self) -> dict:
-        """True pictures with other specimens' barcodes."""
+        """Return true pictures with other specimens' barcodes."""
         return {
             "clibd_score": float(self.shuffled_scores.mean()),
             "success": float((self.shuffled_scores >= self.threshold).mean()),
@@ -248,12 +250,14 @@ class Measures:
         }
 
     def overlap(self) -> float:
-        """How much of true and shuffled pairs lies on the wrong side of the threshold, in this world."""
+        """Return how much of true and shuffled pairs lies on the wrong side of the threshold, in this
+        world."""
         return overlap(self.threshold, self.true_scores, self.shuffled_scores)
 
 
 def lead(first: np.ndarray, second: np.ndarray) -> dict:
-    """By how much the first of two systems scores (N, n) and (N, m) is ahead, at every rank both allow.
+    """Measure by how much the first of two systems scores (N, n) and (N, m) is ahead, at every rank both
+    allow.
 
     Of a system that draws one picture alone, whatever the seed, that is rank 1. The interval is a bootstrap
     over the barcodes that both were asked for.

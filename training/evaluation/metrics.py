@@ -11,7 +11,8 @@ BOOTSTRAPS = 2000
 
 
 def best_of_k(scores: np.ndarray, k: int) -> np.ndarray:
-    """Expected best score of k samples, estimated without bias from n >= k samples of every barcode.
+    """Return the expected best score of k samples, estimated without bias from n >= k samples of every
+    barcode.
 
     The i-th smallest of n scores is the best of k drawn without replacement with probability C(i-1, k-1) /
     C(n, k).
@@ -29,14 +30,15 @@ def best_of_k(scores: np.ndarray, k: int) -> np.ndarray:
 
 
 def success_of_k(scores: np.ndarray, k: int, threshold: float) -> np.ndarray:
-    """Probability that the best of k samples reaches the threshold, for every barcode (barcodes,)."""
+    """Return the probability that the best of k samples reaches the threshold, for every barcode
+    (barcodes,)."""
     n = scores.shape[1]
     failures = (scores < threshold).sum(1)
     return np.array([1 - comb(int(f), k) / comb(n, k) for f in failures])
 
 
 def bootstrap_interval(values: np.ndarray, seed: int = 0, confidence: float = 0.95) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean over barcodes (N,)."""
+    """Return the percentile bootstrap interval of the mean over barcodes (N,)."""
     if len(values) < 2 or np.ptp(values) == 0:
         return float(values.mean()), float(values.mean())
     result = stats.bootstrap(
@@ -51,7 +53,7 @@ def bootstrap_interval(values: np.ndarray, seed: int = 0, confidence: float = 0.
 
 
 def r_squared(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """Coefficient of determination of predictions (N, ...) against the truth (N, ...)."""
+    """Return the coefficient of determination of predictions (N, ...) against the truth (N, ...)."""
     residual = np.square(truth - predicted).sum()
     return float(1 - residual / np.square(truth - truth.mean(0)).sum())
 
@@ -59,7 +61,7 @@ def r_squared(predicted: np.ndarray, truth: np.ndarray) -> float:
 def r_squared_interval(
     predicted: np.ndarray, truth: np.ndarray, seed: int = 0, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of R2 over barcodes.
+    """Return the percentile bootstrap interval of R2 over barcodes.
 
     Args:
         predicted: predictions (barcodes, n, ...), n for each barcode.
@@ -83,7 +85,8 @@ def r_squared_interval(
 
 
 def share_interval(shares: np.ndarray) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share, from the shares of N barcodes (N,), each of one picture or more.
+    """Return Wilson's 95 % interval of a share, from the shares of N barcodes (N,), each of one picture or
+    more.
 
     It is wide enough where the barcodes are few and all agree, where a bootstrap has no width.
     """
@@ -94,7 +97,7 @@ def share_interval(shares: np.ndarray) -> tuple[float, float]:
 
 
 def mean_pairwise_distance(embeddings: np.ndarray) -> np.ndarray:
-    """Diversity: mean cosine distance of two different samples of a barcode.
+    """Return the diversity: the mean cosine distance of two different samples of a barcode.
 
     Args:
         embeddings: unit vectors (barcodes, n, E), n >= 2.
@@ -108,7 +111,7 @@ def mean_pairwise_distance(embeddings: np.ndarray) -> np.ndarray:
 
 
 def frechet_distance(real: np.ndarray, drawn: np.ndarray) -> float:
-    """Squared Frechet distance of the normal laws fitted to features (N, E) and (M, E).
+    """Return the squared Frechet distance of the normal laws fitted to features (N, E) and (M, E).
 
     The formula of FID (Heusel et al. 2017). With fewer pictures than features it is biased upwards: compare
     it between systems with equal numbers of pictures, not with a published figure.
@@ -121,16 +124,17 @@ def frechet_distance(real: np.ndarray, drawn: np.ndarray) -> float:
 
 
 def kernel_distance(real: np.ndarray, drawn: np.ndarray) -> float:
-    """Unbiased squared maximum mean discrepancy of features (N, E) and (M, E) under a cubic kernel.
+    """Return the unbiased squared maximum mean discrepancy of features (N, E) and (M, E) under a cubic
+    kernel.
 
     The formula of KID (Binkowski et al. 2018): 0 on average where both come of one law, for any number of
     pictures, and so now and then below 0.
     """
 
-    def kernel(x, y):
+    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (x @ y.T / x.shape[1] + 1) ** 3
 
-    def without_diagonal(x):
+    def without_diagonal(x: np.ndarray) -> float:
         values = kernel(x, x)
         return (values.sum() - np.trace(values)) / (len(x) * (len(x) - 1))
 

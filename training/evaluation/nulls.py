@@ -82,7 +82,7 @@ class MeanLatent:
 
 
 def null_systems(pipeline: G2PDiffusionPipeline, library: Library) -> dict[str, tuple[System, int]]:
-    """The systems that know no more than a look-up, by name, each with its pictures of a barcode."""
+    """Return the systems that know no more than a look-up, by name, each with its pictures of a barcode."""
     found: dict[str, tuple[System, int]] = {"nearest_barcode": (NearestBarcode(library), NULL_SAMPLES)}
     found |= {f"{rank}_mean": (MeanPicture(library, rank), 1) for rank in RANKS}
     found["random_picture"] = (RandomPicture(library), NULL_SAMPLES)
@@ -92,7 +92,8 @@ def null_systems(pipeline: G2PDiffusionPipeline, library: Library) -> dict[str, 
 
 
 def leads(measures: Measures, first: Samples, second: Samples) -> dict[str, dict | None]:
-    """By how much one system is ahead of another in each judge, at every rank; see `measures.lead`."""
+    """Measure by how much one system is ahead of another in each judge, at every rank; see
+    `measures.lead`."""
     ahead = {"clibd": lead(measures.scores(first), measures.scores(second)), "phenotype": None}
     if measures.second is not None:
         ahead["phenotype"] = lead(*(measures.second.scores(one.phenotype) for one in (first, second)))

@@ -8,6 +8,8 @@ the condition is not what holds the pictures back.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pandas as pd
 import torch
 from torch import nn
@@ -23,7 +25,7 @@ STEPS, BATCH, WIDTH, LEARNING_RATE = 800, 256, 256, 2e-3  # of the MLP; two step
 
 
 def traits_of(rows: pd.DataFrame) -> torch.Tensor:
-    """The simulator's body length and hue of N rows: (N, 3)."""
+    """Return the simulator's body length and hue of N rows: (N, 3)."""
     parts = (rows.iloc[start : start + 1024] for start in range(0, len(rows), 1024))
     found = [
         Simulator.default().traits(some["dna_barcode"].tolist(), some["coord-lat"].to_numpy())
@@ -53,7 +55,8 @@ class Regressions:
 
     @torch.no_grad()
     def _inputs(self, rows: pd.DataFrame) -> torch.Tensor:
-        """Components of the barcode, the place as a unit vector, and |sin latitude|: (N, components + 4)."""
+        """Return components of the barcode, the place as a unit vector, and |sin latitude|: (N, components +
+        4)."""
         device = self.sketch.components.device
         ids = self.tokenizer.ids(rows["dna_barcode"].tolist())
         sketch = torch.cat([self.sketch.principal(some.to(device)).cpu() for some in ids.split(1024)])
@@ -66,11 +69,7 @@ class Regressions:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             widths = (inputs.shape[1], WIDTH, WIDTH)
-            layers = [
-                part
-                for i, o in zip(widths, widths[1:], strict=False)
-                for part in (nn.Linear(i, o), nn.SiLU())
-            ]
+            layers = [part for i, o in pairwise(widths) for part in (nn.Linear(i, o), nn.SiLU())]
             mlp = nn.Sequential(*layers, nn.Linear(WIDTH, wanted.shape[1]))
             optimiser = torch.optim.AdamW(mlp.parameters(), LEARNING_RATE, weight_decay=0.02)
             schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
@@ -85,7 +84,8 @@ class Regressions:
 
     @torch.no_grad()
     def measure(self, world: World) -> dict[str, dict]:
-        """R2 of body length and hue in a world by `linear` and `mlp`, with intervals over barcodes."""
+        """Return the R2 of body length and hue in a world by `linear` and `mlp`, with intervals over
+        barcodes."""
         inputs, true = self._inputs(world.specimens), traits_of(world.specimens).numpy()
         joined = torch.cat([inputs, torch.ones(len(inputs), 1)], dim=1)
         found = {}
@@ -100,6 +100,7 @@ class Regressions:
 
 
 def regressions(pipeline: G2PDiffusionPipeline, library: Library) -> Regressions | None:
-    """Regressions of a checkpoint that learned from simulated specimens and reads a sketch; else None."""
+    """Return regressions of a checkpoint that learned from simulated specimens and reads a sketch; else
+    None."""
     known = pipeline.config.truth == "simulated" and pipeline.conditioner.sketch is not None
     return Regressions(pipeline, library) if known else None

@@ -16,13 +16,13 @@ FILE = "results.json"
 
 
 def read_results(run: Path) -> dict:
-    """All figures recorded so far, by stage."""
+    """Return all figures recorded so far, by stage."""
     path = run / FILE
     return json.loads(path.read_text()) if path.exists() else {}
 
 
 def hardware() -> str:
-    """What this process trains on, in words."""
+    """Return what this process trains on, in words."""
     device = PartialState().device
     if device is not None and device.type == "cuda":
         return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
@@ -31,7 +31,7 @@ def hardware() -> str:
 
 def record_result(run: Path, stage: str, result: dict) -> None:
     """Add a stage's figures, and print them as one JSON line. Only the main process writes."""
-    if int(os.environ.get("RANK", 0)) != 0:
+    if int(os.environ.get("RANK", "0")) != 0:
         return
     result = result | {"hardware": hardware()}
     results = read_results(run) | {stage: result}

@@ -22,6 +22,7 @@ import torch
 from accelerate import PartialState
 from tqdm.auto import tqdm
 
+from g2pdiff.models.clibd import Judge
 from training.data.storage import write_whole
 from training.evaluation.systems import System
 from training.evaluation.worlds import World
@@ -52,8 +53,8 @@ def _claim(folder: Path, order: dict) -> None:
     write_whole(marker, text)
 
 
-def _digest(system: System, world: World, judge, phenotype: PhenotypeEncoder | None) -> str:
-    """A digest of the specimens and of a picture of the first: weights differ where it does."""
+def _digest(system: System, world: World, judge: Judge, phenotype: PhenotypeEncoder | None) -> str:
+    """Return a digest of the specimens and of a picture of the first: weights differ where it does."""
     first = system.draw(world.specimens.iloc[0], [0])
     embedded = judge.embed_images(first).cpu().numpy()
     text = world.specimens[["dna_barcode", "coord-lat", "coord-lon"]].to_csv() + str(embedded.round(3))
@@ -66,7 +67,7 @@ def _digest(system: System, world: World, judge, phenotype: PhenotypeEncoder | N
 def sample(
     system: System,
     world: World,
-    judge,
+    judge: Judge,
     count: int,
     folder: Path,
     name: str,

@@ -8,7 +8,7 @@ JUDGES = (("clibd", "CLIBDScore"), ("phenotype", "second judge"))
 
 
 def results_table(result: dict) -> str:
-    """The figures of results.json as Markdown."""
+    """Write the figures of results.json as Markdown."""
     head = (
         f"{result['barcodes']} barcodes of the world `{result['split']}`, {result['samples']} samples each, "
         f"success from CLIBDScore {result['threshold']:.3f}. In brackets: 95 % intervals over barcodes."
@@ -29,7 +29,7 @@ def results_table(result: dict) -> str:
 
 
 def _second(found: dict | None, k: str = "1") -> str:
-    """The second judge's score of a system at a rank, with its interval."""
+    """Return the second judge's score of a system at a rank, with its interval."""
     row = found and found["top"].get(k)
     return interval(row["score"], *row["interval"]) if row else MISSING
 
@@ -58,7 +58,8 @@ def _scores(result: dict) -> tuple[list[str], list[list[str]]]:
 
 
 def _nulls(result: dict) -> tuple[list[str], list[list[str]]]:
-    """The nulls and the checkpoint with a part of its conditioner deaf, each beside the lead over it."""
+    """Return the nulls and the checkpoint with a part of its conditioner deaf, each beside the lead over
+    it."""
     header = ["", "CLIBDScore", "second judge", "RMS to truth", "length R2", "hue R2", "fine detail"]
     header += ["lead, CLIBDScore", "lead, second judge"]
     rows = []
@@ -88,7 +89,7 @@ def _nulls(result: dict) -> tuple[list[str], list[list[str]]]:
 
 
 def _families(result: dict) -> list[list[str]]:
-    """A row a family of the second judge's verdicts on photographs, the largest families first."""
+    """Return a row a family of the second judge's verdicts on photographs, the largest families first."""
     system = result["systems"]["g2pdiffusion"]
     second = system["phenotype"]
     if system["traits"] or not second or not second["told"]:
@@ -98,7 +99,7 @@ def _families(result: dict) -> list[list[str]]:
 
 
 def _facts(result: dict) -> list[list[str]]:
-    """What there is to say beside the scores, in pairs of name and value."""
+    """Return what there is to say beside the scores, in pairs of name and value."""
     return [*_told(result), *_traits(result), *_experiments(result), *_pictures(result)]
 
 
@@ -210,16 +211,16 @@ def _pictures(result: dict) -> list[list[str]]:
 
 
 def interval(value: float, low: float, high: float, unit: str = "", decimals: int = 3) -> str:
-    """A value with the ends of its interval, such as `5.37 % (2.89 to 7.84)`."""
+    """Return a value with the ends of its interval, such as `5.37 % (2.89 to 7.84)`."""
     unit = f" {unit}" if unit else ""
     return f"{value:.{decimals}f}{unit} ({low:.{decimals}f} to {high:.{decimals}f})"
 
 
 def signed(value: float, low: float, high: float) -> str:
-    """A difference with the ends of its interval, each with its sign."""
+    """Return a difference with the ends of its interval, each with its sign."""
     return f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def share(value: float, ends: list[float]) -> str:
-    """A share with the ends of its interval, in per cent."""
+    """Return a share with the ends of its interval, in per cent."""
     return f"{value:.1%} ({ends[0]:.1%} to {ends[1]:.1%})"

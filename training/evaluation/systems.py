@@ -19,7 +19,7 @@ class System(Protocol):
     """Draws pictures of a specimen from its barcode and locality alone."""
 
     def draw(self, specimen: pd.Series, seeds: list[int]) -> torch.Tensor:
-        """One picture for every seed: (len(seeds), 3, H, W) in [0, 1]."""
+        """Return one picture for every seed: (len(seeds), 3, H, W) in [0, 1]."""
         ...
 
     @property
@@ -68,7 +68,7 @@ class PartlyDeaf:
     pipeline: G2PDiffusionPipeline
     part: str
     barcodes: list[str]
-    denoising: Denoising = Denoising()
+    denoising: Denoising = field(default_factory=Denoising)
 
     @property
     def settings(self) -> dict:
@@ -98,7 +98,7 @@ class PartlyDeaf:
 def partly_deaf(
     pipeline: G2PDiffusionPipeline, barcodes: list[str], denoising: Denoising
 ) -> dict[str, System]:
-    """The ablation of the conditioner's parts, by what each is told; none without a sketch."""
+    """Return the ablation of the conditioner's parts, by what each is told; none without a sketch."""
     if pipeline.conditioner.sketch is None:
         return {}
     told = {"bert": "BERT on a random barcode", "sketch": "sketch on the mean barcode"}

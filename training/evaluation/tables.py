@@ -87,7 +87,7 @@ MISSING = "-"
 
 
 def _paper(split: str, name: str, figure: str) -> str:
-    """The paper's figures of a system at `PAPER_RANKS`, in one cell."""
+    """Return the paper's figures of a system at `PAPER_RANKS`, in one cell."""
     values = PAPER.get(split, {}).get(name, {}).get(figure, NO_FIGURES)
     if all(value is None for value in values):
         return MISSING
@@ -104,12 +104,13 @@ def _success(row: dict) -> str:
 
 
 def _ranks(result: dict) -> list[str]:
-    """Ranks of the systems, which all have the same number of samples."""
+    """Return ranks of the systems, which all have the same number of samples."""
     return list(next(iter(result["systems"].values()))["top"])
 
 
 def _rows(result: dict, figure: str, cell: Callable[[dict], str]) -> list[list[str]]:
-    """Name, a cell for every rank, and the paper's figures: ground truth, random, systems, ablations."""
+    """Return the name, a cell for every rank, and the paper's figures: ground truth, random, systems,
+    ablations."""
     split, ranks, truth = result["split"], _ranks(result), result["ground_truth"]["clibd_score"]
     blank = [""] * (len(ranks) - 1)  # one picture a barcode: there is nothing to choose from
     constant = []
@@ -144,13 +145,14 @@ def _header(result: dict) -> list[str]:
 
 
 def grid(header: list[str], rows: list[list[str]]) -> str:
-    """A table as Markdown."""
+    """Write a table as Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def beyond(result: dict) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of what is measured beyond the paper; KID and FID of ground truth are their floor."""
+    """Return the header and rows of what is measured beyond the paper; KID and FID of ground truth are their
+    floor."""
     count = result["ground_truth"]["retrieval"]["candidates"]
     header = ["", f"species of {count['species']}", f"species of {count['species_of_all']:,}", "family"]
     header += ["second judge", "rank agreement", "species, second judge", "body length R2", "hue R2"]
@@ -180,7 +182,7 @@ def beyond(result: dict) -> tuple[list[str], list[list[str]]]:
 
 
 def _ahead(lead: dict | None) -> list[str]:
-    """The lead over a system in both judges at Top-1."""
+    """Return the lead over a system in both judges at Top-1."""
     cells = []
     for judge in ("clibd", "phenotype"):
         row = lead and lead[judge] and lead[judge]["1"]
@@ -197,7 +199,7 @@ def _distances(found: dict) -> list[str]:
 
 
 def _told(found: dict) -> list[str]:
-    """What both judges tell of a system or of ground truth, and its traits."""
+    """Return what both judges tell of a system or of ground truth, and its traits."""
     cells = [f"{found['retrieval'][name]:.1%}" for name in ("species", "species_of_all", "family")]
     second, traits = found["phenotype"] or {}, found["traits"]
     top, told, agreement = second.get("top"), second.get("told"), second.get("rank_agreement")
@@ -211,7 +213,7 @@ def _told(found: dict) -> list[str]:
 
 
 def markdown(result: dict) -> str:
-    """A world's table, and what is measured beyond the paper."""
+    """Write a world's table, and what is measured beyond the paper, as Markdown."""
     parts = [f"### {WORLDS.get(result['split'], result['split'])}", _caption(result)]
     for title, rows in _grids(result):
         parts += [f"**{title}**", grid(_header(result), rows)]
@@ -236,7 +238,7 @@ def _latex(text: str) -> str:
 
 
 def latex(result: dict) -> str:
-    """A world's table as LaTeX (booktabs)."""
+    """Write a world's table as LaTeX (booktabs)."""
     header = [_latex(cell) for cell in _header(result)]
     lines = [
         r"\begin{table}",
@@ -253,7 +255,7 @@ def latex(result: dict) -> str:
 
 
 def tidy(result: dict) -> list[dict]:
-    """A line for every system or ablation and rank, with the paper's figures where they are known."""
+    """Return a line for every system or ablation and rank, with the paper's figures where they are known."""
     lines = []
     paper = PAPER.get(result["split"], {})
     for kind in ("nulls", "systems", "ablations"):
@@ -314,7 +316,7 @@ SIMULATED = """\
 
 
 def report(results: dict[str, dict], simulated: bool) -> str:
-    """Both worlds, and what training took, as Markdown beside the figures."""
+    """Write both worlds, and what training took, as Markdown beside the figures."""
     first = next(iter(results.values()))
     lines = ["| trained | steps | minutes | on |", "| --- | --- | --- | --- |"]
     for name, stage in first["training"].items():

@@ -49,7 +49,8 @@ class Trials:
         return rows
 
     def sweep(self, along: str, count: int, replicates: int = 2) -> dict:
-        """Body length along latitude, or along longitude as the null control; barcode and noise stay fixed.
+        """Measure body length along latitude, or along longitude as the null control; barcode and noise stay
+        fixed.
 
         A slope is fitted for every barcode; the interval is that of their mean.
         """
@@ -71,7 +72,8 @@ class Trials:
         }
 
     def mutations(self, count: int) -> dict:
-        """Appearance drift under mutation, generated and true, and their rank agreement over single pictures.
+        """Measure appearance drift under mutation, generated and true, and their rank agreement over single
+        pictures.
 
         The mean curves rise together by construction; `spearman` is over every mutated picture on its own.
         """

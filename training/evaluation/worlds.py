@@ -58,7 +58,7 @@ class World:
 
 
 def _stem(rows: pd.DataFrame, config: DataConfig, folder: Path) -> Path:
-    """Where the pictures of some rows are kept: the name follows from what they show."""
+    """Return where the pictures of some rows are kept: the name follows from what they show."""
     shown = rows[["dna_barcode", "coord-lat", "seed"]].to_csv() + str(config.image_size)
     if config.photographed:
         shown += str(config.package)

@@ -197,7 +197,8 @@ turned, moved, scaled, mirrored and lit a little differently each time.""",
 
 
 def _terms(config: Config) -> str:
-    """Who is to be credited, and on what terms the weights and the barcodes that go with them are offered."""
+    """Say who is to be credited, and on what terms the weights and the barcodes that go with them are
+    offered."""
     about = About.check(config.assemble.about)
     licence = f"Weights: {about.licence}" if about.licence else ""
     return (
@@ -206,7 +207,7 @@ def _terms(config: Config) -> str:
 
 
 def _kind(data: DataConfig) -> dict[str, str]:
-    """The texts of a card that depend on what the run learned from."""
+    """Return the texts of a card that depend on what the run learned from."""
     if data.by_species:
         return BY_SPECIES
     if data.bold:
@@ -229,8 +230,8 @@ def _training_lines(results: dict) -> str:
         if stage not in results:  # a run need not have every stage
             continue
         result = results[stage]
-        note = note.format(**result) if note else _aligner_note(result)
-        lines.append(f"| {stage} | {result['steps']:,} | {result['seconds'] / 60:.0f} | {note} |")
+        told = note.format(**result) if note else _aligner_note(result)
+        lines.append(f"| {stage} | {result['steps']:,} | {result['seconds'] / 60:.0f} | {told} |")
     return "\n".join(lines)
 
 
@@ -250,7 +251,7 @@ def _data_line(config: Config, rows: pd.DataFrame) -> str:
 
 
 def _options(config: Config) -> tuple[list[str], list[str]]:
-    """The file and the table of a run as options, and what else it was given.
+    """Return the file and the table of a run as options, and what else it was given.
 
     A word in capitals stands for a path that is another one everywhere.
     """
@@ -267,7 +268,7 @@ def _options(config: Config) -> tuple[list[str], list[str]]:
 
 
 def repeat(config: Config) -> str:
-    """The command that trains the same again."""
+    """Return the command that trains the same again."""
     known, others = _options(config)
     return shlex.join(["python", "-m", "training.run", *known, *others])
 

@@ -56,7 +56,7 @@ DRAWN_AT_ONCE = 8
 
 
 def reference_species(table: pd.DataFrame) -> list[Reference]:
-    """One reference for each species of the training split of a prepared table, by name.
+    """Return one reference for each species of the training split of a prepared table, by name.
 
     Raises:
         InputError: field `table`, if there is none.
@@ -86,7 +86,7 @@ def _reference(species: str, records: pd.DataFrame) -> Reference:
 def embed_references(
     references: References, clibd: Judge, image_size: int, batch: int = 64
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """CLIBD embeddings (N, E) of the reference barcodes, and of their pictures at `image_size`."""
+    """Compute CLIBD embeddings (N, E) of the reference barcodes, and of their pictures at `image_size`."""
     barcodes, pictures = [], []
     for start in tqdm(range(0, len(references), batch), desc="embed references"):
         rows = range(start, min(start + batch, len(references)))
@@ -98,7 +98,8 @@ def embed_references(
 
 
 def nearest_identities(references: References, table: pd.DataFrame, seed: int = 0) -> np.ndarray:
-    """Identity with the nearest reference of barcodes of a table, at most `PER_SPECIES` of a species."""
+    """Return the identity with the nearest reference of barcodes of a table, at most `PER_SPECIES` of a
+    species."""
     rows = table.sample(frac=1, random_state=seed).groupby("species").head(PER_SPECIES)
     return np.array(
         [references.nearest_barcodes(Barcode(barcode), 1)[0].similarity for barcode in rows["dna_barcode"]]
@@ -191,8 +192,8 @@ def separate(references: References, records: pd.DataFrame) -> References:
 
 
 def build_drawn_references(records: pd.DataFrame, config: Config) -> References:
-    """Reference species of an assembled checkpoint that learned from photographs by species, whose pictures
-    it draws itself.
+    """Return reference species of an assembled checkpoint that learned from photographs by species, whose
+    pictures it draws itself.
 
     Args:
         records: a prepared table of all species, pictured or not.
@@ -215,7 +216,7 @@ def build_drawn_references(records: pd.DataFrame, config: Config) -> References:
 def build_references(
     table: pd.DataFrame, clibd: Judge, image_size: int, photographs: Path | None = None
 ) -> References:
-    """Reference species with pictures, and the identities that their verdicts rest on.
+    """Return reference species with pictures, and the identities that their verdicts rest on.
 
     Args:
         table: a prepared table, see `training.data.specimens.prepare`; unseen species are those of the splits

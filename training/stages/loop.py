@@ -51,12 +51,12 @@ class Stage(Protocol):
     model: Any  # an nn.Module, of a kind that the stage knows: all that is trained; its forward() is the loss
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """A global batch of `size` specimens, every tensor with leading dimension `size`."""
+        """Return a global batch of `size` specimens, every tensor with leading dimension `size`."""
         ...
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
-    """The generator of everything random at a step."""
+    """Make the generator of everything random at a step."""
     return torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
 
 
@@ -95,7 +95,7 @@ def leave_out_frozen(accelerator: Accelerator, model: nn.Module) -> None:
     parameters = accelerator.unwrap_model(model).named_parameters()
     frozen = {name for name, parameter in parameters if not parameter.requires_grad}
 
-    def saving(_, weights: list[dict], folder: str) -> None:
+    def saving(_: list[nn.Module], weights: list[dict], folder: str) -> None:
         for state in weights:
             for name in frozen:
                 del state[name]
@@ -192,7 +192,7 @@ class _Health:
 def shares(
     batch: dict[str, torch.Tensor], pieces: int, process: int, processes: int
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """A process's share of a global batch, piece by piece.
+    """Yield a process's share of a global batch, piece by piece.
 
     Every piece is a run of the global batch's rows, so what the processes hold of a piece does not depend on
     how many they are.
@@ -236,13 +236,14 @@ def save_memory(model: nn.Module, name: str) -> None:
 
 @torch.no_grad()
 def whole(parameters: Sequence[nn.Parameter], device: torch.device) -> list[Any]:
-    """Parameters on a device, gathered where the processes hold shards, as an average takes them."""
+    """Return parameters on a device, gathered where the processes hold shards, as an average takes them."""
     gathered = [p.full_tensor() if isinstance(p, DTensor) else p for p in parameters]
     return [parameter.detach().to(device).requires_grad_() for parameter in gathered]
 
 
 def peak_memory(device: torch.device) -> float:
-    """Most memory this process has held so far, in GB: of the GPU, or resident where there is none."""
+    """Return the most memory this process has held so far, in GB: of the GPU, or resident where there is
+    none."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
@@ -250,7 +251,7 @@ def peak_memory(device: torch.device) -> float:
 
 
 def start(config: TrainingConfig) -> Accelerator:
-    """The Accelerator of a stage.
+    """Make the Accelerator of a stage.
 
     Raises:
         InputError: the batch cannot be shared, or DeepSpeed is to mix precisions.
@@ -345,8 +346,8 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
     while progress.step < config.steps:
         batch = stage.batch(config.batch_size, step_generator(config.seed, progress.step))
         losses = []
-        for piece in shares(batch, config.accumulation, accelerator.process_index, accelerator.num_processes):
-            piece = {name: values.to(accelerator.device) for name, values in piece.items()}
+        for share in shares(batch, config.accumulation, accelerator.process_index, accelerator.num_processes):
+            piece = {name: values.to(accelerator.device) for name, values in share.items()}
             with accelerator.accumulate(model):
                 with accelerator.autocast():
                     loss = model(**piece)

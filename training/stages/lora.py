@@ -77,7 +77,7 @@ def save_adapter(unet: UNet2DConditionModel, folder: Path, base: str) -> None:
 
 
 def load_adapted(folder: Path, latent_size: int) -> UNet2DConditionModel:
-    """The base's U-Net with a saved adapter beside it.
+    """Return the base's U-Net with a saved adapter beside it.
 
     Args:
         folder: written by `save_adapter`.

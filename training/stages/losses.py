@@ -10,14 +10,16 @@ from torch import nn
 
 
 def gather(embeddings: torch.Tensor) -> torch.Tensor:
-    """All processes' rows (B, D) -> (world * B, D), with gradients: everyone is everyone's negative."""
+    """Gather all processes' rows (B, D) -> (world * B, D), with gradients: everyone is everyone's
+    negative."""
     if not (dist.is_available() and dist.is_initialized()):
         return embeddings
     return torch.cat(dist_nn.all_gather(embeddings))
 
 
 def info_nce(logits: torch.Tensor) -> torch.Tensor:
-    """Symmetric InfoNCE of logits (B, B) whose diagonal holds the true pairs (van den Oord et al. 2018)."""
+    """Compute symmetric InfoNCE of logits (B, B) whose diagonal holds the true pairs (van den Oord et al.
+    2018)."""
     target = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
@@ -25,7 +27,7 @@ def info_nce(logits: torch.Tensor) -> torch.Tensor:
 def denoising_error(
     prediction: torch.Tensor, clean: torch.Tensor, noise: torch.Tensor, gamma: torch.Tensor, kind: str
 ) -> torch.Tensor:
-    """Mean squared error of a denoiser's prediction, for every picture (B,).
+    """Return the mean squared error of a denoiser's prediction, for every picture (B,).
 
     Args:
         prediction: what it said (B, C, h, w).
@@ -52,7 +54,7 @@ def centre(head: nn.Linear, features: torch.Tensor) -> None:
 
 
 def min_snr_weight(gamma: torch.Tensor, prediction_type: str, limit: float) -> torch.Tensor:
-    """Min-SNR loss weight of every timestep (Hang et al. 2023).
+    """Return the min-SNR loss weight of every timestep (Hang et al. 2023).
 
     For a v-prediction the weight of the noisiest timesteps is about their SNR, and these are where the
     condition decides body plan and colour; the embedded model goes without it.

@@ -55,12 +55,12 @@ def load_final_autoencoder(run: Path) -> PatchAutoencoder | AutoencoderKL:
 
 
 def load_clibd(folder: Path, **settings) -> CLIBD | OfficialCLIBD:
-    """The CLIBD model saved in a folder; `settings` are those of `from_pretrained`."""
+    """Return the CLIBD model saved in a folder; `settings` are those of `from_pretrained`."""
     return _load_either(folder, CLIBD, OfficialCLIBD, **settings)
 
 
 def load_unet(run: Path, latent_size: int) -> UNet2DConditionModel:
-    """The U-Net of a run; an adapter is fused into its base.
+    """Return the U-Net of a run; an adapter is fused into its base.
 
     Args:
         run: folder of the run.
@@ -99,7 +99,7 @@ def start_weights(config: Config, part: str, model: Any) -> None:
 
 
 def to_latents(vae: PatchAutoencoder | AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
-    """Pictures (B, 3, H, W) in [-1, 1] -> latents (B, C, h, w), scaled as diffusion sees them.
+    """Map pictures (B, 3, H, W) in [-1, 1] to latents (B, C, h, w), scaled as diffusion sees them.
 
     Of a variational autoencoder's posterior the mode: latents are cached, and Stable Diffusion's posterior is
     narrow.
@@ -110,6 +110,6 @@ def to_latents(vae: PatchAutoencoder | AutoencoderKL, images: torch.Tensor) -> t
 
 
 def reconstruct(vae: PatchAutoencoder | AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
-    """Pictures (B, 3, H, W) in [-1, 1], once through the autoencoder."""
+    """Pass pictures (B, 3, H, W) in [-1, 1] once through the autoencoder."""
     decoded: Any = vae.decode(to_latents(vae, images) / vae.config["scaling_factor"])
     return decoded.sample

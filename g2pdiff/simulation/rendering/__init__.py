@@ -64,7 +64,7 @@ def _render(values: Tensor, size: int, seeds: Sequence[int] | None) -> Tensor:
 
 
 def paint(values: Tensor, size: int) -> Tensor:
-    """The right half of each specimen, unlit: (B, 6, h, h / 2) colour, opacity, height, gloss."""
+    """Paint the right half of each specimen, unlit: (B, 6, h, h / 2) colour, opacity, height, gloss."""
     fitted, reach = fit_to_frame(values.float())
     sketch = Sketch.of(fitted, reach, size, round(size * SUPERSAMPLING / 2) * 2)
     canvas = Canvas(sketch)

@@ -16,7 +16,7 @@ LEG_RADII = ((1.25, 0.95), (0.75, 0.55), (0.46, 0.34))  # of femur, tibia, tarsu
 
 
 def legs(sk: Sketch) -> Layer:
-    """The three legs of one side."""
+    """Return the three legs of one side."""
     aways: list[Tensor] = []
     for leg in range(len(LEGS)):
         joints = leg_joints(sk, leg, sk.reach[:, leg, None, None])
@@ -32,7 +32,7 @@ def legs(sk: Sketch) -> Layer:
 
 
 def antenna(sk: Sketch) -> Layer:
-    """One antenna: ringed, clubbed or feathered."""
+    """Return one antenna: ringed, clubbed or feathered."""
     joints = antenna_joints(sk)
     shares = (sk["scape"], *((1 - sk["scape"]) * share for share in (0.28, 0.36, 0.36)))
     nearest = place = passed = torch.zeros_like(sk.x)
@@ -54,7 +54,7 @@ def antenna(sk: Sketch) -> Layer:
 
 
 def rostrum(sk: Sketch) -> Layer:
-    """Snout or proboscis on the midline, beyond the front of the head."""
+    """Return the snout or proboscis on the midline, beyond the front of the head."""
     zero = torch.zeros_like(sk["head_length"])
     tip = 0.5 + sk["rostrum_length"]
     away, _ = segment(sk.x, sk.y, zero, 0.5 - 0.4 * sk["head_length"], zero, tip)
@@ -64,7 +64,7 @@ def rostrum(sk: Sketch) -> Layer:
 
 
 def ovipositor(sk: Sketch) -> Layer:
-    """A needle on the midline, beyond the tip of the abdomen."""
+    """Return a needle on the midline, beyond the tip of the abdomen."""
     zero = torch.zeros_like(sk["ovipositor_length"])
     away, _ = segment(sk.x, sk.y, zero, zero - 0.46, zero, -0.5 - sk["ovipositor_length"])
     distance = away - sk.visible(zero + 0.007)

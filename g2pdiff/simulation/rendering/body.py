@@ -15,7 +15,7 @@ FUR_RELIEF = 0.005  # height of the strands of a fully furred body
 
 
 def abdomen(sk: Sketch) -> Layer:
-    """Segmented abdomen with its petiole."""
+    """Return the segmented abdomen with its petiole."""
     at = Body.of(sk)
     middle, half_length, half_width = (at.abdomen - 0.5) / 2, (at.abdomen + 0.5) / 2, sk["abdomen_width"] / 2
     egg_distance, radius = egg(
@@ -45,7 +45,7 @@ def abdomen(sk: Sketch) -> Layer:
 
 
 def thorax(sk: Sketch) -> Layer:
-    """Thorax with stripes, coloured sides and scutellum."""
+    """Return the thorax with stripes, coloured sides and scutellum."""
     half_width, half_length = sk["thorax_width"] / 2, sk["thorax_length"] / 2 * 1.08
     y = sk.y - Body.of(sk).thorax
     distance, radius = egg(sk.x, y, half_width, half_length, sk["thorax_taper"], sk["thorax_square"])
@@ -64,7 +64,7 @@ def thorax(sk: Sketch) -> Layer:
 
 
 def elytra(sk: Sketch) -> Layer:
-    """One wing case, with stripes, spots and punctured grooves."""
+    """Return one wing case, with stripes, spots and punctured grooves."""
     waist = Body.of(sk).waist
     front, end = waist + 0.035, waist - sk["elytra_length"] * (waist + 0.5)
     half_length, half_width = (front - end) / 2, sk["elytra_width"] / 2
@@ -100,7 +100,7 @@ def elytra(sk: Sketch) -> Layer:
 
 
 def head(sk: Sketch) -> Layer:
-    """Head capsule."""
+    """Return the head capsule."""
     y = sk.y - (0.5 - sk["head_length"] * 0.53)
     square = torch.full_like(sk["head_length"], 0.12)
     distance, radius = egg(sk.x, y, sk["head_width"] / 2, sk["head_length"] * 0.53, sk["head_taper"], square)
@@ -111,7 +111,7 @@ def head(sk: Sketch) -> Layer:
 
 
 def eyes(sk: Sketch) -> Layer:
-    """One compound eye, faceted."""
+    """Return one compound eye, faceted."""
     size = sk["eye_radius"] * sk["head_length"]
     x = sk.x - (sk["head_width"] / 2 - size * 0.60) * sk["eye_spread"]
     y = sk.y - (0.5 - sk["head_length"] * 0.53)

@@ -11,24 +11,25 @@ DEGREE = math.pi / 180
 
 
 def smoothstep(start: Tensor | float, end: Tensor | float, x: Tensor) -> Tensor:
-    """0 at ``start``, 1 at ``end`` (which may be the smaller), with zero slope at both."""
+    """Return 0 at ``start`` and 1 at ``end`` (which may be the smaller), with zero slope at both."""
     t = ((x - start) / (end - start)).clamp(0, 1)
     return t * t * (3 - 2 * t)
 
 
 def bell(x: Tensor) -> Tensor:
-    """exp(-x^2)."""
+    """Return exp(-x^2)."""
     return torch.exp(-x * x)
 
 
 def smooth_max(a: Tensor, b: Tensor, radius: Tensor) -> Tensor:
-    """Maximum with the crease rounded off over ``radius``."""
+    """Return the maximum with the crease rounded off over ``radius``."""
     h = (1 - (a - b).abs() / radius).clamp(min=0)
     return torch.maximum(a, b) + h * h * (radius * 0.25)
 
 
 def segment(x: Tensor, y: Tensor, x0: Tensor, y0: Tensor, x1: Tensor, y1: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance to the segment from (x0, y0) to (x1, y1), and the place 0..1 of the nearest point on it."""
+    """Return the distance to the segment from (x0, y0) to (x1, y1), and the place 0..1 of the nearest point
+    on it."""
     vx, vy = x1 - x0, y1 - y0
     dx, dy = x - x0, y - y0
     t = ((dx * vx + dy * vy) / (vx * vx + vy * vy + 1e-9)).clamp(0, 1)
@@ -38,7 +39,8 @@ def segment(x: Tensor, y: Tensor, x0: Tensor, y0: Tensor, x1: Tensor, y1: Tensor
 def egg(
     x: Tensor, y: Tensor, half_width: Tensor, half_length: Tensor, taper: Tensor, square: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Signed distance to a tapered, squared ellipse, and the radius as a share of the outline's."""
+    """Return the signed distance to a tapered, squared ellipse, and the radius as a share of the
+    outline's."""
     v = y / half_length
     inside = v.clamp(-1.1, 1.1)
     u = x * (1 + taper * inside) * (1 - square * inside * inside) / half_width

@@ -39,7 +39,7 @@ class Nuisance:
 
     @classmethod
     def draw(cls, seeds: Sequence[int] | None, count: int, device: torch.device) -> Nuisance:
-        """One row of draws a seed; without seeds, ``count`` plain rows."""
+        """Draw one row of numbers per seed; without seeds, ``count`` rows without variation."""
         names = list(cls.__dataclass_fields__)
         if seeds is None:
             draws = torch.zeros(count, len(names))
@@ -50,7 +50,7 @@ class Nuisance:
 
 
 def picture_grid(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Pixel centres, x to the right and y down, from -0.5 to 0.5: two (1, size, size) tensors."""
+    """Return pixel centres, x to the right and y down, from -0.5 to 0.5: two (1, size, size) tensors."""
     line = (torch.arange(size, device=device) + 0.5) / size - 0.5
     return line.expand(1, size, size), line[:, None].expand(1, size, size)
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +22,12 @@ SWAY = 0.17  # a pose may turn a part by 10 degrees, which moves it by this shar
 ROUNDING = 10  # sharpness of the limit on the reach
 
 
+class Named(Protocol):
+    """Traits by name, as columns that broadcast."""
+
+    def __getitem__(self, name: str, /) -> Tensor: ...
+
+
 @dataclass(frozen=True)
 class Body:
     """Heights of the parts along the midline: thorax centre, its hind end, abdomen front."""
@@ -30,7 +37,7 @@ class Body:
     abdomen: Tensor
 
     @classmethod
-    def of(cls, named) -> Body:
+    def of(cls, named: Named) -> Body:
         thorax = 0.5 - named["head_length"] * 0.92 - named["thorax_length"] / 2
         waist = thorax - named["thorax_length"] / 2
         return cls(thorax, waist, waist + 0.04 - named["waist"])
@@ -48,7 +55,7 @@ class WingFrame:
     trail: tuple[Tensor, Tensor]
 
     @classmethod
-    def of(cls, named, wing: str) -> WingFrame:
+    def of(cls, named: Named, wing: str) -> WingFrame:
         root = Body.of(named).thorax + named[f"{wing}_root"] * named["thorax_length"]
         length = named[f"{wing}_length"]
         lead = named[f"{wing}_angle"] * DEGREE
@@ -72,15 +79,15 @@ class WingFrame:
         """Inner corner (tornus), from the root."""
         return self.tornus * self.trail[0], self.tornus * self.trail[1]
 
-    def tail(self, named) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Base and tip of the tail, from the root."""
+    def tail(self, named: Named) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the base and tip of the tail, from the root."""
         (ax, ay), (cx, cy) = self.apex, self.corner
         x, y, long = cx * 0.86 + ax * 0.14, cy * 0.86 + ay * 0.14, named["tail"] * self.length
         return x, y, x + long * 0.22, y - long
 
 
-def leg_joints(named, leg: int, length: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Hip, knee, ankle and claw of one leg of the given length."""
+def leg_joints(named: Named, leg: int, length: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Return the hip, knee, ankle and claw of one leg of the given length."""
     place, angle, *bends, _ = LEGS[leg]
     x, y = named["thorax_width"] * 0.30, Body.of(named).thorax + place * named["thorax_length"]
     joints = [(x, y)]
@@ -93,8 +100,8 @@ def leg_joints(named, leg: int, length: Tensor) -> list[tuple[Tensor, Tensor]]:
     return joints
 
 
-def antenna_joints(named) -> list[tuple[Tensor, Tensor]]:
-    """Base, end of the scape, and three further joints of an antenna."""
+def antenna_joints(named: Named) -> list[tuple[Tensor, Tensor]]:
+    """Return the base, end of the scape, and three further joints of an antenna."""
     x, y = named["head_width"] * 0.17, 0.5 - named["head_length"] * 0.22
     joints = [(x, y)]
     direction = (90 - named["antenna_angle"]) * DEGREE
@@ -144,8 +151,8 @@ class _Columns:
         return self.values[:, INDEX[name]]
 
 
-def _wing_outline(named, wing: str) -> list[tuple[Tensor, Tensor]]:
-    """Root first, then the points of a wing that can stick out furthest."""
+def _wing_outline(named: Named, wing: str) -> list[tuple[Tensor, Tensor]]:
+    """Return the root, then the points of a wing that can stick out furthest."""
     frame = WingFrame.of(named, wing)
     (ax, ay), (cx, cy) = frame.apex, frame.corner
     outer = named[f"{wing}_outer_bulge"] + 0.04
@@ -163,7 +170,8 @@ def _wing_outline(named, wing: str) -> list[tuple[Tensor, Tensor]]:
 
 
 def _limit(points: list[tuple[Tensor, Tensor]], room: Tensor) -> Tensor:
-    """Factor on a part's length that keeps all its points in the room; the first point is its root."""
+    """Return the factor on a part's length that keeps all its points in the room; the first point is its
+    root."""
     reach = [torch.maximum(x.abs() + SWAY * y.abs(), y.abs() + SWAY * x.abs()) for x, y in points]
     furthest = torch.stack(reach[1:]).amax(0)
     wanted = (furthest - reach[0]).clamp(min=0) / (room - reach[0]).clamp(min=0.02)

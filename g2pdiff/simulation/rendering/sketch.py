@@ -34,7 +34,8 @@ class Layer:
 
 @cache
 def texture(size: int, device: torch.device) -> Tensor:
-    """Fixed noise (1, 3, 512, 512) smoothed for pictures of ``size`` pixels: broad, speckled, streaked."""
+    """Return fixed noise (1, 3, 512, 512) smoothed for pictures of ``size`` pixels: broad, speckled,
+    streaked."""
     generator = torch.Generator().manual_seed(7)
     n = 512
     octaves = [
@@ -85,28 +86,28 @@ class Sketch:
         return self.values[:, INDEX[name], None, None]
 
     def select(self, rows: Tensor) -> Sketch:
-        """The specimens ``rows`` alone."""
+        """Return the specimens ``rows`` alone."""
         parts = (self.values, self.reach, self.colours, self.x, self.y, self.noise)
         return Sketch(*(part[rows] for part in parts))
 
     def colour(self, name: str) -> Tensor:
-        """A colour as (B, 3, 1, 1) sRGB."""
+        """Return a colour as (B, 3, 1, 1) sRGB."""
         return self.colours[:, _COLOUR[name], :, None, None]
 
     def cover(self, distance: Tensor) -> Tensor:
-        """Antialiased opacity of a signed distance."""
+        """Return the antialiased opacity of a signed distance."""
         return smoothstep(self.pixel, -self.pixel, distance)
 
     def visible(self, half_thickness: Tensor) -> Tensor:
-        """A half thickness in body lengths, kept wide enough to be seen."""
+        """Return a half thickness in body lengths, kept wide enough to be seen."""
         return torch.hypot(half_thickness, THINNEST / self["body_length"])
 
     def plain(self, name: str) -> Tensor:
-        """A colour all over the sketch, (B, 3, h, w)."""
+        """Return a colour all over the sketch, (B, 3, h, w)."""
         return self.colour(name).expand(-1, -1, *self.x.shape[1:])
 
     def fuzz(self, distance: Tensor, amount: Tensor) -> Tensor:
-        """An outline frayed by hair."""
+        """Return an outline frayed by hair."""
         return distance + amount * (0.007 * self.streak + 0.003 * self.speckle)
 
     def hair(self, colour: Tensor, amount: Tensor) -> Tensor:
@@ -114,24 +115,24 @@ class Sketch:
         return (colour * (1 + amount * (0.13 * self.streak + 0.06 * self.speckle))[:, None]).clamp(0, 1)
 
     def metallic(self, colour: Tensor, radius: Tensor, along: Tensor) -> Tensor:
-        """Structural colour: the hue drifts with the angle of the surface."""
+        """Return a structural colour: the hue drifts with the angle of the surface."""
         amount = self["metal"] * (1 - 0.85 * self["wing_opacity"] * self["fur"])
         sheen = 0.42 * rainbow(2.2 * radius + 1.5 * along) + 0.15
         return (colour * (1 + amount[:, None] * sheen)).clamp(0, 1)
 
 
 def rainbow(phase: Tensor) -> Tensor:
-    """Three waves a third of a turn apart, (B, 3, h, w)."""
+    """Return three waves a third of a turn apart, (B, 3, h, w)."""
     return torch.stack([torch.cos(phase), torch.cos(phase + 2.1), torch.cos(phase + 4.2)], 1)
 
 
 def mix(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
-    """From colour ``a`` to ``b`` (B, 3, ...) by a share (B, ...)."""
+    """Blend from colour ``a`` to ``b`` (B, 3, ...) by a share (B, ...)."""
     return a + (b - a) * share[:, None]
 
 
 def dome(radius: Tensor, height: Tensor) -> Tensor:
-    """Height of a rounded part whose outline is at radius 1."""
+    """Return the height of a rounded part whose outline is at radius 1."""
     return height * (1 - radius * radius).clamp(min=0) ** 0.8
 
 

@@ -38,19 +38,19 @@ class Wing:
     cell: Tensor  # s in cells between veins
 
     def off(self, towards_apex: float, towards_corner: float) -> tuple[Tensor, Tensor]:
-        """Offsets from a point given as shares of the apex and of the corner."""
+        """Return offsets from a point given as shares of the apex and of the corner."""
         (ax, ay), (cx, cy) = self.frame.apex, self.frame.corner
         x, y = ax * towards_apex + cx * towards_corner, ay * towards_apex + cy * towards_corner
         return self.x - x, self.y - y
 
 
 def forewing(sketch: Sketch) -> Layer:
-    """The forewing, over the hindwing."""
+    """Return the forewing, over the hindwing."""
     return _draw(sketch, _outline(sketch, "forewing"))
 
 
 def hindwing(sketch: Sketch) -> Layer:
-    """The hindwing with its tail."""
+    """Return the hindwing with its tail."""
     return _draw(sketch, _outline(sketch, "hindwing"))
 
 
@@ -123,7 +123,7 @@ def _draw(sk: Sketch, wing: Wing) -> Layer:
 
 
 def _pattern(sk: Sketch, wing: Wing) -> Tensor:
-    """Ground colour and markings (B, 3, h, w), each painted over the last."""
+    """Return the ground colour and markings (B, 3, h, w), each painted over the last."""
     fore = wing.name == "forewing"
     strength = 1.0 if fore else sk["hindwing_pattern"]
     dark, pale = sk.colour("dark_marking_colour"), sk.colour("pale_marking_colour")
@@ -159,7 +159,7 @@ def _pattern(sk: Sketch, wing: Wing) -> Tensor:
 
 
 def _spots(sk: Sketch, wing: Wing, colour: Tensor, strength: Tensor | float) -> Tensor:
-    """The row of pale spots, the discal spot and the eyespot."""
+    """Return the row of pale spots, the discal spot and the eyespot."""
     fore = wing.name == "forewing"
     dark, pale = sk.colour("dark_marking_colour"), sk.colour("pale_marking_colour")
     long = wing.frame.length
@@ -189,7 +189,8 @@ def _spots(sk: Sketch, wing: Wing, colour: Tensor, strength: Tensor | float) -> 
 
 
 def marking(amount: Tensor) -> tuple[Tensor, Tensor]:
-    """Opacity and relative size of a marking: it appears small and crisp rather than as a ghost."""
+    """Return the opacity and relative size of a marking: it appears small and crisp rather than as a
+    ghost."""
     return smoothstep(0.04, 0.30, amount), 0.5 + 0.5 * amount
 
 
@@ -198,7 +199,7 @@ def _disc(sk: Sketch, away: Tensor, radius: Tensor) -> Tensor:
 
 
 def _veins(sk: Sketch, wing: Wing, line: Tensor) -> Tensor:
-    """Long veins between the cells and two rows of cross veins."""
+    """Return long veins between the cells and two rows of cross veins."""
     number = sk["vein_count"]
     column = wing.cell.floor()
     from_vein = (0.5 - (wing.cell - column - 0.5).abs()) / number * wing.width
@@ -211,7 +212,7 @@ def _veins(sk: Sketch, wing: Wing, line: Tensor) -> Tensor:
 
 
 def _scales(sk: Sketch, wing: Wing, colour: Tensor) -> Tensor:
-    """What scaled wings have: fur at the base, speckles, a chequered fringe."""
+    """Return what scaled wings have: fur at the base, speckles, a chequered fringe."""
     scaled = sk["wing_opacity"]
     colour = mix(colour, sk.colour("thorax_colour"), scaled * 0.55 * smoothstep(0.30, 0.02, wing.t))
     speckle = sk["speckle"] * (0.11 * sk.speckle + 0.04 * sk.streak) + 0.035 * sk.broad

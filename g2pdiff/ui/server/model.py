@@ -27,8 +27,8 @@ try:
     from spaces import GPU  # pyright: ignore[reportMissingImports] - only a Space has it; before anything has touched the GPU
 except ImportError:
 
-    def GPU(run: Callable) -> Callable:
-        """Stands for the decorator of ZeroGPU outside of a Space: runs stay in this process."""
+    def GPU(run: Callable) -> Callable:  # noqa: N802 - the name that `spaces` gives it
+        """Stand in for the decorator of ZeroGPU outside of a Space: runs stay in this process."""
         return run
 
 
@@ -69,7 +69,8 @@ class Models:
         self._changing = threading.Lock()
 
     def check(self, name: str | None) -> str:
-        """The name of a served checkpoint. Raises `InputError("checkpoint")`, for nothing else is loaded."""
+        """Return the name of a served checkpoint. Raises `InputError("checkpoint")`, for nothing else is
+        loaded."""
         if name and name not in self.names:
             raise InputError(
                 "checkpoint",
@@ -98,8 +99,8 @@ class Models:
             return About(name=self.check(name))
 
     def load(self, name: str | None = None) -> Future[ServedPipeline]:
-        """A checkpoint, loading or loaded; `.result()` waits for it, or raises the `InputError` that says
-        what is wrong with it. One that could not be loaded is tried again, but not at once."""
+        """Return a checkpoint, loading or loaded; `.result()` waits for it, or raises the `InputError` that
+        says what is wrong with it. One that could not be loaded is tried again, but not at once."""
         name = self.check(name)
         with self._changing:
             if name not in self._loading or time.monotonic() > self._retry_at.get(name, math.inf):
@@ -116,7 +117,7 @@ class Models:
 
 
 async def loaded(loading: Future) -> ServedPipeline:
-    """A checkpoint of `Models.load` once it is loaded; who stops waiting for it does not stop that."""
+    """Wait for a checkpoint of `Models.load`. Who stops waiting does not stop the loading."""
     return await asyncio.shield(asyncio.wrap_future(loading))
 
 
@@ -177,12 +178,13 @@ def _stream(name: str, *args: Any, **kwargs: Any) -> Generator[DenoisingStep]:
 
 
 def threshold(pipe: ServedPipeline) -> float | None:
-    """CLIBDScore from which a picture counts as a success; None where the checkpoint has no CLIBD model."""
+    """Return the CLIBDScore from which a picture counts as a success; None where the checkpoint has no CLIBD
+    model."""
     return pipe.clibd.config.threshold if pipe.clibd else None
 
 
 def references(pipe: ServedPipeline) -> References | None:
-    """The checkpoint's reference species, read when first asked for; None where it has none."""
+    """Return the checkpoint's reference species, read when first asked for; None where it has none."""
     from g2pdiff.analysis.references import references_of
 
     return references_of(str(pipe.name_or_path))

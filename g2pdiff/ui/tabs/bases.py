@@ -151,7 +151,7 @@ class Bases(RunTab):
 
 
 def embed_picture(pipe: ServedPipeline, images: Tensor) -> Tensor:
-    """CLIBD embedding (E,) of the first of the pictures (B, 3, H, W)."""
+    """Return the CLIBD embedding (E,) of the first of the pictures (B, 3, H, W)."""
     import torch
 
     with torch.no_grad():
@@ -183,7 +183,7 @@ def downloads(findings: Findings) -> str:
 
 
 def pick(barcode: str, edits: str, event: gr.EventData) -> tuple[str, str]:
-    """The form's point edits after a click on `event.site`, and a sentence on what it does."""
+    """Return the form's point edits after a click on `event.site`, and a sentence on what it does."""
     with errors_as_toast():
         site = int(check_number("site", event.site, 1, SITES, whole=True))
         given = Barcode.parse(barcode)
@@ -192,7 +192,7 @@ def pick(barcode: str, edits: str, event: gr.EventData) -> tuple[str, str]:
 
 
 def next_edit(given: Barcode, edits: str, site: int) -> str:
-    """Point edits in which one site has moved on to its next base.
+    """Return point edits in which one site has moved on to its next base.
 
     From its own base a site goes to the transition's, the commonest mutation in nature, then to the two
     transversions', then back to its own.
@@ -221,7 +221,7 @@ def next_edit(given: Barcode, edits: str, site: int) -> str:
 
 
 def consequence(given: Barcode, edited: Barcode, site: int) -> str:
-    """What the edit of a site does to its codon, in a sentence."""
+    """Return what the edit of a site does to its codon, in a sentence."""
     old, new = given.sequence[site - 1], edited.sequence[site - 1]
     if old == new:
         return f"Site {site} is {old} again, as given."
@@ -240,7 +240,7 @@ def consequence(given: Barcode, edited: Barcode, site: int) -> str:
 
 
 def relatives(bank: References, neighbours: Sequence[Neighbour]) -> str:
-    """The references with the nearest barcodes, and what they make of the barcode."""
+    """Return the references with the nearest barcodes, and what they make of the barcode."""
     found = bank.verdict(neighbours)
     facts = [
         f"<b>{n.similarity:.1%} identical</b>"
@@ -252,7 +252,7 @@ def relatives(bank: References, neighbours: Sequence[Neighbour]) -> str:
 
 
 def lookalikes(bank: References, neighbours: Sequence[Neighbour]) -> str:
-    """The references whose pictures are nearest to the drawn one."""
+    """Return the references whose pictures are nearest to the drawn one."""
     facts = [f"<b>cosine {n.similarity:.3f}</b>" for n in neighbours]
     said = (
         "Of all reference pictures these look most like the drawn one to the CLIBD model, by the cosine of "
@@ -262,7 +262,7 @@ def lookalikes(bank: References, neighbours: Sequence[Neighbour]) -> str:
 
 
 def cards(bank: References, neighbours: Sequence[Neighbour], facts: Sequence[str]) -> str:
-    """References side by side, each with its picture where there is one, and its facts as HTML."""
+    """Return references side by side, each with its picture where there is one, and its facts as HTML."""
     pictures = bank.pictures([neighbour.row for neighbour in neighbours], CARD_SIZE)
     shown = [""] * len(neighbours)
     if pictures is not None:

@@ -74,7 +74,7 @@ class Work(Progress):
 
 
 def fasta(rows: Sequence[tuple[str, float, float, str]]) -> str:
-    """FASTA of names, latitudes, longitudes and letters."""
+    """Write FASTA of names, latitudes, longitudes and letters."""
     return "".join(
         f">{name} lat={latitude} lon={longitude}\n{letters}\n" for name, latitude, longitude, letters in rows
     )
@@ -93,6 +93,7 @@ def sample(checkpoint: str = "") -> str:
 
 
 def check_fasta(text: str) -> str:
+    """Check FASTA text of a link, and return it. Raises `InputError("fasta")`."""
     read_records(text, 0, 0)
     return text
 
@@ -151,7 +152,8 @@ class Batch(ExperimentTab):
 
 
 def downloads(work: Work) -> str:
-    """Links to all pictures with their table, and to the settings of a batch with at least one picture."""
+    """Return links to all pictures with their table, and to the settings of a batch with at least one
+    picture."""
     stem = f"batch_{len(work.rows)}_seed{work.asked.seed}"
     packed = archive(work.rows, work.asked.records)
     return data_link("Pictures and table (ZIP)", f"{stem}.zip", "application/zip", packed) + settings_link(
@@ -160,7 +162,7 @@ def downloads(work: Work) -> str:
 
 
 def verdict(work: Work) -> str:
-    """How many pictures agree with their barcodes, and how many records have no picture."""
+    """Say how many pictures agree with their barcodes, and how many records have no picture."""
     said = []
     if work.threshold is not None:
         above = sum(score >= work.threshold for row in work.rows if (score := row.clibd_score) is not None)
@@ -173,6 +175,7 @@ def verdict(work: Work) -> str:
 
 
 def title(record: Record) -> str:
+    """Return the heading of a record: its number and its name."""
     return record.name or f"Record {record.index}"
 
 
@@ -201,7 +204,7 @@ def card(record: Record, row: BatchRow | None = None, has_size: bool = True, war
 
 
 def remarks(record: Record) -> str:
-    """Why a record cannot be read, or what is to be said of its barcode and place; notes are folded."""
+    """Say why a record cannot be read, or what is to be said of its barcode and place; notes are folded."""
     if record.barcode is None:
         return note(record.error, "error")
     said = record.notes + record.barcode.notes
@@ -210,7 +213,7 @@ def remarks(record: Record) -> str:
 
 
 def read_out(text: str) -> str:
-    """What was understood of the FASTA text, or what is wrong with it."""
+    """Say what was understood of the FASTA text, or what is wrong with it."""
     try:
         records = read_records(text, 0, 0)
     except InputError as error:

@@ -61,10 +61,12 @@ pictures are scored against the barcode of the left one.</p>"""
 
 
 def check_change(change: object) -> str:
+    """Check what changes between the sides, and return it. Raises `InputError("change")`."""
     return check_choice("change", change, CHANGES)
 
 
 def check_pairs(pairs: object) -> int:
+    """Check the number of pairs, and return it. Raises `InputError("pairs")`."""
     return int(check_number("pairs", pairs, 1, MAXIMUM_PAIRS, whole=True))
 
 
@@ -293,16 +295,17 @@ class Compare(ExperimentTab):
 
 
 def place_name(latitude: float, longitude: float) -> str:
+    """Return a locality as people write it."""
     return f"{compass('latitude', latitude)} {compass('longitude', longitude)}"
 
 
 def difference_picture(row: PairRow) -> Tensor:
-    """Absolute difference of a pair, amplified: black where the pictures are equal."""
+    """Return the absolute difference of a pair, amplified: black where the pictures are equal."""
     return ((row.images[1] - row.images[0]).abs() * AMPLIFIED).clamp(max=1)
 
 
 def cell(row: PairRow, sides: tuple[str, str], has_size: bool = True) -> str:
-    """A row of the grid: two pictures, their difference, and what was measured."""
+    """Return a row of the grid: two pictures, their difference, and what was measured."""
     pictures = [*zip(row.images, sides, strict=True), (difference_picture(row), "Difference")]
     images = "".join(
         f'<img src="{thumbnail(pil(image))}" alt="{escape(name)}, seed {row.seed}">'
@@ -320,7 +323,7 @@ def cell(row: PairRow, sides: tuple[str, str], has_size: bool = True) -> str:
 
 
 def grid(comparison: Comparison) -> str:
-    """A row a pair, with dashed frames where pictures will come."""
+    """Return the grid, one row per pair, with dashed frames where pictures will come."""
     heads = "".join(f"<b>{escape(side)}</b>" for side in comparison.sides)
     first = comparison.form.seed
     empty = "".join(
@@ -334,7 +337,7 @@ def grid(comparison: Comparison) -> str:
 
 
 def key(second: str) -> str:
-    """How to read the charts."""
+    """Say how to read the charts."""
     marks = [
         "<b>●</b> a pair",
         "line: mean",
@@ -345,7 +348,7 @@ def key(second: str) -> str:
 
 
 def verdicts(comparison: Comparison) -> list[str]:
-    """A sentence for each measurement there is; what a place is known to change comes first there."""
+    """Return a sentence for each measurement there is; what a place is known to change comes first there."""
     found = comparison.differences
     names = [name for name in MEASUREMENTS if name in found]
     if comparison.change == "place":
@@ -354,7 +357,7 @@ def verdicts(comparison: Comparison) -> list[str]:
 
 
 def verdict(name: str, found: Estimate, pairs: int, sides: tuple[str, str]) -> str:
-    """The mean difference of a measurement, and whether its interval excludes 0."""
+    """State the mean difference of a measurement, and whether its interval excludes 0."""
     what = MEASUREMENTS[name]
     mean, low, high = map(what.change, found)
     start = f"{sides[1]} minus {sides[0][0].lower()}{sides[0][1:]}: {what.name} {mean} {what.unit}".rstrip()
@@ -369,7 +372,7 @@ def verdict(name: str, found: Estimate, pairs: int, sides: tuple[str, str]) -> s
 
 
 def sheet(comparison: Comparison) -> Sheet:
-    """The layout of the downloaded picture: the pairs with their differences."""
+    """Return the layout of the downloaded picture: the pairs with their differences."""
     return Sheet(
         [f"seed {row.seed}" for row in comparison.rows],
         [*comparison.sides, f"difference × {AMPLIFIED}"],
@@ -378,7 +381,7 @@ def sheet(comparison: Comparison) -> Sheet:
 
 
 def downloads(comparison: Comparison) -> str:
-    """Links to the pictures, the table and the settings of a comparison with at least one pair."""
+    """Return links to the pictures, the table and the settings of a comparison with at least one pair."""
     stem, report = f"{file_stem(comparison.form)}_compare-{comparison.change}", comparison.report
     return (
         picture_link(sheet(comparison).draw(), stem, comparison.settings)

@@ -54,14 +54,17 @@ ON_THE_WAY = (
 
 
 def check_end(name: str, degrees: object, along: str = "longitude") -> float:
+    """Check one end of a walk in degrees, and return it. Raises `InputError(name)`."""
     return check_number(name, degrees, -LIMITS[along], LIMITS[along], "degrees")
 
 
 def check_places(places: object) -> int:
+    """Check the number of places, and return it. Raises `InputError("places")`."""
     return int(check_number("places", places, FEWEST_PLACES, MOST_PLACES, whole=True))
 
 
 def check_pictures(pictures: object) -> int:
+    """Check the number of pictures per place, and return it. Raises `InputError`."""
     return int(check_number("pictures_per_place", pictures, 1, MOST_PICTURES, whole=True))
 
 
@@ -221,11 +224,13 @@ class Latitude(ExperimentTab):
 
 
 def cell(image: Tensor, alt: str) -> str:
+    """Return a picture of the film as HTML."""
     return f'<img src="{thumbnail(pil(image))}" alt="{alt}">'
 
 
 def film(walk: Walk) -> str:
-    """The strip of pictures: a column a place, the truth below the predictions; places to come are blank."""
+    """Return the strip of pictures, one column per place, the truth below the predictions; places to come are
+    blank."""
     kinds = [*range(walk.asked.replicates), *(["truth"] if walk.has_truth else [])]
     columns = [
         f"<li><b>{compass(walk.asked.along, degrees)}</b>"
@@ -241,7 +246,7 @@ def film(walk: Walk) -> str:
 
 
 def key(walk: Walk) -> str:
-    """What the marks of the chart are."""
+    """Say what the marks of the chart are."""
     marks = ["<b>●</b> north", '<b class="south">▼</b> south']
     if walk.asked.along == "longitude":
         marks = ["<b>●</b> prediction"]
@@ -251,7 +256,7 @@ def key(walk: Walk) -> str:
 
 
 def cline_chart(rows: Sequence[SweepRow], along: str, degrees: Sequence[float], has_truth: bool) -> dict:
-    """Body length against the distance walked, in per cent of the mean of the row's own replicate.
+    """Draw body length against the distance walked, in per cent of the mean of the row's own replicate.
 
     Along latitude both hemispheres lie on one axis. Where three places or more are drawn come the regression
     line with the fan of its 95 % interval and, if the truth is known, the planted slope dashed.
@@ -306,7 +311,7 @@ def _draw_points(figure: dict, rows: Sequence[SweepRow], equatorial: bool, has_t
 
 
 def _draw_group(figure: dict, points: list[tuple[float, float]], along: str, marker: dict) -> None:
-    """Points (degrees, per cent) with one kind of marker."""
+    """Draw points (degrees, per cent) with one kind of marker."""
     figure["data"].append(
         {
             "x": [abs(degrees) if along == "latitude" else degrees for degrees, _ in points],
@@ -329,7 +334,7 @@ def _draw_lines(figure: dict, rows: Sequence[SweepRow], has_truth: bool) -> None
     ends = tens_of_degrees(found.along, x)
 
     def line(slope: float) -> list[float]:
-        """Per cent of the mean length at both ends."""
+        """Return the length at both ends, in per cent of the mean."""
         return (100 * (1 + slope / 100 * ends) / (1 + slope / 100 * tens.mean())).tolist()
 
     value, low, high = found.slope
@@ -358,7 +363,7 @@ def _draw_lines(figure: dict, rows: Sequence[SweepRow], has_truth: bool) -> None
 
 
 def reading(walk: Walk) -> str:
-    """What the rows say and what they do not, for at least one row."""
+    """Say what the rows show and what they do not, for at least one row."""
     found = walk.report.summary
     limits = "It was measured on pictures that a model drew, not on animals."
     if walk.has_truth:
@@ -371,7 +376,7 @@ def reading(walk: Walk) -> str:
 
 
 def frames(walk: Walk) -> list[Image.Image]:
-    """The first picture of every place with its label, from one end of the walk to the other."""
+    """Return the first picture of every place with its label, from one end of the walk to the other."""
     return [
         contact_sheet({(0, 0): pil(row.image)}, [compass(walk.asked.along, row.degrees)], [""])
         for row in walk.rows
@@ -380,7 +385,8 @@ def frames(walk: Walk) -> list[Image.Image]:
 
 
 def downloads(walk: Walk) -> str:
-    """Links to the rows, the settings, the film and the contact sheet of a walk with at least one row."""
+    """Return links to the rows, the settings, the film and the contact sheet of a walk with at least one
+    row."""
     stem, settings = f"{file_stem(walk.asked)}_along-{walk.asked.along}", walk.settings
     report = walk.report
     return (

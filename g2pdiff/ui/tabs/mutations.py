@@ -69,7 +69,7 @@ class Series(Progress):
 
 
 def parse_rates(text: object) -> tuple[float, ...]:
-    """Distinct shares in rising order, 0 among them, of typed percentages such as `1 5 10`.
+    """Parse typed percentages such as `1 5 10` into distinct shares in rising order, 0 among them.
 
     Raises:
         InputError: field `rates`, if one cannot be read or is out of range, if there are too many, or none
@@ -91,11 +91,13 @@ def parse_rates(text: object) -> tuple[float, ...]:
 
 
 def check_text(rates: str) -> str:
+    """Check the text of the rates, and return it. Raises `InputError("rates")`."""
     parse_rates(rates)
     return rates
 
 
 def check_replicates(value: object) -> int:
+    """Check the number of replicates, and return it. Raises `InputError("replicates")`."""
     return int(check_number("replicates", value, 1, MAXIMUM_REPLICATES, whole=True))
 
 
@@ -190,12 +192,13 @@ class Mutations(ExperimentTab):
 
 
 def place(series: Series, rate: float, row: int) -> str:
-    """Where the grid has something: in the column of a rate and a row, from 0; headings are in row -1."""
+    """Return where the grid has something: in the column of a rate and a row, from 0; headings are in row
+    -1."""
     return f'style="--rate:{series.asked.rates.index(rate) + 2};--row:{row + 2}"'
 
 
 def cell(row: MutationRow, series: Series) -> str:
-    """A picture, which opens what changed in its barcode."""
+    """Return a picture, which opens what changed in its barcode."""
     name = f"mutant-{series.asked.rates.index(row.rate)}-{row.replicate}"
     found, title = changes(series.asked.edited, row.barcode), heading(row)
     bases = "wild type" if row.rate == 0 else plural(len(found.bases), "base")
@@ -209,7 +212,7 @@ def cell(row: MutationRow, series: Series) -> str:
 
 
 def true_cell(row: MutationRow, series: Series) -> str:
-    """The simulated truth beside a picture of the first replicate, in the grid's last row."""
+    """Return the simulated truth beside a picture of the first replicate, in the grid's last row."""
     assert row.true_image is not None  # asked for only where there is a truth
     return (
         f"<figure {place(series, row.rate, series.asked.replicates)}>"
@@ -218,7 +221,8 @@ def true_cell(row: MutationRow, series: Series) -> str:
 
 
 def grid(series: Series) -> str:
-    """A column a rate and a row a replicate, with dashed frames where a picture will come.
+    """Return the grid, one column per rate and one row per replicate, with dashed frames where pictures will
+    come.
 
     The style sheet turns rows and columns round on narrow pages.
     """
@@ -244,7 +248,7 @@ def grid(series: Series) -> str:
 
 
 def key(has_truth: bool) -> str:
-    """How to read the grid and the charts."""
+    """Say how to read the grid and the charts."""
     marks = ["<span><b>●</b> prediction</span>"]
     if has_truth:
         marks.append('<span><b class="truth">◇</b> simulated truth</span>')
@@ -253,24 +257,26 @@ def key(has_truth: bool) -> str:
 
 
 def percent(rate: float) -> str:
+    """Return a rate, 0 to 1, as text in per cent."""
     return f"{100 * rate:g} %"
 
 
 def heading(row: MutationRow) -> str:
+    """Return the rate and the replicate of a picture in words."""
     if row.rate == 0:
         return "wild type"
     return f"mutation rate {percent(row.rate)}, replicate {row.replicate + 1}"
 
 
 def counted(found: Changes) -> str:
-    """How much changed, such as `66 bases and 40 amino acids changed, 2 new stop codons`."""
+    """Say how much changed, such as `66 bases and 40 amino acids changed, 2 new stop codons`."""
     text = f"{plural(len(found.bases), 'base')} and {plural(len(found.amino_acids), 'amino acid')} changed"
     stops = len(found.new_stops)
     return text + (f", {plural(stops, 'new stop codon')}" if stops else "")
 
 
 def details(row: MutationRow, found: Changes, has_size: bool = True) -> str:
-    """What a click on a picture shows: measurements, and everything that changed in the barcode."""
+    """Return what a click on a picture shows: measurements, and everything that changed in the barcode."""
     facts = [f"appearance drift {row.drift:.3f}"]
     if has_size:
         facts.insert(0, f"body length {row.body_length:.1%} of the picture")
@@ -285,13 +291,14 @@ def details(row: MutationRow, found: Changes, has_size: bool = True) -> str:
 
 
 def reading(series: Series) -> str:
-    """What a series says; nothing where there is neither a CLIBD model nor a truth."""
+    """Say what a series shows; nothing where there is neither a CLIBD model nor a truth."""
     curves, threshold = series.curves, series.threshold
     said = "" if threshold is None else f'<p class="verdict">{score_verdict(curves, threshold)}</p>'
     return said + messages.notes(drift_verdict(curves) if series.has_truth else [])
 
 
 def score_verdict(curves: Sequence[dict], threshold: float) -> str:
+    """Say up to which rate the mean score reaches the threshold."""
     fails = [curve["clibd_score"].value < threshold for curve in curves]
     if fails[0]:
         return (
@@ -311,7 +318,7 @@ def score_verdict(curves: Sequence[dict], threshold: float) -> str:
 
 
 def drift_verdict(curves: Sequence[dict]) -> list[str]:
-    """Whether drift and true drift put the rates in one order; nothing where either stays the same."""
+    """Return whether drift and true drift put the rates in one order; nothing where either stays the same."""
     from g2pdiff.analysis.statistics import rank_agreement
 
     drawn, true = ([curve[name].value for curve in curves] for name in ("drift", "true_drift"))
@@ -325,7 +332,7 @@ def drift_verdict(curves: Sequence[dict]) -> list[str]:
 
 
 def downloads(series: Series) -> str:
-    """Links to the pictures, the table and the settings of a series with at least one picture."""
+    """Return links to the pictures, the table and the settings of a series with at least one picture."""
     stem, report = f"{file_stem(series.asked)}_mutations", mutation_report(series.rows, series.asked.edited)
     table = [
         {name: " ".join(value) if isinstance(value, list) else value for name, value in row.items()}

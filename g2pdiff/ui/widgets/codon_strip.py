@@ -26,7 +26,7 @@ HINT = (
 
 
 def strip(attribution: Attribution, given: Barcode) -> str:
-    """The importances of all codons as bars over the sites, and below them the barcode codon by codon.
+    """Draw the importances of all codons as bars over the sites, and below them the barcode codon by codon.
 
     Args:
         attribution: of the barcode that was drawn.
@@ -49,7 +49,7 @@ def strip(attribution: Attribution, given: Barcode) -> str:
 
 
 def chart(rows: Sequence[CodonImportance], low: float, high: float, span: float) -> str:
-    """Bars of every codon over its sites."""
+    """Draw bars of every codon over its sites."""
     zero = 100 * high / span
     bars = {"for": "", "against": ""}
     for row in rows:
@@ -68,7 +68,7 @@ def chart(rows: Sequence[CodonImportance], low: float, high: float, span: float)
 
 
 def codon_cell(row: CodonImportance, rank: int, changed: set[int], low: float, span: float) -> str:
-    """One codon of the strip: its bar, amino acid, letters and number."""
+    """Return one codon of the strip: its bar, amino acid, letters and number."""
     bottom, top = sorted((0, row.importance))
     kind = "for" if row.importance > 0 else "against"
     bar = f"bottom:{100 * (bottom - low) / span:.1f}%;height:{100 * (top - bottom) / span:.1f}%"
@@ -85,7 +85,7 @@ def codon_cell(row: CodonImportance, rank: int, changed: set[int], low: float, s
 
 
 def describe(row: CodonImportance, rank: int) -> str:
-    """A codon in a sentence."""
+    """Describe a codon in a sentence."""
     place = f"Codon {row.codon} (sites {row.first_site} to {row.first_site + 2}, {row.letters} for "
     if row.importance == 0:
         effect = "hiding it changes nothing"

@@ -41,7 +41,7 @@ def file_stem(asked: SpecimenSpecification) -> str:
 
 
 def data_link(label: str, name: str, kind: str, data: bytes) -> str:
-    """A link that saves `data` of a MIME type under a name."""
+    """Return a link that saves `data` of a MIME type under a name."""
     encoded = base64.b64encode(data).decode()
     return (
         f'<a class="download" download="{escape(name)}" href="data:{kind};base64,{encoded}">'
@@ -50,7 +50,7 @@ def data_link(label: str, name: str, kind: str, data: bytes) -> str:
 
 
 def png(picture: Image.Image, settings: Mapping) -> bytes:
-    """A picture at its own size, with everything needed to draw it again inside."""
+    """Encode a picture at its own size as PNG, with everything needed to draw it again inside."""
     info = PngInfo()
     info.add_text("Title", TITLE)
     info.add_text("Comment", json.dumps(settings))
@@ -60,7 +60,7 @@ def png(picture: Image.Image, settings: Mapping) -> bytes:
 
 
 def gif(frames: Sequence[Image.Image]) -> bytes:
-    """An animation that plays again and again and rests on its last frame."""
+    """Encode an animation that plays again and again and rests on its last frame."""
     durations = [FRAME_MILLISECONDS] * (len(frames) - 1) + [LAST_FRAME_MILLISECONDS]
     file = io.BytesIO()
     frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
@@ -68,7 +68,7 @@ def gif(frames: Sequence[Image.Image]) -> bytes:
 
 
 def table(rows: Sequence[Mapping]) -> bytes:
-    """Rows of equal keys as CSV."""
+    """Write rows of equal keys as CSV."""
     file = io.StringIO()
     writer = csv.DictWriter(file, rows[0])
     writer.writeheader()
@@ -77,18 +77,22 @@ def table(rows: Sequence[Mapping]) -> bytes:
 
 
 def picture_link(picture: Image.Image, stem: str, settings: Mapping) -> str:
+    """Return a link that saves a picture as PNG with its settings inside."""
     size = f"{picture.width} x {picture.height}"
     return data_link(f"Picture ({size} PNG)", f"{stem}.png", "image/png", png(picture, settings))
 
 
 def animation_link(frames: Sequence[Image.Image], stem: str) -> str:
+    """Return a link that saves frames as an animated GIF."""
     return data_link("Denoising (GIF)", f"{stem}.gif", "image/gif", gif(frames))
 
 
 def table_link(rows: Sequence[Mapping], stem: str) -> str:
+    """Return a link that saves rows as CSV."""
     return data_link("Rows (CSV)", f"{stem}.csv", "text/csv", table(rows))
 
 
 def settings_link(settings: Mapping, stem: str) -> str:
+    """Return a link that saves settings as JSON."""
     data = json.dumps(settings, indent=2).encode()
     return data_link("Settings (JSON)", f"{stem}.json", "application/json", data)

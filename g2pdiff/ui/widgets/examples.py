@@ -11,6 +11,8 @@ from g2pdiff.dna.barcode import Barcode
 
 @dataclass(frozen=True)
 class Example:
+    """A species to pick: its name, its locality and its barcode."""
+
     name: str
     common_name: str
     order: str

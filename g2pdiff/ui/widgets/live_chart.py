@@ -15,7 +15,7 @@ TRUTH = "var(--truth)"  # of truth and threshold; css/colours.css has the colour
 
 
 def live_chart(figure: dict, description: str, height: int, **options) -> gr.HTML:
-    """A chart whose value is a Plotly figure as a dict, `{"data": [...], "layout": {...}}`.
+    """Build a chart whose value is a Plotly figure as a dict, `{"data": [...], "layout": {...}}`.
 
     Args:
         figure: the first figure; its colours may be the page's, such as `var(--truth)`.
@@ -35,7 +35,7 @@ def live_chart(figure: dict, description: str, height: int, **options) -> gr.HTM
 
 
 def score_chart(scores: list[float], total: int, threshold: float | None) -> dict:
-    """CLIBDScore against the denoising step, the last score in figures, the success threshold dashed."""
+    """Draw CLIBDScore against the denoising step, the last score in figures, the success threshold dashed."""
     figure = {
         "data": [
             {

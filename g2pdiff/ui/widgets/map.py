@@ -32,7 +32,7 @@ class OfflineMap(folium.Map):
 
 
 def land() -> dict:
-    """The outlines of all countries as one GeoJSON geometry, to 0.01 degree (about 1 km)."""
+    """Return the outlines of all countries as one GeoJSON geometry, to 0.01 degree (about 1 km)."""
     outlines = []
     for country in CountryInfo.all().values():
         for feature in country.get("geoJSON", {}).get("features", []):
@@ -44,12 +44,13 @@ def land() -> dict:
 
 
 def degrees(latitude: float) -> str:
+    """Return the label of a parallel."""
     return f"{abs(latitude)}°{'N' if latitude > 0 else 'S' if latitude < 0 else ''}"
 
 
 @cache
 def page() -> tuple[str, str, str]:
-    """The map's HTML and the names its script gives to the map and the pin. Built once."""
+    """Build the map's HTML and the names its script gives to the map and the pin. Built once."""
     world = OfflineMap(
         location=[5, 0],
         zoom_start=0,
@@ -84,7 +85,8 @@ def page() -> tuple[str, str, str]:
 
 
 def locality_map(value: tuple[float, float], height: int, **options) -> gr.HTML:
-    """A map whose value is `[latitude, longitude]`: a click fires `.input`, Python and JavaScript may set it.
+    """Build a map whose value is `[latitude, longitude]`: a click fires `.input`, Python and JavaScript may
+    set it.
 
     Args:
         value: where the pin stands at first.

@@ -28,7 +28,7 @@ def curve_chart(
     rates: Sequence[float],
     threshold: float | None,
 ) -> dict:
-    """One measurement against the mutation rate, as a Plotly figure: means, intervals, pictures, truth.
+    """Draw one measurement against the mutation rate as a Plotly figure: means, intervals, pictures, truth.
 
     Args:
         name: of `MEASUREMENTS`.
@@ -73,7 +73,8 @@ def curve_chart(
 def curve_traces(
     curves: Sequence[dict], name: str, factor: float, line: dict, marker: dict, band: str
 ) -> list[dict]:
-    """The band of intervals, which at a single picture is as narrow as its value, and the line of means."""
+    """Return the band of intervals, which at a single picture is as narrow as its value, and the line of
+    means."""
     rates = [100 * curve["rate"] for curve in curves]
     estimates = [curve[name] for curve in curves]
     lows = [factor * (e.value if isnan(e.low) else e.low) for e in estimates]
@@ -99,6 +100,6 @@ def curve_traces(
 
 
 def dots(rates: list[float], values: list[float]) -> dict:
-    """A faint dot for every picture."""
+    """Draw a faint dot for every picture."""
     marker = {"size": 4, "opacity": 0.4}
     return {"x": rates, "y": values, "mode": "markers", "marker": marker, "hoverinfo": "skip"}

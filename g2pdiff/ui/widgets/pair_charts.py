@@ -37,18 +37,18 @@ MEASUREMENTS = {
 
 
 def measured(row: PairRow, name: str) -> tuple[float, float] | None:
-    """Both sides of a measurement; None without a CLIBD model."""
+    """Return both sides of a measurement; None without a CLIBD model."""
     return {"clibd_score": row.clibd_scores, "body_length": row.body_lengths}[name]
 
 
 def changed(rows: Sequence[PairRow], name: str) -> list[float]:
-    """Differences of the pairs, second minus first; empty without a CLIBD model."""
+    """Return differences of the pairs, second minus first; empty without a CLIBD model."""
     sides = [measured(row, name) for row in rows]
     return [second - first for first, second in filter(None, sides)]
 
 
 def difference_chart(name: str, values: Sequence[float], found: Estimate | None, pairs: int) -> dict:
-    """Differences pair by pair as a Plotly figure, with their mean and its interval.
+    """Draw differences pair by pair as a Plotly figure, with their mean and its interval.
 
     Args:
         name: of `MEASUREMENTS`.

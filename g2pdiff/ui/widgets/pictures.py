@@ -17,16 +17,17 @@ SMALL = 160  # pixels of a side of a picture in a grid, at most
 
 
 def pil(image: Tensor) -> Image.Image:
-    """A picture (3, H, W) in [0, 1] as it is."""
+    """Return a picture (3, H, W) in [0, 1] as it is."""
     return Image.fromarray((image.permute(1, 2, 0) * 255).round().byte().cpu().numpy())
 
 
 def enlarge(picture: Image.Image) -> Image.Image:
+    """Return a picture enlarged to the size that the page shows."""
     return picture.resize((SHOWN, SHOWN), Image.Resampling.BICUBIC)
 
 
 def picture_box(label: str, elem_id: str) -> gr.Image:
-    """A square picture to look at. JPEG, as every step is encoded and WebP takes ten times as long."""
+    """Build a square picture to look at. JPEG, as every step is encoded and WebP takes ten times as long."""
     return gr.Image(
         label=label,
         show_label=False,
@@ -40,7 +41,7 @@ def picture_box(label: str, elem_id: str) -> gr.Image:
 
 
 def thumbnail(picture: Image.Image) -> str:
-    """A small copy of a picture as a data URI, for grids of many."""
+    """Return a small copy of a picture as a data URI, for grids of many."""
     small = picture.copy()
     small.thumbnail((SMALL, SMALL))
     file = io.BytesIO()

@@ -10,7 +10,7 @@ CODONS_SHOWN = 16
 
 
 def stripes(barcode: Barcode, changed: tuple[int, ...] = ()) -> str:
-    """The barcode as a barcode: one stripe a site, coloured by base, changed sites ticked above."""
+    """Draw the barcode as a barcode: one stripe per site, coloured by base, changed sites ticked above."""
     paths = "".join(
         f'<path class="{base}" d="{"".join(f"M{site}.5 3v14" for site in sites)}"/>'
         for base in "ACGT"
@@ -36,7 +36,7 @@ def legend(barcode: Barcode, changed: tuple[int, ...] = ()) -> str:
 
 
 def codons(barcode: Barcode, changed: tuple[int, ...] = ()) -> str:
-    """The first known codons with their amino acids, stop codons and changed codons marked."""
+    """Return the first known codons with their amino acids, stop codons and changed codons marked."""
     acids = barcode.amino_acids
     first = next((index for index, acid in enumerate(acids) if acid != "X"), 0)
     cells = []
@@ -49,6 +49,7 @@ def codons(barcode: Barcode, changed: tuple[int, ...] = ()) -> str:
 
 
 def facts(barcode: Barcode) -> str:
+    """Return length, frame and unknown letters of a barcode in words."""
     stops = len(barcode.stop_codons)
     frame = (
         f"starts at site {barcode.offset + 1} of {SITES}"
@@ -67,7 +68,8 @@ def facts(barcode: Barcode) -> str:
 
 
 def readout(given: Barcode, mutated: Barcode) -> str:
-    """What was understood of the barcode, drawn after its mutations, in which changed sites are marked."""
+    """Show what was understood of the barcode, drawn after its mutations, in which changed sites are
+    marked."""
     changed = given.differences(mutated)
     return (
         stripes(mutated, changed)
@@ -83,7 +85,7 @@ CHANGES_SHOWN = 24
 
 
 def mutation_readout(given: Barcode, mutated: Barcode) -> str:
-    """How many and which bases and amino acids have changed."""
+    """Say how many and which bases and amino acids have changed."""
     found = changes(given, mutated)
     if not found.bases:
         return note(f"No base changed: all {given.coverage} known bases as given.")

@@ -18,7 +18,7 @@ MONO = gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700))
 
 
 def theme() -> gr.themes.Base:
-    """Teal on slate, in light and dark."""
+    """Build the theme: teal on slate, in light and dark."""
     return gr.themes.Base(
         primary_hue="teal",
         secondary_hue="teal",

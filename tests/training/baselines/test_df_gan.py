@@ -63,7 +63,7 @@ def test_pictures_depend_on_noise_and_on_condition_after_training_began(networks
 
 
 def test_the_penalty_of_a_linear_judge_is_the_power_of_its_slope(networks):
-    """For D(x, c) = a.x + b.c the joint gradient is (a, b) everywhere."""
+    """Return the for D(x, c) = a.x + b.c the joint gradient is (a, b) everywhere."""
 
     class Linear(nn.Module):
         def __init__(self):
@@ -79,7 +79,8 @@ def test_the_penalty_of_a_linear_judge_is_the_power_of_its_slope(networks):
 
 
 def test_neither_loss_reaches_the_other_network(networks):
-    """The generator's gradient is that of -D(G(z)) alone, the discriminator's that of its own three terms."""
+    """Return the generator's gradient is that of -D(G(z)) alone, the discriminator's that of its own three
+    terms."""
     generator, discriminator = networks
     for parameter in discriminator.parameters():
         nn.init.normal_(parameter, std=0.2)

@@ -14,7 +14,7 @@ from PIL import Image
 
 
 def columns(text):
-    """The names in a text, in their order."""
+    """Return the names in a text, in their order."""
     return text.split()
 
 
@@ -36,7 +36,7 @@ BY_SA = "CreativeCommons - Attribution Share-Alike"
 
 
 def jpeg(seed=0, size=48, kind="JPEG"):
-    """A small animal on paper."""
+    """Return a small animal on paper."""
     rng = np.random.default_rng(seed)
     pixels = np.full((size, size + 8, 3), rng.integers(180, 250, 3), np.uint8)
     pixels[10:-10, 10:-10] = rng.integers(0, 120, 3)
@@ -46,7 +46,7 @@ def jpeg(seed=0, size=48, kind="JPEG"):
 
 
 def combined_row(record, number, address="", **cells):
-    """A line of the combined export; several pictures have `|` between their values."""
+    """Return a line of the combined export; several pictures have `|` between their values."""
     return dict.fromkeys(COMBINED, " ") | {
         "processid": f"TEST{number:04}-20",
         "bin_uri": record["dna_bin"],
@@ -71,7 +71,7 @@ def combined_row(record, number, address="", **cells):
 
 
 def bcdm_row(record, number, **cells):
-    """A line of the BCDM export, which names no picture."""
+    """Return a line of the BCDM export, which names no picture."""
     return dict.fromkeys(BCDM, "None") | {
         "processid": f"TEST{number:04}-20",
         "bin_uri": record["dna_bin"],
@@ -89,7 +89,7 @@ def bcdm_row(record, number, **cells):
 
 def write_tsv(path, rows, encoding="utf-8"):
     lines = ["\t".join(rows[0])] + ["\t".join(map(str, row.values())) for row in rows]
-    content = "\n".join(lines + [""]).encode(encoding)
+    content = "\n".join([*lines, ""]).encode(encoding)
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
     return path
 

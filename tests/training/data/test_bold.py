@@ -55,7 +55,7 @@ def server(monkeypatch):
 
 @pytest.fixture
 def export(server, records, tmp_path):
-    """Twelve records with a picture each."""
+    """Return twelve records with a picture each."""
     rows = []
     for number, record in enumerate(records[:12]):
         server.replies[f"/pics/{number}.jpg"] = jpeg(number)
@@ -77,29 +77,69 @@ def table(path):
 # licences
 
 SPELLINGS = {
-    "cc0": ["No Rights Reserved", "no right's reserved (nrr)", "CC0", "CC-0 1.0", "Public Domain", "CCO"]
-    + ["https://creativecommons.org/publicdomain/zero/1.0/"],
-    "cc-by": ["CreativeCommons - Attribution", "CreativeCommons Attribution", "CC BY", "CC-BY 4.0", "ccby"]
-    + [
+    "cc0": [
+        "No Rights Reserved",
+        "no right's reserved (nrr)",
+        "CC0",
+        "CC-0 1.0",
+        "Public Domain",
+        "CCO",
+        "https://creativecommons.org/publicdomain/zero/1.0/",
+    ],
+    "cc-by": [
+        "CreativeCommons - Attribution",
+        "CreativeCommons Attribution",
+        "CC BY",
+        "CC-BY 4.0",
+        "ccby",
         "CreativeCommons – Attribution (by)",
         "Creative Commons Attribution 2.0 Generic",
         "creativecommons (by)",
-    ]
-    + ["CreativeCommons - Attribution by Jane Doe", "https://creativecommons.org/licenses/by/4.0/"]
-    + ["Creative Commons Attribution License (CC BY)", "CreativeCommons \ufffd\ufffd Attribution"],
-    "cc-by-sa": [BY_SA, "CreativeCommons Attribution ShareAlike", "CC BY-SA", "ccbysa", "CC BY SA 4.0"]
-    + ["http://creativecommons.org/licenses/by-sa/3.0/deed.en"],
-    "cc-by-nc": ["CreativeCommons - Attribution Non-Commercial", "CC-BY-NC", "CreativeCommons (by-nc)"]
-    + ["CreativeCommons Attribution NonCommercial bync", "CreativeCommons -Atribution Non-Commercial"],
-    "cc-by-nc-sa": ["CreativeCommons - Attribution Non-Commercial Share-Alike", "Creative Commons-by-nc-sa"]
-    + ["CreativeCommons-Attribution Non-Commervial Share-Alike", "creative commoms-by-nc-sa", "CC by nc sa"]
-    + ["CreativeCommons-Atribution Non-Commercial Share -Alike", "Creative Commons CC BY-NC-SA 4.0"],
+        "CreativeCommons - Attribution by Jane Doe",
+        "https://creativecommons.org/licenses/by/4.0/",
+        "Creative Commons Attribution License (CC BY)",
+        "CreativeCommons �� Attribution",
+    ],
+    "cc-by-sa": [
+        BY_SA,
+        "CreativeCommons Attribution ShareAlike",
+        "CC BY-SA",
+        "ccbysa",
+        "CC BY SA 4.0",
+        "http://creativecommons.org/licenses/by-sa/3.0/deed.en",
+    ],
+    "cc-by-nc": [
+        "CreativeCommons - Attribution Non-Commercial",
+        "CC-BY-NC",
+        "CreativeCommons (by-nc)",
+        "CreativeCommons Attribution NonCommercial bync",
+        "CreativeCommons -Atribution Non-Commercial",
+    ],
+    "cc-by-nc-sa": [
+        "CreativeCommons - Attribution Non-Commercial Share-Alike",
+        "Creative Commons-by-nc-sa",
+        "CreativeCommons-Attribution Non-Commervial Share-Alike",
+        "creative commoms-by-nc-sa",
+        "CC by nc sa",
+        "CreativeCommons-Atribution Non-Commercial Share -Alike",
+        "Creative Commons CC BY-NC-SA 4.0",
+    ],
     "cc-by-nd": ["CreativeCommons - Attribution No Derivatives", "CC BY-ND 4.0"],
     "cc-by-nc-nd": ["CreativeCommons - Attribution Non-Commercial No Derivatives", "cc by-nc-nd"],
     "all rights reserved": ["All Rights Reserved", "Copyright, all rights reserved"],
     "missing": ["", " "],
-    "unclear": ["CreativeCommons", "Copyright by Jane Doe", "CreativeCommons by Jane Doe", "free", "by", "?"]
-    + ["Attribution", "CC0 non-commercial", "public domain, share alike", "Creative Commons ShareAlike"],
+    "unclear": [
+        "CreativeCommons",
+        "Copyright by Jane Doe",
+        "CreativeCommons by Jane Doe",
+        "free",
+        "by",
+        "?",
+        "Attribution",
+        "CC0 non-commercial",
+        "public domain, share alike",
+        "Creative Commons ShareAlike",
+    ],
 }
 
 
@@ -256,14 +296,14 @@ def test_a_folder_has_pictures_credits_and_sums(server, export):
     assert fetch(rows, path, out, "--contact", "me@example.org") == 0
     assert server.agents == {"G2PDiffusion-training.bold/0.1 (me@example.org)"}
     assert set(server.asked.values()) == {1} and len(server.asked) == 12
-    credits = table(out / "ATTRIBUTION.csv")
-    assert len(credits) == 13
-    for row in credits:
+    credited = table(out / "ATTRIBUTION.csv")
+    assert len(credited) == 13
+    for row in credited:
         content = (out / row["file"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == row["sha256"]
         assert row["licence"] == "cc-by-sa" and row["licence_as_written"] == BY_SA
-    assert credits[0]["holder"] == "'=HYPERLINK(1)" and credits[3]["holder"] == "Ana Müller"
-    assert Path(credits[2]["file"]).suffix == ".png"
+    assert credited[0]["holder"] == "'=HYPERLINK(1)" and credited[3]["holder"] == "Ana Müller"
+    assert Path(credited[2]["file"]).suffix == ".png"
     check = subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=out, check=False)
     assert check.returncode == 0
     assert not list(out.rglob("partial-*"))
@@ -483,12 +523,12 @@ def test_pictures_of_a_bcdm_export_are_looked_up(server, records, tmp_path):
     assert fetch(rows, tmp_path / "e.tsv", out, *options, "--dry-run") == 0
     assert len(server.asked) == 1 and not (out / "pictures").exists()
     assert fetch(rows, tmp_path / "e.tsv", out, *options) == 0
-    credits = table(out / "ATTRIBUTION.csv")
-    assert [(row["processid"], row["holder"], row["year"]) for row in credits] == [
+    credited = table(out / "ATTRIBUTION.csv")
+    assert [(row["processid"], row["holder"], row["year"]) for row in credited] == [
         ("TEST0000-20", "Bo", "2015"),
         ("TEST0003-20", "Bo", "2015"),
     ]
-    assert all("subunit=1024.jpg" in row["address"] for row in credits)
+    assert all("subunit=1024.jpg" in row["address"] for row in credited)
     assert set(server.asked.values()) == {1}  # the list of the dry run was kept
 
 

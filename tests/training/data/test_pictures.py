@@ -17,7 +17,7 @@ def saved(picture: Image.Image, kind: str = "PNG", **options) -> bytes:
 
 
 def mark() -> Image.Image:
-    """Red above, blue below, white at the right."""
+    """Return the red above, blue below, white at the right."""
     pixels = np.full((20, 30, 3), 255, np.uint8)
     pixels[:10, :20], pixels[10:, :20] = (255, 0, 0), (0, 0, 255)
     return Image.fromarray(pixels)

@@ -33,7 +33,7 @@ def variant(number: int) -> str:
 
 @pytest.fixture
 def sources(tmp_path):
-    """A barcode table of two pictured species and one without, and a folder of pictures."""
+    """Return a barcode table of two pictured species and one without, and a folder of pictures."""
     names = ["Aglais io", "Pieris rapae", "Bombus terrestris"]
     rows = [
         {

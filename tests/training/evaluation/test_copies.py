@@ -12,7 +12,7 @@ SIZE = 128
 
 
 def blobs(count, seed):
-    """Pictures with structure at every scale, as animals have: (N, 3, SIZE, SIZE)."""
+    """Return pictures with structure at every scale, as animals have: (N, 3, SIZE, SIZE)."""
     generator = torch.Generator().manual_seed(seed)
     layers = [
         F.interpolate(torch.rand(count, 3, n, n, generator=generator), SIZE, mode="bilinear") for n in (4, 16)

@@ -22,7 +22,7 @@ SIZE = 32
 
 
 def striped(count, seed):
-    """Pictures (N, 3, H, W) that differ a lot: stripes of random colours."""
+    """Return pictures (N, 3, H, W) that differ a lot: stripes of random colours."""
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(count, 3, 1, SIZE, generator=generator).expand(-1, -1, SIZE, -1).contiguous()
 

@@ -147,7 +147,8 @@ def test_the_identity_that_separates_has_the_fewest_errors_and_most_room():
 
 @pytest.fixture(scope="module")
 def by_species(tmp_path_factory):
-    """A checkpoint of photographs by species, and its references: one family with pictures, one without."""
+    """Return a checkpoint of photographs by species, and its references: one family with pictures, one
+    without."""
     folder = tmp_path_factory.mktemp("by_species")
     records = pd.DataFrame(simulate_barcodes(24, 30, seed=1))
     names = sorted(records["species"].unique())

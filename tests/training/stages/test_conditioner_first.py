@@ -28,7 +28,7 @@ def conditioner() -> BarcodeConditioner:
 
 
 def unet_beside():
-    """The tiny U-Net with room for a mean latent beside the noisy one."""
+    """Return the tiny U-Net with room for a mean latent beside the noisy one."""
     unet = tiny_components()["unet"]
     return type(unet).from_config({**unet.config, "in_channels": 8}).eval()
 
@@ -83,7 +83,7 @@ def test_the_loss_drops_the_mean_latent_where_it_drops_the_condition():
 
 @pytest.fixture
 def learnable(tmp_path):
-    """Two species that differ in barcode and picture, and a stage over them."""
+    """Return two species that differ in barcode and picture, and a stage over them."""
     pictures = np.zeros((24, 3, 32, 32), np.uint8)
     pictures[::2, 0], pictures[1::2, 2] = 250, 200
     short = BARCODE[:120]  # the sketch's components then take no time

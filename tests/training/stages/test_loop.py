@@ -216,7 +216,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_good_checkpoin
 
 
 def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
-    """The last loss before a checkpoint is finite, and the step after it is not."""
+    """Return the last loss before a checkpoint is finite, and the step after it is not."""
     with pytest.raises(InputError, match="(loss|model) of the stage line is no longer a finite number"):
         fit(Broken(10, 3e38), replace(SETTINGS, max_grad_norm=1e30), tmp_path)
     for path in checkpoints(tmp_path):

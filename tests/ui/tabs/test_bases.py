@@ -164,7 +164,7 @@ def test_downloads_hold_every_codon_and_neighbour(bank, attribution):
 
 @pytest.fixture(scope="module")
 def furnished(bank, serve, tmp_path_factory):
-    """The app on a checkpoint with references."""
+    """Return the app on a checkpoint with references."""
     folder = tmp_path_factory.mktemp("furnished")
     tiny_pipeline().save_pretrained(folder)
     bank.save(folder)

@@ -28,7 +28,7 @@ FASTA = f">moth 1 lat=-12.5 lon=100\n{BARCODE}\n>bad\nACGT\n>lower\n{BARCODE[160
 
 
 def work(scores=(0.5, 0.1)) -> Work:
-    """A finished batch with these scores."""
+    """Return a finished batch with these scores."""
     made = Work(Batch(fasta=FASTA, latitude=56.6, longitude=11.3, seed=7))
     made.add(
         [

@@ -67,7 +67,7 @@ def ask(tab, change="alignment", pairs=2, other_latitude=0, other_longitude=11.3
 
 @pytest.fixture(scope="module")
 def drawn(tab):
-    """A comparison of places that has come to its end on a tiny pipeline."""
+    """Return the end of an experiment, with what it says."""
     comparison, pipe = ask(tab, "place"), tiny_pipeline()
     comparison.settle(pipe)
     for update in comparison.asked.start(pipe):

@@ -58,7 +58,7 @@ def ask(tab, along="latitude", start=-80, end=80, places=5, pictures_per_place=1
 
 @pytest.fixture(scope="module")
 def walked(tab):
-    """A walk of two noises that has come to its end on a tiny pipeline."""
+    """Return a walk of two noises that has come to its end on a tiny pipeline."""
     walk = ask(tab, places=5, pictures_per_place=2)
     walk.has_truth = True
     for update in walk.asked.start(tiny_pipeline()):
@@ -67,7 +67,8 @@ def walked(tab):
 
 
 def grown(slope: float, along="latitude", noise=0.0, true_slope=0.05) -> list[SweepRow]:
-    """Rows of a sweep, without pictures, on which body length grows by a share for every 10 degrees."""
+    """Return rows of a sweep, without pictures, on which body length grows by a share for every 10
+    degrees."""
     random = np.random.default_rng(0)
     degrees = range(-80, 81, 10)
 
@@ -161,7 +162,7 @@ def test_the_film_has_a_column_for_every_place_and_fills_up(walked):
 
 
 def traces(figure) -> dict[str, dict]:
-    """The traces of a chart by what they are drawn with."""
+    """Return the traces of a chart by what they are drawn with."""
     return {
         trace.get("marker", {}).get("symbol") or trace.get("line", {}).get("dash") or trace["mode"]: trace
         for trace in figure["data"]
@@ -171,8 +172,8 @@ def traces(figure) -> dict[str, dict]:
 def test_the_chart_draws_points_on_the_lines_that_they_were_made_from():
     rows = grown(0.08, true_slope=0.05)
     drawn = traces(cline_chart(rows, "latitude", range(-80, 81, 10), has_truth=True))
-    for points, line in (("circle", "lines"), ("diamond-open", "dash")):
-        points, line = drawn[points], drawn[line]
+    for marks, dash in (("circle", "lines"), ("diamond-open", "dash")):
+        points, line = drawn[marks], drawn[dash]
         at_ends = [dict(zip(points["x"], points["y"], strict=True))[end] for end in (0, 80)]
         assert line["x"] == [0, 80]
         assert line["y"] == pytest.approx(at_ends, abs=1e-6)

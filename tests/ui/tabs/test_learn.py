@@ -24,12 +24,12 @@ BUTTERFLY = Barcode.parse(examples()["Vanessa cardui"].dna_barcode)
 
 
 def words(text: str) -> str:
-    """A text without its tags, in one line."""
+    """Return a text without its tags, in one line."""
     return " ".join(re.sub("<.*?>", "", text).split())
 
 
 def codon(barcode: Barcode, number: int) -> str:
-    """The letters of a codon, counted from 1."""
+    """Return the letters of a codon, counted from 1."""
     start = CODON_START + 3 * (number - 1)
     return barcode.sequence[start : start + 3]
 

@@ -69,7 +69,7 @@ def ask(tab, rates="10 50", replicates=2, **form) -> Series:
 
 @pytest.fixture(scope="module")
 def drawn(tab):
-    """A series that has come to its end on a tiny pipeline with a known truth."""
+    """Return the end of an experiment, with what it says."""
     series = ask(tab, edits="A1G")
     series.has_truth, series.threshold = True, 0.25
     for update in series.asked.start(tiny_pipeline()):
@@ -190,7 +190,7 @@ def test_a_picture_opens_everything_that_changed(drawn):
 
 
 def curve(rate, **values) -> dict:
-    """A point of the curves whose intervals are 0.1 wide; none at rate 0, where one picture is."""
+    """Return a point of the curves whose intervals are 0.1 wide; none at rate 0, where one picture is."""
     gap = float("nan") if rate == 0 else 0.05
     return {"rate": rate} | {name: Estimate(v, v - gap, v + gap) for name, v in values.items()}
 
