@@ -37,7 +37,7 @@ def as_column(value: object) -> list:
 
 
 @dataclass(frozen=True)
-class Batch:
+class DrawingBatch:
     """B barcodes at B localities, each to be drawn `images_per_barcode` times.
 
     Attributes:
@@ -61,7 +61,7 @@ class Batch:
         seed: Any,
         generator: Any,
         num_images_per_barcode: Any,
-    ) -> Batch:
+    ) -> DrawingBatch:
         """Check the arguments of `G2PDiffusionPipeline.stream` of the same names.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The one exception a user can cause: bad input, said in a sentence that names the field and the mend.
+"""The one exception a user can cause: bad input, said in a sentence that names the field and how to fix it.
 
 Sentences and names hold what was typed as `printable` and `quoted` give it, so that nothing typed can break a
 sentence in two, turn its direction, or keep it from being sent.

@@ -16,7 +16,7 @@ from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditio
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils.torch_utils import randn_tensor
 
-from g2pdiff.batching import Batch
+from g2pdiff.batching import DrawingBatch
 from g2pdiff.denoising import SCHEDULERS, Denoising, Resolved
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.dna.tokenizer import KmerTokenizer
@@ -338,10 +338,10 @@ class G2PDiffusionPipeline(SavedPipeline):
             One `DenoisingStep` for every step; the last one is the result.
 
         Raises:
-            InputError: a value is not usable; the message names the field and the mend.
+            InputError: a value is not usable; the message names the field and how to fix it.
         """
         # 1. Check everything before the first step is asked for
-        batch = Batch.check(barcode, latitude, longitude, seed, generator, num_images_per_barcode)
+        batch = DrawingBatch.check(barcode, latitude, longitude, seed, generator, num_images_per_barcode)
         denoising = Denoising(
             num_inference_steps, guidance_scale, alignment_scale, guidance_below, scheduler, alignment_rule
         ).resolve(self.config)
@@ -369,7 +369,7 @@ class G2PDiffusionPipeline(SavedPipeline):
     @torch.no_grad()
     def _stream(
         self,
-        batch: Batch,
+        batch: DrawingBatch,
         denoising: Resolved,
         previews: bool,
         callback: Callable | None,

@@ -17,7 +17,7 @@ from Bio.SeqRecord import SeqRecord
 from diffusers import EulerDiscreteScheduler, HeunDiscreteScheduler, LMSDiscreteScheduler
 from torch.testing import assert_close
 
-from g2pdiff.batching import Batch
+from g2pdiff.batching import DrawingBatch
 from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
@@ -303,7 +303,7 @@ LETTERS = [BARCODE, MUTANT.sequence]
     ids=lambda value: type(value).__name__,
 )
 def test_columns_of_any_kind_are_many_values(barcodes):
-    found = Batch.check(barcodes, 1, 2, 0, None, 1)
+    found = DrawingBatch.check(barcodes, 1, 2, 0, None, 1)
     assert [barcode.sequence for barcode in found.barcodes] == [Barcode.parse(x).sequence for x in LETTERS]
 
 
@@ -323,14 +323,14 @@ def test_columns_of_any_kind_are_many_values(barcodes):
     ids=lambda value: f"{type(value).__name__}",
 )
 def test_numbers_of_any_kind_are_many_values(numbers):
-    found = Batch.check(BARCODE, numbers, numbers, numbers, None, 1)
+    found = DrawingBatch.check(BARCODE, numbers, numbers, numbers, None, 1)
     assert found.localities.tolist() == [[1, 1], [2, 2]]
     assert [generator.initial_seed() for generator in found.generators] == [1, 2]
 
 
 @pytest.mark.parametrize("one", [3, 3.0, "3", np.int64(3), np.float64(3), torch.tensor(3), np.array(3)])
 def test_a_number_of_any_kind_is_one_value(one):
-    found = Batch.check(BARCODE, one, one, one, None, 1)
+    found = DrawingBatch.check(BARCODE, one, one, one, None, 1)
     assert found.localities.tolist() == [[3, 3]] and found.generators[0].initial_seed() == 3
 
 
@@ -338,14 +338,14 @@ def test_a_number_of_any_kind_is_one_value(one):
     "barcode", [Seq(BARCODE), SeqRecord(Seq(BARCODE)), BARCODE.encode(), Barcode(BARCODE)]
 )
 def test_a_sequence_of_letters_is_one_value(barcode):
-    assert [found.sequence for found in Batch.check(barcode, 1, 2, 0, None, 1).barcodes] == [BARCODE]
+    assert [found.sequence for found in DrawingBatch.check(barcode, 1, 2, 0, None, 1).barcodes] == [BARCODE]
 
 
 def test_a_column_without_values_is_refused():
     for field in ("barcode", "latitude", "seed"):
         given = {"barcode": BARCODE, "latitude": 1, "seed": 0} | {field: []}
         with pytest.raises(InputError) as refused:
-            Batch.check(given["barcode"], given["latitude"], 2, given["seed"], None, 1)
+            DrawingBatch.check(given["barcode"], given["latitude"], 2, given["seed"], None, 1)
         assert refused.value.field == field
 
 

@@ -33,7 +33,7 @@ from training.evaluation.systems import PipelineSystem
 from training.evaluation.worlds import load_world
 
 
-def sweep(
+def tune(
     pipeline: G2PDiffusionPipeline, measures: Measures, values: dict[str, Sequence[float]]
 ) -> pd.DataFrame:
     """Measure every combination of the settings' values, one row each, by the names that a call gives them;
@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
                 "alignment_scale": given.alignment_scales,
                 "guidance_below": given.guidance_below,
             }
-            result = sweep(pipeline, measures, values)
+            result = tune(pipeline, measures, values)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

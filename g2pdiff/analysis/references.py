@@ -2,7 +2,7 @@
 
 A checkpoint may hold a folder `references/`:
 
-- `references.csv.gz`: a row a species, the columns those of `Reference`;
+- `references.csv.gz`: one row per species, with the columns of `Reference`;
 - `embeddings.safetensors`: CLIBD embeddings (N, E) of the reference barcodes and pictures, fp16;
 - `references.json`: where the pictures come from, and the measured identities that a verdict rests on;
 - `pictures/{row}.jpg`, optional: the reference pictures of a checkpoint that learned from photographs:

@@ -1,4 +1,4 @@
-"""Insertions and deletions: where a read leaves the frame of the rest of it, and how to mend that.
+"""Insertions and deletions: where a read leaves the frame of the rest of it, and how to repair that.
 
 `g2pdiff.dna.framing` lays a sequence down in one piece. Behind a missing or an extra letter everything is
 then shifted, and the match with the site profile falls to chance. Here the shift may change along the read,
@@ -78,7 +78,7 @@ def suspects(framed: list[str]) -> np.ndarray:
     return result
 
 
-def mend(letters: str, offset: int) -> tuple[str, tuple[Indel, ...]] | None:
+def repair(letters: str, offset: int) -> tuple[str, tuple[Indel, ...]] | None:
     """Lay a sequence down in pieces.
 
     Args:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from Bio.Seq import reverse_complement
 
 from g2pdiff.dna.framing import frame
-from g2pdiff.dna.indels import Indel, mend, suspects
+from g2pdiff.dna.indels import Indel, repair, suspects
 from g2pdiff.dna.letters import Letters
 
 TURN_MARGIN = 0.25
@@ -62,7 +62,7 @@ def place(records: Sequence[Letters]) -> list[Placement]:
             placements[row] = replace(placed, offset=placed.offset + skipped, length=length)
     doubtful = suspects([placed.sequence for placed in placements])
     for row in doubtful.nonzero()[0].tolist():
-        placements[row] = _mended(records[row], placements[row])
+        placements[row] = _repaired(records[row], placements[row])
     return placements
 
 
@@ -82,14 +82,14 @@ def _place_texts(texts: Sequence[str]) -> list[Placement]:
     return placements
 
 
-def _mended(record: Letters, placed: Placement) -> Placement:
+def _repaired(record: Letters, placed: Placement) -> Placement:
     """Return the placement with its indels found, where it has any."""
     letters = record.closed
     if placed.is_held:
         letters = record.held[record.before : len(record.held) - record.after]
     if placed.is_turned:
         letters = str(reverse_complement(letters))
-    found = mend(letters, placed.offset)
+    found = repair(letters, placed.offset)
     if found is None:
         return placed
     sequence, indels = found

@@ -5,7 +5,7 @@ import re
 import pytest
 from PIL import Image
 
-from g2pdiff.ui.tabs.explore import Explore
+from g2pdiff.ui.tabs.explore import ExploreTab
 from tests.tiny import BARCODE, tiny_pipeline
 
 LONG = "?steps=1000"  # with the tiny checkpoint, long enough to be stopped
@@ -244,7 +244,7 @@ def test_a_run_that_breaks_off_is_not_taken_for_stopped(app, visit, monkeypatch,
     def run_out(*_):
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(Explore, "stream", run_out)
+    monkeypatch.setattr(ExploreTab, "stream", run_out)
     page = visit(app)
     page.click("#explore-run")
     wait(page, "#explore-status", "The run broke off: please try again.")

@@ -157,7 +157,7 @@ class AssembleConfig:
 class ComparisonConfig:
     """What `training.reproduce` compares, and how often it draws."""
 
-    barcodes: int = 32  # held-out barcodes of a world, one a species
+    barcodes: int = 32  # held-out barcodes of a world, one per species
     samples: dict[str, int] = field(default_factory=lambda: {"test": 100, "test_unseen": 20})  # by split
     ablation_samples: int = 10  # of a barcode, in the first of these splits
     alignment_scales: list[float] = field(default_factory=list)  # beside 0 and the checkpoint's default

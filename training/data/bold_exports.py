@@ -68,7 +68,7 @@ _NUMBERS = re.compile(r"-?\d+(?:\.\d+)?(?:[eE]-?\d+)?")
 
 
 @dataclass(frozen=True)
-class Picture:
+class PictureRecord:
     """A picture of a record and whom it belongs to, as BOLD has it."""
 
     processid: str
@@ -96,7 +96,7 @@ class Export:
     """What can be used of an export, and how much cannot."""
 
     records: dict[str, dict] = field(default_factory=dict)  # by process id, in BIOSCAN-5M's columns
-    pictures: list[Picture] = field(default_factory=list)
+    pictures: list[PictureRecord] = field(default_factory=list)
     has_pictures: bool = False  # whether the export names pictures at all
     lines: int = 0
     left_out: Counter = field(default_factory=Counter)  # lines by reason
@@ -195,7 +195,7 @@ def _unusable(record: dict, known: dict) -> str:
     return "process id came before" if record["processid"] in known else ""
 
 
-def _pictures(row: dict) -> list[Picture]:
+def _pictures(row: dict) -> list[PictureRecord]:
     """Return the pictures of a row of the combined TSV.
 
     Where a cell has not one value for each picture, nobody knows which belongs to which: it counts as empty.
@@ -209,7 +209,9 @@ def _pictures(row: dict) -> list[Picture]:
     columns["address"] = [address.replace("#", "%23") for address in addresses]
     rows = zip(*columns.values(), strict=True)
     return [
-        Picture(row["processid"], **dict(zip(columns, values, strict=True))) for values in rows if values[0]
+        PictureRecord(row["processid"], **dict(zip(columns, values, strict=True)))
+        for values in rows
+        if values[0]
     ]
 
 
@@ -235,7 +237,7 @@ def listing_address(service: str, processids: Sequence[str]) -> str:
     return f"{service}/api/images?processids={','.join(processids)}"
 
 
-def read_listing(content: bytes, service: str) -> list[Picture]:
+def read_listing(content: bytes, service: str) -> list[PictureRecord]:
     """Read an answer of the picture service: a JSON list with an object for each picture.
 
     Raises:
@@ -251,8 +253,8 @@ def read_listing(content: bytes, service: str) -> list[Picture]:
         ) from error
 
 
-def _served(item: dict, service: str) -> Picture:
+def _served(item: dict, service: str) -> PictureRecord:
     name = item["objectid"]
     address = f"{service}/api/objects/{name}?subunit={WIDTH}.{name.rpartition('.')[2]}"
     values = {ours: _cell(str(item.get(theirs) or "")) for ours, theirs in SERVED.items()}
-    return Picture(item["processid"], address, **values)
+    return PictureRecord(item["processid"], address, **values)

@@ -32,7 +32,7 @@ from training.data.bold_exports import (
     LISTING_BYTES,
     SERVICE,
     Export,
-    Picture,
+    PictureRecord,
     listing_address,
     read_listing,
 )
@@ -68,7 +68,7 @@ class Wanted:
     limit: int | None = None  # pictures at most
     max_bytes: int = 20_000_000  # of one picture
 
-    def refusal(self, picture: Picture) -> str:
+    def refusal(self, picture: PictureRecord) -> str:
         """Say why a picture is not wanted; nothing where it is."""
         if picture.licence not in self.licences:
             return f"licence {picture.licence}"
@@ -79,7 +79,7 @@ class Wanted:
         return ""
 
 
-def choose(export: Export, wanted: Wanted) -> tuple[list[Picture], Counter]:
+def choose(export: Export, wanted: Wanted) -> tuple[list[PictureRecord], Counter]:
     """Return the pictures of an export that are wanted, and how many are left out for which reason."""
     chosen, left_out = {}, Counter()
     for picture in export.pictures:
@@ -95,7 +95,7 @@ def choose(export: Export, wanted: Wanted) -> tuple[list[Picture], Counter]:
     return list(chosen.values())[: wanted.limit], left_out
 
 
-def report(export: Export, chosen: Sequence[Picture], left_out: Counter) -> str:
+def report(export: Export, chosen: Sequence[PictureRecord], left_out: Counter) -> str:
     """Say what an export has, what is left out for which reason, and what is to be fetched, one line each."""
     species = {record["species"] for record in export.records.values()}
     ids = sorted({picture.processid for picture in chosen})
@@ -141,7 +141,7 @@ class Harvest:
     def __init__(self, out: Path, export_path: Path, wanted: Wanted, client: PoliteClient):
         self.out, self.export_path, self.wanted, self.client = out, export_path, wanted, client
 
-    def list_pictures(self, export: Export) -> list[Picture]:
+    def list_pictures(self, export: Export) -> list[PictureRecord]:
         """Ask the picture service for the pictures of all records, and keep its answers in the folder.
 
         With a limit it is asked no longer than until there are enough.
@@ -153,7 +153,7 @@ class Harvest:
         for line in _read_lines(self.out / LISTED):
             if line["service"] == service:
                 asked |= set(line["processids"])
-                pictures += [Picture(**item) for item in line["pictures"]]
+                pictures += [PictureRecord(**item) for item in line["pictures"]]
         pictures = [picture for picture in pictures if picture.processid in export.records]
         enough = sum(not self.wanted.refusal(picture) for picture in pictures)
         left = [name for name in export.records if name not in asked]
@@ -168,7 +168,7 @@ class Harvest:
             pictures += listed
         return pictures
 
-    def _list(self, processids: list[str]) -> list[Picture]:
+    def _list(self, processids: list[str]) -> list[PictureRecord]:
         service = self.wanted.service
         try:
             content = self.client.get(
@@ -182,7 +182,7 @@ class Harvest:
             ) from error
         return read_listing(content, service)
 
-    def fetch(self, export: Export, chosen: Sequence[Picture]) -> dict:
+    def fetch(self, export: Export, chosen: Sequence[PictureRecord]) -> dict:
         """Fetch what is not there yet, then write the tables, also where it ends early.
 
         Returns:
@@ -253,7 +253,7 @@ class Harvest:
         path = self.out / PICTURES / line["place"]
         return path.is_file() and path.stat().st_size == line["bytes"]
 
-    def _fetch(self, picture: Picture) -> dict:
+    def _fetch(self, picture: PictureRecord) -> dict:
         """Fetch a picture, write it, and return the line that says so."""
         digest = hashlib.sha256(picture.address.encode()).hexdigest()
         stem = f"{digest[:2]}/{picture.processid}_{digest[:8]}"
@@ -277,7 +277,7 @@ class Harvest:
         os.replace(partial, path)
         return self._note(picture, f"{stem}.{kind}", content)
 
-    def _note(self, picture: Picture, place: str, content: bytes) -> dict:
+    def _note(self, picture: PictureRecord, place: str, content: bytes) -> dict:
         line = {
             "address": picture.address,
             "place": place,
@@ -287,7 +287,9 @@ class Harvest:
         _append(self.out / DONE, line)
         return line
 
-    def _write_tables(self, export: Export, chosen: Sequence[Picture], files: dict, failures: dict) -> None:
+    def _write_tables(
+        self, export: Export, chosen: Sequence[PictureRecord], files: dict, failures: dict
+    ) -> None:
         """Write the tables of the pictures that are there, and of those that are not."""
         specimens, credited, failed, sums = [], [], [], {}
         for picture in chosen:

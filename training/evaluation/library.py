@@ -111,7 +111,7 @@ def load_library(data: DataConfig, table: pd.DataFrame, fallback: SpecimenSet, r
     Args:
         data: where specimens come from, as the run had it.
         table: `load_table(data)`.
-        fallback: specimens to take where the run's photographs are not at hand: one a species.
+        fallback: specimens to take where the run's photographs are not at hand: one per species.
         run: folder of the run. Without it, simulated specimens are drawn again as they are asked for, and
             copies are not looked for.
     """

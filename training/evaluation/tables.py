@@ -112,7 +112,7 @@ def _rows(result: dict, figure: str, cell: Callable[[dict], str]) -> list[list[s
     """Return the name, a cell for every rank, and the paper's figures: ground truth, random, systems,
     ablations."""
     split, ranks, truth = result["split"], _ranks(result), result["ground_truth"]["clibd_score"]
-    blank = [""] * (len(ranks) - 1)  # one picture a barcode: there is nothing to choose from
+    blank = [""] * (len(ranks) - 1)  # one picture per barcode: there is nothing to choose from
     constant = []
     for name, title in (("ground_truth", "ground truth"), ("random", "random pairs")):
         row = result[name] | {"relative": result[name]["clibd_score"] / truth}
@@ -223,9 +223,9 @@ def markdown(result: dict) -> str:
 
 def _caption(result: dict) -> str:
     caption = (
-        f"{result['barcodes']} barcodes of the `{result['split']}` split, one a species, {result['samples']} "
-        f"samples each; success from CLIBDScore {result['threshold']:.3f}; seed {result['seed']}; "
-        f"{result['hardware']}, {result['seconds'] / 60:.0f} minutes of drawing."
+        f"{result['barcodes']} barcodes of the `{result['split']}` split, one per species, "
+        f"{result['samples']} samples each; success from CLIBDScore {result['threshold']:.3f}; "
+        f"seed {result['seed']}; {result['hardware']}, {result['seconds'] / 60:.0f} minutes of drawing."
     )
     if result.get("ablations"):
         counts = next(iter(result["ablations"].values()))

@@ -47,7 +47,7 @@ class World:
     specimens: pd.DataFrame  # N rows
     truth: torch.Tensor  # what they look like (N, 3, H, W) in [0, 1]
     others: torch.Tensor | None  # further individuals of each (N, OTHERS, 3, H, W), where a simulator knows
-    references: SpecimenSet  # training specimens as they were found, one a species
+    references: SpecimenSet  # training specimens as they were found, one per species
     gallery: SpecimenSet  # pictures by species, among which a drawn picture's species is looked up
     likenesses: list[torch.Tensor] | None = None  # all photographs (P, 3, H, W) of each one's species
 

@@ -63,7 +63,7 @@ class Findings:
     by_picture: list[Neighbour] = field(default_factory=list)
 
 
-class Bases(RunTab):
+class BasesTab(RunTab):
     """The tab, built where it is made."""
 
     specification = Specification

@@ -98,7 +98,7 @@ def check_fasta(text: str) -> str:
     return text
 
 
-class Batch(ExperimentTab):
+class BatchTab(ExperimentTab):
     """The tab, built where it is made."""
 
     specification = Specification

@@ -52,7 +52,7 @@ EQUAL = {
     "mutant": ("mutation_rate", "choose a mutation rate above 0, or type point edits."),
     "place": ("other_latitude", "give another place than the form's."),
 }
-"""The field to blame when two sides are equal, and the mend."""
+"""The field to blame when two sides are equal, and how to fix it."""
 
 NOTE = """<p class="note">Draws pairs of pictures. Both pictures of a pair start from the same noise and
 differ in one thing alone; each pair has a noise of its own, so that the interval says how sure the difference
@@ -148,8 +148,8 @@ class Comparison(Progress):
         """Raise `InputError` if both sides are equal."""
         first, second = self.variants
         if first == second:
-            name, mend = EQUAL[self.change]
-            raise InputError(name, f"Both sides would be equal: {mend}")
+            name, fix = EQUAL[self.change]
+            raise InputError(name, f"Both sides would be equal: {fix}")
 
     def settle(self, pipe: ServedPipeline) -> None:
         """Put the checkpoint's defaults where the visitor left them to it, and make the specification.
@@ -173,7 +173,7 @@ class Comparison(Progress):
         self.cells += [cell(row, self.sides, self.has_size) for row in rows]
 
 
-class Compare(ExperimentTab):
+class CompareTab(ExperimentTab):
     """The tab, built where it is made."""
 
     specification = Specification

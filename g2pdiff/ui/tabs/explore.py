@@ -42,7 +42,7 @@ TRUTH = (
 
 
 @dataclass
-class Progress:
+class Drawn:
     """How far a session's last run came."""
 
     asked: Generate
@@ -50,7 +50,7 @@ class Progress:
     frames: list[Image.Image] = field(default_factory=list)  # the picture after every step
 
 
-class Explore(RunTab):
+class ExploreTab(RunTab):
     """The tab, built where it is made."""
 
     specification = Generate
@@ -92,7 +92,7 @@ class Explore(RunTab):
         return specify(Generate, values)
 
     def stream(self, asked: Generate, pipe: ServedPipeline, ticket: Ticket) -> Generator[dict]:
-        progress, scores, clock = Progress(asked), [], Clock()
+        progress, scores, clock = Drawn(asked), [], Clock()
         yield {self.truth: None, self.kept: progress} | self.nearest(asked, pipe)
         with ticket, closing(asked.start(pipe)) as steps:
             for step in steps:
@@ -126,11 +126,11 @@ class Explore(RunTab):
             self.known_note: known_species.card(bank, neighbours),
         }
 
-    def stopped(self, kept: Progress) -> dict:
+    def stopped(self, kept: Drawn) -> dict:
         return {self.download: downloads(kept)} | self.ended(messages.stopped(len(kept.frames), kept.total))
 
 
-def downloads(progress: Progress) -> str:
+def downloads(progress: Drawn) -> str:
     """Return links to the last picture, the denoising and the settings; none before the first step."""
     if not progress.frames:
         return ""

@@ -101,7 +101,7 @@ class Walk(Progress):
                 self.cells[row.degrees, "truth"] = cell(row.true_image, f"Simulated truth at {where}")
 
 
-class Latitude(ExperimentTab):
+class LatitudeTab(ExperimentTab):
     """The tab, built where it is made."""
 
     specification = LatitudeSweep

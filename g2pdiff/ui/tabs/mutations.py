@@ -101,7 +101,7 @@ def check_replicates(value: object) -> int:
     return int(check_number("replicates", value, 1, MAXIMUM_REPLICATES, whole=True))
 
 
-class Mutations(ExperimentTab):
+class MutationsTab(ExperimentTab):
     """The tab, built where it is made."""
 
     specification = Specification

@@ -21,7 +21,7 @@ from g2pdiff.ui import link
 from g2pdiff.ui.form import Form
 from g2pdiff.ui.server.model import Models
 from g2pdiff.ui.tabs.compare import (
-    Compare,
+    CompareTab,
     Comparison,
     difference_picture,
     downloads,
@@ -56,7 +56,7 @@ LONG = "?tab=compare&pairs=40&steps=100"
 def tab():
     with gr.Blocks():
         models = Models(named_checkpoints())
-        return Compare(models, Form(models))
+        return CompareTab(models, Form(models))
 
 
 def ask(tab, change="alignment", pairs=2, other_latitude=0, other_longitude=11.3, **form) -> Comparison:

@@ -21,7 +21,7 @@ from g2pdiff.ui import link
 from g2pdiff.ui.form import Form
 from g2pdiff.ui.messages import compass
 from g2pdiff.ui.server.model import Models
-from g2pdiff.ui.tabs.latitude import Latitude, Walk, cline_chart, downloads, film, reading
+from g2pdiff.ui.tabs.latitude import LatitudeTab, Walk, cline_chart, downloads, film, reading
 from tests.tiny import BARCODE, tiny_pipeline
 from tests.ui.test_browser import boxes, number, overflow, pin, wait
 
@@ -48,7 +48,7 @@ LONG = "?tab=latitude&places=33&pictures_per_place=6&steps=30"
 def tab():
     with gr.Blocks():
         models = Models(named_checkpoints())
-        return Latitude(models, Form(models))
+        return LatitudeTab(models, Form(models))
 
 
 def ask(tab, along="latitude", start=-80, end=80, places=5, pictures_per_place=1, form=FORM) -> Walk:

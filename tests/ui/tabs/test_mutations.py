@@ -24,7 +24,7 @@ from g2pdiff.ui.server.model import Models
 from g2pdiff.ui.server.queue import Queue
 from g2pdiff.ui.tab import Clock
 from g2pdiff.ui.tabs.mutations import (
-    Mutations,
+    MutationsTab,
     Series,
     downloads,
     drift_verdict,
@@ -60,7 +60,7 @@ LONG = "?tab=mutations&rates=1 2 3 4 5 6 7 8 9 10 11&replicates=10&steps=150"
 def tab():
     with gr.Blocks():
         models = Models(named_checkpoints())
-        return Mutations(models, Form(models))
+        return MutationsTab(models, Form(models))
 
 
 def ask(tab, rates="10 50", replicates=2, **form) -> Series:
