@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from pydantic.fields import FieldInfo
 
 from g2pdiff import __version__
-from g2pdiff.errors import InputError
+from g2pdiff.errors import InputError, printable
 from g2pdiff.experiments.generate import Generate
 from g2pdiff.experiments.specification import Experiment, Specification, check_of, specifications
 from g2pdiff.models.checkpoint_names import default_checkpoint, named_checkpoints
@@ -27,32 +28,36 @@ from g2pdiff.models.checkpoint_names import default_checkpoint, named_checkpoint
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 SHORT_OPTIONS = {"transition_transversion_ratio": "ts_tv_ratio"}
 
+LARGEST_FILE = 100_000_000  # bytes that a file of records may unpack to
+LONGEST_SENTENCE = 300  # characters of what is wrong with a command
+
+_NEGATIVE = re.compile(r"-[\d.,]")
 _FILE_NAME = re.compile(r".{1,250}\.\w{1,5}")
 
 
 def read_sequence(field: str, value: str, kind: str) -> str:
     """Return the text of a barcode given as letters, as FASTA, or as the name of a file with either.
 
-    A value names a file if it exists on disk or has a path separator or a file suffix. `kind` is what such a
-    file is called.
+    Files of the field's tables become text too, see `g2pdiff.dna.files`. A value names a file if it exists on
+    disk or has a path separator or a file suffix. `kind` is what such a file is called.
 
     Raises:
-        InputError: `field`, if the file cannot be read as text.
+        InputError: `field`, if the file cannot be read as text or as a table.
     """
-    from g2pdiff.dna.barcode import MAXIMUM_TEXT
-
     is_fasta = value.startswith(">") or "\n" in value
     is_file = os.path.exists(value) or os.sep in value or _FILE_NAME.fullmatch(value)
     if is_fasta or not is_file:
         return value
+    from g2pdiff.dna.files import text_of_file
+
+    called = f'The {kind} file "{value}"'
     try:
-        with open(value, encoding="utf-8") as file:
-            return file.read(MAXIMUM_TEXT + 1)
+        content = Path(value).read_bytes()
     except OSError as error:
-        reason = f"cannot be read ({error.strerror})"
-    except UnicodeDecodeError:
-        reason = "is not plain text"
-    raise InputError(field, f'The {kind} file "{value}" {reason}: give a FASTA or text file in UTF-8.')
+        raise InputError(
+            field, f"{called} cannot be read ({error.strerror}): give a file with the sequence."
+        ) from error
+    return text_of_file(content, called, field, LARGEST_FILE)
 
 
 @contextmanager
@@ -118,6 +123,7 @@ def generate(arguments: argparse.Namespace) -> dict:
 
     from g2pdiff.analysis.references import nearest_species, warnings_of
     from g2pdiff.checkpoint import load_pipeline
+    from g2pdiff.experiments.report import number
 
     pipeline = load_pipeline(arguments.checkpoint)
     nearest = nearest_species(pipeline, specification.mutated)
@@ -128,7 +134,7 @@ def generate(arguments: argparse.Namespace) -> dict:
     with writing(arguments.out):
         output.images[0].save(arguments.out)
     return {
-        "clibd_score": round(output.clibd_scores[0], 4) if output.clibd_scores else None,
+        "clibd_score": number(output.clibd_scores[0]) if output.clibd_scores else None,
         "seconds": round(seconds, 2),
         "steps": specification.denoising.resolve(pipeline.config).steps,
         "checkpoint": str(pipeline.name_or_path),
@@ -140,7 +146,7 @@ def generate(arguments: argparse.Namespace) -> dict:
         "changed_bases": specification.changed_bases,
         "seed": specification.seed,
         "nearest_species": nearest,
-        "notes": specification.mutated.notes,
+        "notes": [*specification.place_notes, *specification.mutated.notes],
         "warnings": [*specification.mutated.warnings, *unlike],
     }
 
@@ -192,14 +198,21 @@ def app(arguments: argparse.Namespace) -> None:
     serve(arguments)
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one sentence, as everything else does."""
+
+    def error(self, message: str) -> NoReturn:
+        said = printable(message)
+        said = said if len(said) <= LONGEST_SENTENCE else f"{said[:LONGEST_SENTENCE]}…"
+        self.exit(2, f"{said[:1].upper()}{said[1:]} ({self.prog} --help lists what there is).\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return a parser with one subcommand per specification that can be run by itself.
 
     Numbers stay text: the specification's checks say what is wrong with them.
     """
-    parser = argparse.ArgumentParser(
-        prog="g2pdiffusion", description="Pictures of animals from DNA barcodes."
-    )
+    parser = Parser(prog="g2pdiffusion", description="Pictures of animals from DNA barcodes.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="verb")
     for kind in specifications().values():
@@ -259,7 +272,10 @@ def _add_argument(parser: argparse.ArgumentParser, name: str, field: FieldInfo) 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 2 after bad input, 130 if interrupted too early."""
-    arguments = build_parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    # `argparse` takes -3.39e1 and -60,-30,0 for options; behind a space they are values.
+    given = [f" {value}" if _NEGATIVE.match(value) else value for value in given]
+    arguments = build_parser().parse_args(given)
     try:
         result = arguments.run(arguments)
     except InputError as error:

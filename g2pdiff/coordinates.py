@@ -89,37 +89,112 @@ class Locality:
     notes: tuple[str, ...] = ()
 
 
-def read_locality(latitude: object, longitude: object) -> Locality:
+def read_locality(latitude: object, longitude: object, prefix: str = "") -> Locality:
     """Read a place from its two coordinates, or from one text that holds both where the other is empty.
 
     Args:
         latitude, longitude: numbers or text; None and blank text count as missing.
+        prefix: of the fields' names in errors, such as `other_`.
 
     Raises:
         InputError: field `latitude` or `longitude`, if one is missing, cannot be read, or lies outside of
             -90 to 90 or -360 to 360 degrees. A longitude outside of -180 to 180 is wrapped, with a note.
     """
+    north, east, notes = read_given(latitude, longitude, prefix)
+    return Locality(_needed(f"{prefix}latitude", north), _needed(f"{prefix}longitude", east), notes)
+
+
+def read_given(
+    latitude: object, longitude: object, prefix: str = ""
+) -> tuple[float | None, float | None, tuple[str, ...]]:
+    """Read as `read_locality` does, where what is missing may stay so: latitude, longitude, and notes.
+
+    Args:
+        latitude, longitude: numbers or text; None and blank text count as missing.
+        prefix: of the fields' names in errors, such as `other_`.
+    """
     given = {"latitude": latitude, "longitude": longitude}
-    for field, other in (("latitude", "longitude"), ("longitude", "latitude")):
-        pair = read_pair(given[field])
-        if pair is None and _is_missing(given[other]) and _WHOLE_PAIR.fullmatch(str(given[field])):
-            first, second = str(given[field]).split(",")
-            pair = float(first), float(second)
+    for axis, other in (("latitude", "longitude"), ("longitude", "latitude")):
+        pair, field = _pair_beside(given[axis], given[other]), prefix + axis
         if pair and _is_missing(given[other]):
-            return _checked(pair, (f"Read latitude {pair[0]:g} and longitude {pair[1]:g} from one text.",))
+            return _checked(*pair, (f"Read latitude {pair[0]:g} and longitude {pair[1]:g} from one text.",))
         if pair and not _is_same(given[other], other, pair):
             raise InputError(
                 field,
-                f"{field.capitalize()} holds a whole place, {pair[0]:g}, {pair[1]:g}: "
+                f"{_name(field)} holds a whole place, {pair[0]:g}, {pair[1]:g}: "
                 f"leave {other} empty, or give one number in each.",
             )
         if pair:
-            return _checked(pair, ())
-    north, first = _read_one("latitude", latitude)
-    if abs(north) > 90 and _is_missing(longitude):
-        return _checked((north, math.nan), ())  # which says so: latitude comes first
-    east, second = _read_one("longitude", longitude)
-    return _checked((north, east), first + second)
+            return _checked(*pair, (), prefix)
+    found, notes = {}, ()
+    for axis, value in given.items():
+        found[axis] = None
+        if not _is_missing(value):
+            found[axis], said = _read_one(prefix + axis, value)
+            notes += said
+    return _checked(found["latitude"], found["longitude"], notes, prefix)
+
+
+def read_coordinate(field: str, value: object) -> float:
+    """Read one coordinate, or its half of a text that holds a whole place.
+
+    Args:
+        field: of the coordinate, such as `latitude` or `other_longitude`.
+        value: a number or text.
+
+    Raises:
+        InputError: `field`, if it is missing, cannot be read, or lies outside of the limits.
+    """
+    axis = _axis(field)
+    prefix = field.removesuffix(axis)
+    if pair := read_pair(value):
+        checked = _checked(*pair, (), prefix)
+    else:
+        degrees = None if _is_missing(value) else _read_one(field, value)[0]
+        checked = _checked(**{axis: degrees}, prefix=prefix)
+    return _needed(field, checked[axis == "longitude"])
+
+
+def spread(latitude: object, longitude: object) -> tuple[object, object]:
+    """Return two coordinates, both from the one text that holds a whole place, else as they are.
+
+    >>> spread("56.6, 11.3", "18.4")
+    ('56.6', '11.3')
+    """
+    pairs = _pair_beside(latitude, longitude), _pair_beside(longitude, latitude)
+    found = [pair for pair in pairs if pair]
+    if len(found) != 1:
+        return latitude, longitude
+    north, east = (f"{degrees:.10g}" for degrees in found[0])
+    return north, east
+
+
+def _pair_beside(value: object, other: object) -> tuple[float, float] | None:
+    """Return the whole place in one of two texts; without the other one, whole numbers need no letters."""
+    pair = read_pair(value)
+    if pair is None and _is_missing(other) and _WHOLE_PAIR.fullmatch(str(value)):
+        first, second = str(value).split(",")
+        return float(first), float(second)
+    return pair
+
+
+def _axis(field: str) -> str:
+    return field.rpartition("_")[2]
+
+
+def _name(field: str) -> str:
+    return field.replace("_", " ").capitalize()
+
+
+def _wanted(field: str) -> str:
+    limit = LIMITS[_axis(field)]
+    return f"a number between {-limit} and {limit} degrees"
+
+
+def _needed(field: str, degrees: float | None) -> float:
+    if degrees is None:
+        raise InputError(field, f"{_name(field)} is missing: give {_wanted(field)}.")
+    return degrees
 
 
 def read_pair(value: object) -> tuple[float, float] | None:
@@ -251,11 +326,8 @@ def _is_same(value: object, field: str, pair: tuple[float, float]) -> bool:
 
 
 def _read_one(field: str, value: Any) -> tuple[float, tuple[str, ...]]:
-    """Read degrees of one coordinate, not yet checked, and notes."""
-    name, limit = field.capitalize(), LIMITS[field]
-    wanted = f"a number between {-limit} and {limit} degrees"
-    if _is_missing(value):
-        raise InputError(field, f"{name} is missing: give {wanted}.")
+    """Read degrees of one coordinate that is there, not yet checked, and notes."""
+    name, wanted = _name(field), _wanted(field)
     if not isinstance(value, str):
         try:
             number = float(value)
@@ -269,7 +341,7 @@ def _read_one(field: str, value: Any) -> tuple[float, tuple[str, ...]]:
     if angle is None:
         raise InputError(field, _why_not(field, text, wanted))
     degrees, of = angle
-    if of not in (None, field):
+    if of not in (None, _axis(field)):
         raise InputError(
             field,
             f"{name} {quoted(text)} has the letter of a {of}: are latitude and longitude swapped?",
@@ -280,7 +352,7 @@ def _read_one(field: str, value: Any) -> tuple[float, tuple[str, ...]]:
 
 def _why_not(field: str, text: str, wanted: str) -> str:
     """Say in a sentence why a text is no coordinate."""
-    name, said = field.capitalize(), quoted(text)
+    name, said = _name(field), quoted(text)
     if is_place_link(text):
         return f"{name} {said} is a link without a place in it: copy the coordinates themselves."
     if re.search(r"(?i)(?<![a-z])O(?![a-z])", text) and re.search(r"\d", text):
@@ -297,23 +369,32 @@ def _why_not(field: str, text: str, wanted: str) -> str:
     return f"{name} must be {wanted}, not {said}."
 
 
-def _checked(place: tuple[float, float], notes: tuple[str, ...]) -> Locality:
-    """Check a place against its limits; longitudes are wrapped, with a note."""
-    latitude, longitude = place
-    if not -90 <= latitude <= 90:
-        sentence = f'Latitude must be a number between -90 and 90 degrees, not "{latitude:g}"'
-        if abs(longitude) <= 90 and abs(latitude) <= 180:
+def _checked(
+    latitude: float | None = None,
+    longitude: float | None = None,
+    notes: tuple[str, ...] = (),
+    prefix: str = "",
+) -> tuple[float | None, float | None, tuple[str, ...]]:
+    """Check coordinates against their limits, None where missing; longitudes are wrapped, with a note."""
+    if latitude is not None and not -90 <= latitude <= 90:
+        field = f"{prefix}latitude"
+        sentence = f'{_name(field)} must be {_wanted(field)}, not "{latitude:g}"'
+        if longitude is not None and abs(longitude) <= 90 and abs(latitude) <= 180:
             sentence += (
                 f": are latitude and longitude swapped? Then it is latitude {longitude:g}, "
                 f"longitude {latitude:g}"
             )
-        raise InputError("latitude", f"{sentence}.")
-    if not -360 <= longitude <= 360:
-        raise InputError(
-            "longitude", f'Longitude must be a number between -180 and 180 degrees, not "{longitude:g}".'
-        )
-    if not -180 <= longitude <= 180:
+        raise InputError(field, f"{sentence}.")
+    if longitude is not None and not -360 <= longitude <= 360:
+        field = f"{prefix}longitude"
+        raise InputError(field, f'{_name(field)} must be {_wanted(field)}, not "{longitude:g}".')
+    if longitude is not None and not -180 <= longitude <= 180:
         wrapped = round((longitude + 180) % 360 - 180, 10)
         notes += (f"Longitude {longitude:g} is {wrapped:g} within -180 to 180 degrees.",)
         longitude = wrapped
-    return Locality(latitude + 0.0, longitude + 0.0, notes)
+    # Minus zero becomes zero.
+    return (
+        None if latitude is None else latitude + 0.0,
+        None if longitude is None else longitude + 0.0,
+        notes,
+    )

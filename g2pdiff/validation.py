@@ -1,6 +1,7 @@
 """Checks of the numbers a user gives: each returns the typed value or raises `InputError`."""
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,8 @@ from g2pdiff.errors import InputError, quoted
 MAXIMUM_SEED = 2**32 - 1
 MAXIMUM_STEPS = 1000
 MAXIMUM_SCALE = 1000
+
+_COMMA = re.compile(r"[+-]?(?:0?,\d+|\d+,(?:\d{1,2}|\d{4,}))")
 
 
 def check_number(
@@ -25,7 +28,7 @@ def check_number(
 
     Args:
         field: name of the input, as in `InputError.field`; underscores are read as spaces in the sentence.
-        value: what the user gave; None and blank text count as missing.
+        value: what the user gave; None and blank text count as missing, and a decimal comma is a point.
         low, high: the range, ends included.
         unit: what is counted, such as `"degrees"`.
         whole: whether it must be a whole number; `25`, `25.0` and `"25"` are.
@@ -39,7 +42,10 @@ def check_number(
     if not given:
         raise InputError(field, f"{name} is missing: give {wanted}.")
     try:
-        number = math.nan if "_" in given else float(given)  # Python reads 1_0 as 10
+        # Python reads 1_0 as 10; 1,5 is a number in most languages, but 1,500 may be 1500.
+        text = given.replace("\u2212", "-")
+        text = text.replace(",", ".") if _COMMA.fullmatch(text) and not whole else text
+        number = math.nan if "_" in text else float(text)
     except ValueError:
         number = math.nan
     if not low <= number <= high or (whole and not number.is_integer()):

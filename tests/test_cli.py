@@ -1,6 +1,7 @@
 """The command line `python -m g2pdiff`."""
 
 import csv
+import gzip
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import tqdm
 from PIL import Image
 
 from g2pdiff import __version__
-from g2pdiff.cli import main
+from g2pdiff.cli import main, read_sequence
 from g2pdiff.dna.barcode import Barcode
 from tests.tiny import tiny_pipeline
 
@@ -266,3 +267,53 @@ def test_the_module_runs_as_a_program(folder, checkpoint):
     assert Image.open(folder / "insect.png").size == (32, 32)
     assert (bad.returncode, bad.stdout) == (2, "")
     assert bad.stderr.startswith("Latitude must be a number") and "Traceback" not in bad.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (["--latitude", "-3.39e1"], (-33.9, 11.3)),
+        (["--latitude", "-33\u00b054'", "--longitude", "18,4"], (-33.9, 18.4)),
+        (["--latitude", "33.9 S", "--longitude", "\u221218.4"], (-33.9, -18.4)),
+        (["--latitude", "-33.9, 18.4", "--longitude", ""], (-33.9, 18.4)),
+        (["--longitude", "200"], (56.6, -160)),
+    ],
+)
+def test_places_are_read_as_people_write_them(checkpoint, folder, capfd, options, found):
+    place = ["--latitude", "56.6", "--longitude", "11.3"]
+    main(["generate", "--barcode", CARDUI, *place, *options, "--steps=1", f"--checkpoint={checkpoint}"])
+    result = json.loads(capfd.readouterr().out)
+    assert (result["latitude"], result["longitude"]) == found
+    is_told = found[1] in (-160, 18.4)
+    assert any("ongitude" in note for note in result["notes"]) == is_told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["generate", "--latitude=120", "--longitude=30"], "are latitude and longitude swapped?"),
+        (["generate", "--latitude=5 6", "--longitude=3"], "may be degrees and minutes or two numbers"),
+        (["generate", "--latitude"], "expected one argument"),
+        (["generate", "--colour", "red"], "--colour red"),
+        (["mutations", "--latitude=1", "--longitude=2", "--rates", "0,1"], "may be 0.1 or two numbers"),
+        (["latitude", "--longitude=2", "--degrees", "10,5", "20,5"], "may be 10.5 or two numbers"),
+        (["latitude", "--longitude=2", "--degrees", "-60,-30,95"], 'not "95'),
+        (["frobnicate"], "frobnicate"),
+    ],
+)
+def test_what_has_two_meanings_or_none_is_one_sentence(capfd, arguments, sentence):
+    if arguments[0] != "frobnicate":
+        arguments = [arguments[0], "--barcode", CARDUI, *arguments[1:]]
+    try:
+        code = main(arguments)
+    except SystemExit as left:
+        code = left.code
+    said = capfd.readouterr()
+    assert code == 2 and sentence in said.err and said.err.count("\n") == 1 and not said.out
+
+
+def test_records_come_out_of_packed_files_and_tables(folder):
+    table = f"processid\tnuc\tcoord\nA1\t{CARDUI}\t[1.5, 2.5]\n"
+    for name, content in (("a.tsv", table.encode()), ("b.gz", gzip.compress(table.encode("utf-16")))):
+        Path(name).write_bytes(content)
+        assert read_sequence("fasta", name, "FASTA") == table

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g2pdiff.coordinates import read_locality, read_pair
+from g2pdiff.coordinates import read_coordinate, read_given, read_locality, read_pair, spread
 from g2pdiff.errors import InputError
 from g2pdiff.validation import check_locality
 
@@ -175,3 +175,20 @@ def test_long_texts_are_refused_in_no_time():
     for text in ("1" * 100_000, "N1 " * 40_000, "https://x.org/?q=" + "1," * 50_000):
         with pytest.raises(InputError):
             read_locality(text, None)
+
+
+def test_a_whole_place_in_one_field_fills_both():
+    assert spread("56.6, 11.3", "18.4") == spread("3", "geo:56.6,11.3") == ("56.6", "11.3")
+    assert spread("33,9 S", "18,4") == ("33,9 S", "18,4")
+    assert spread("10,20", "") == ("10", "20") and spread("10,20", "3") == ("10,20", "3")
+    assert spread("1.5, 2", "3.5, 4") == ("1.5, 2", "3.5, 4") and spread(None, 3) == (None, 3)
+
+
+def test_half_a_place_is_read_and_names_its_field():
+    assert read_given("33.9 S", None) == (-33.9, None, ())
+    assert read_given(None, 200)[:2] == (None, -160)
+    assert read_coordinate("other_longitude", "56.6, 11.3") == 11.3
+    for value, sentence in ((None, "Other latitude is missing"), ("95", "Other latitude must be")):
+        with pytest.raises(InputError, match=sentence) as refused:
+            read_coordinate("other_latitude", value)
+        assert refused.value.field == "other_latitude"

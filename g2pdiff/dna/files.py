@@ -23,6 +23,7 @@ LARGEST = 4 << 30  # bytes that a packed file may unpack to
 
 _BESIDE = re.compile(r"(?i)readme|licen[cs]e|\.(xml|md|pdf)$")  # what lies in a ZIP beside its table
 _SEPARATORS = "\t;,|"
+_BINARY = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _FLAT = re.compile(r"(LOCUS\s|ID   )")
 
 
@@ -103,7 +104,7 @@ def decode(content: bytes, name: str, field: str) -> str:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError:
             text = content.decode("cp1252", "replace")
-    if "\0" in text[:10_000]:
+    if _BINARY.search(text, 0, 10_000):
         raise InputError(field, f"{name} is not plain text: give FASTA, GenBank, CSV, TSV or parquet.")
     return text
 
@@ -122,6 +123,24 @@ def read_file(path: str | Path, field: str) -> tuple[bytes, str]:
     except OSError as error:
         raise InputError(field, f"{path} cannot be read ({error.strerror}).") from error
     return unpack(content, str(path), field), str(path)
+
+
+def text_of_file(content: bytes, name: str, field: str, limit: int) -> str:
+    """Return the text of a file's bytes, unpacked; of a parquet table CSV.
+
+    Args:
+        content: of the file.
+        name: of the file, for sentences.
+        field: for errors.
+        limit: bytes that it may unpack to.
+
+    Raises:
+        InputError: `field`, if it cannot be unpacked, is too large, or holds neither text nor a table.
+    """
+    content = unpack(content, name, field, limit)
+    if content[:4] == b"PAR1":
+        return as_table(content, name, field).to_csv(index=False)
+    return decode(content, name, field)
 
 
 def is_fasta(text: str) -> bool:

@@ -22,6 +22,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from g2pdiff.coordinates import read_coordinate
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.dna.mutation import MutationModel, parse_ratio, parse_region
 from g2pdiff.errors import InputError, quoted
@@ -29,6 +30,8 @@ from g2pdiff.validation import MAXIMUM_SCALE, MAXIMUM_SEED, MAXIMUM_STEPS, check
 
 LONGEST_LIST = 1000  # items
 MAXIMUM_PICTURES = 400  # of one experiment
+
+_LONE_COMMA = re.compile(r"[-+\u2212]?\d+,\d+")
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,17 @@ def optional(check: Check) -> Check:
     return Check(lambda field, value: None if value is None else check.read(field, value))
 
 
+def _read_coordinate(field: str, value: object) -> float:
+    # A place is read as a whole; what is wrong with it is said when the turn comes to its field.
+    if isinstance(value, InputError):
+        raise value
+    return read_coordinate(field, value)
+
+
+coordinate = Check(_read_coordinate)
+"""The check of a latitude or longitude."""
+
+
 def choice(*names: str) -> Check:
     """Return the check of a name among `names`."""
     return Check(lambda field, value: check_choice(field, value, names))
@@ -84,20 +98,41 @@ def text_of(value: object) -> str:
 
 
 def as_list(field: str, value: object) -> list | None:
-    """Return a list, or the items of a text with commas or space between them; None where there are none.
+    """Return a list, or the items of a text with commas, semicolons or space between them; None where there
+    are none.
 
     Raises:
-        InputError: `field`, if it is neither, or has more than 1,000 items.
+        InputError: `field`, if it is neither, may be read in two ways, or has more than 1,000 items.
     """
     name = field.replace("_", " ").capitalize()
     if value is None or isinstance(value, str):
-        value = re.split(r"[\s,;]+", (value or "").strip(" ,;\t\n"))
-        value = value if value != [""] else []
+        value = _items(field, value or "")
     if not isinstance(value, (list, tuple)):
         raise InputError(field, f"{name} must be a list of numbers, not {quoted(value)}.")
     if len(value) > LONGEST_LIST:
         raise InputError(field, f"{name} has {len(value):,} items: give at most {LONGEST_LIST:,}.")
     return list(value) or None
+
+
+def _items(field: str, text: str) -> list[str]:
+    """Return the items of a text, where a lone comma between digits has to be clear.
+
+    Beside semicolons it is a decimal comma. Numbers are not written with a last decimal 0, so that `-60,60`
+    is two of them.
+    """
+    name, parts, items = field.replace("_", " ").capitalize(), re.split(r"[\s;]+", text), []
+    lone = [part for part in parts if _LONE_COMMA.fullmatch(part)]
+    for part in parts:
+        is_lone = part in lone
+        if is_lone and ";" not in text and (len(lone) > 1 or not part.endswith("0")):
+            first, second = part.split(",")
+            raise InputError(
+                field,
+                f"{name} {quoted(part)} may be {first}.{second} or two numbers: write {first}.{second}, or "
+                f"{first}, {second} with a space.",
+            )
+        items += [part] if is_lone and ";" in text else [item for item in part.split(",") if item]
+    return items
 
 
 def read_barcode(field: str, value: object) -> Barcode:
@@ -125,8 +160,20 @@ BarcodeText = Annotated[
     WithJsonSchema({"type": "string"}),
     Field(description="COI sequence, 200 to 2,000 letters, raw or FASTA"),
 ]
-Latitude = Annotated[float, number(-90, 90, "degrees"), Field(description="degrees north, -90 to 90")]
-Longitude = Annotated[float, number(-180, 180, "degrees"), Field(description="degrees east, -180 to 180")]
+PLACE_TYPES = WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]})
+OPTIONAL_PLACE_TYPES = WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "null"}]})
+Latitude = Annotated[
+    float,
+    coordinate,
+    PLACE_TYPES,
+    Field(description="degrees north, -90 to 90, or text such as 33°54'S"),
+]
+Longitude = Annotated[
+    float,
+    coordinate,
+    PLACE_TYPES,
+    Field(description="degrees east, -180 to 180, or text such as 18°25'E"),
+]
 Rate = Annotated[
     float,
     number(0, 1),

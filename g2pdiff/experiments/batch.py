@@ -85,6 +85,10 @@ class Batch(Experiment, DrawingSpecification):
         return self
 
     @property
+    def notes(self) -> list[str]:
+        return [*super().notes, *self.records.remarks]
+
+    @property
     def readable(self) -> list[Record]:
         """The records that are drawn."""
         return [record for record in self.records if record.barcode]

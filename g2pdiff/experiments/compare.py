@@ -13,7 +13,16 @@ from g2pdiff.analysis.statistics import Estimate, mean_interval
 from g2pdiff.denoising import Denoising
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
-from g2pdiff.experiments.arguments import Check, Count, Scale, number, optional, read_barcode, text_of
+from g2pdiff.experiments.arguments import (
+    OPTIONAL_PLACE_TYPES,
+    Check,
+    Count,
+    Scale,
+    coordinate,
+    optional,
+    read_barcode,
+    text_of,
+)
 from g2pdiff.experiments.drawing import BATCH, Picture, Specimen, Update, draw, score_against
 from g2pdiff.experiments.report import Report, Sheet, estimate
 from g2pdiff.experiments.report import number as rounded
@@ -74,10 +83,10 @@ class Compare(Experiment, MutantSpecification):
         PlainSerializer(lambda barcode: barcode.sequence if barcode else "", return_type=str),
         WithJsonSchema({"type": "string"}),
     ] = Field("", validate_default=True, description=f"COI sequence of the second side; {_SAME}")
-    other_latitude: Annotated[float | None, optional(number(-90, 90, "degrees"))] = Field(
+    other_latitude: Annotated[float | None, optional(coordinate), OPTIONAL_PLACE_TYPES] = Field(
         None, description=f"degrees north of the second side; {_SAME}"
     )
-    other_longitude: Annotated[float | None, optional(number(-180, 180, "degrees"))] = Field(
+    other_longitude: Annotated[float | None, optional(coordinate), OPTIONAL_PLACE_TYPES] = Field(
         None, description=f"degrees east of the second side; {_SAME}"
     )
     other_guidance_scale: Scale = Field(None, description=f"guidance scale of the second side; {_SAME}")

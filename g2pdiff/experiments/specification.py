@@ -8,15 +8,16 @@ Nothing here imports PyTorch before something is drawn.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Container, Generator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from g2pdiff import experiments
+from g2pdiff.coordinates import read_given
 from g2pdiff.denoising import Denoising
 from g2pdiff.discovery import classes_of
 from g2pdiff.dna.barcode import Barcode
@@ -66,6 +67,8 @@ class Specification(BaseModel):
         InputError: the first thing that is wrong, in the order of `arguments`.
     """
 
+    _place_notes: list[str] = PrivateAttr(default_factory=list)
+
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     name: ClassVar[str]
@@ -82,10 +85,12 @@ class Specification(BaseModel):
                 )
         # Nothing given is read like None, so that the check says what is missing.
         required = {name: None for name, field in known.items() if field.is_required()}
+        places, notes = _read_places(values, known)
         try:
-            super().__init__(**(required | values))
+            super().__init__(**(required | values | places))
         except ValidationError as error:
             raise _as_input_error(error, list(known)) from None
+        self._place_notes = notes
 
     @classmethod
     def arguments(cls) -> dict[str, FieldInfo]:
@@ -118,7 +123,33 @@ class Specification(BaseModel):
     @property
     def notes(self) -> list[str]:
         """What is to be said of what was given, a sentence each."""
-        return []
+        return self.place_notes
+
+    @property
+    def place_notes(self) -> list[str]:
+        """What was made of the places, a sentence each."""
+        return list(self._place_notes)
+
+
+def _read_places(values: Mapping[str, object], known: Container[str]) -> tuple[dict, list[str]]:
+    """Return the values of the places in `values`, each read as a whole, and notes.
+
+    Where one cannot be read, the field to blame has the error for its value, which its check raises: what is
+    wrong with the arguments before it comes first.
+    """
+    found, notes = {}, []
+    for prefix in ("", "other_"):
+        names = [f"{prefix}latitude", f"{prefix}longitude"]
+        if not all(name in known for name in names):
+            continue
+        try:
+            *degrees, said = read_given(*(values.get(name) for name in names), prefix)
+        except InputError as error:
+            found[error.field] = error
+        else:
+            found |= {name: one for name, one in zip(names, degrees, strict=True) if one is not None}
+            notes += said
+    return found, notes
 
 
 def check_of(field: FieldInfo) -> Check:
@@ -194,7 +225,7 @@ class SpecimenSpecification(DrawingSpecification):
     @property
     def notes(self) -> list[str]:
         """What was cleaned in the barcode, and what speaks against trusting a picture made from it."""
-        return [*self.barcode.notes, *self.barcode.warnings]
+        return [*super().notes, *self.barcode.notes, *self.barcode.warnings]
 
 
 class MutantSpecification(SpecimenSpecification):

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import BlockFunction
 from gradio.components.api_component import Api
 
 from g2pdiff.errors import InputError
@@ -27,6 +28,18 @@ from g2pdiff.ui.server.model_thread import drawing
 from g2pdiff.ui.server.queue import Ticket, in_batches
 
 UNKNOWN_TO_TYPES = ("title", "description", "default")  # of a JSON schema: said elsewhere, or not at all
+
+
+class CallableBlocks(gr.Blocks):
+    """Blocks whose endpoints take the defaults for arguments that a call over REST leaves out at its end."""
+
+    async def preprocess_data(
+        self, block_fn: BlockFunction, inputs: list, *more: Any, **options: Any
+    ) -> list:
+        missing = block_fn.inputs[len(inputs) :]
+        if all(isinstance(component, Api) for component in missing):
+            inputs = [*inputs, *(component.value for component in missing)]
+        return await super().preprocess_data(block_fn, inputs, *more, **options)
 
 
 def add_endpoints(models: Models) -> None:

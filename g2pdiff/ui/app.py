@@ -15,14 +15,16 @@ from g2pdiff.errors import InputError
 from g2pdiff.experiments.truth import has_truth
 from g2pdiff.models.checkpoint_names import named_checkpoints
 from g2pdiff.ui import link, messages, static, tabs
-from g2pdiff.ui.api import add_endpoints
-from g2pdiff.ui.form import QUIET, Form
+from g2pdiff.ui.api import CallableBlocks, add_endpoints
+from g2pdiff.ui.form import QUIET, Form, or_none
 from g2pdiff.ui.messages import html
 from g2pdiff.ui.server.limits import LimitedBodies
 from g2pdiff.ui.server.model import Models, loaded
 from g2pdiff.ui.tab import RunTab
 from g2pdiff.ui.tabs.learn import lesson
+from g2pdiff.ui.widgets.number_box import as_typed
 from g2pdiff.ui.widgets.theme import css, theme
+from g2pdiff.validation import check_steps
 
 TITLE = """
 <h1>G2PDiffusion</h1>
@@ -185,8 +187,13 @@ class Page:
             "alignment_scale": alignment_scale,
         }
         filled = {
-            name: pipe.config[f"default_{name}"] if value is None else value for name, value in given.items()
+            name: as_typed(pipe.config[f"default_{name}"] if or_none(value) is None else value)
+            for name, value in given.items()
         }
+        try:
+            drawn = check_steps(filled["steps"])
+        except InputError:  # which the form says
+            drawn = pipe.config.default_steps
         needs = {
             tab.needed: gr.Row(visible=not tab.can_use(pipe))
             for tab in self.built.values()
@@ -197,7 +204,7 @@ class Page:
             | {self.form.picker: self.form.offer(checkpoint, barcode)}
             | needs
             | {self.form.fields[name]: value for name, value in filled.items()}
-            | self.built["explore"].greet(pipe, int(filled["steps"]))
+            | self.built["explore"].greet(pipe, drawn)
         )
 
 
@@ -205,7 +212,7 @@ def build() -> gr.Blocks:
     """Build the app of the checkpoints that `$G2PDIFF_CHECKPOINT` names; the first then starts to load."""
     models = Models(named_checkpoints())
     models.load()  # first: who opens the page at once should not wait long for the first picture
-    with gr.Blocks(
+    with CallableBlocks(
         title="G2PDiffusion", analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)
     ) as blocks:
         Page(models, blocks)

@@ -7,22 +7,26 @@ from typing import Any
 
 import gradio as gr
 
+from g2pdiff.coordinates import read_locality, spread
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.dna.mutation import KINDS, MutationModel, edit, mutate, parse_region
 from g2pdiff.errors import InputError, quoted
 from g2pdiff.experiments.generate import Generate
 from g2pdiff.experiments.specification import Specification
 from g2pdiff.ui import link, static
-from g2pdiff.ui.messages import complaint, html, note
+from g2pdiff.ui.messages import complaint, html, note, notes
 from g2pdiff.ui.server.model import Models
 from g2pdiff.ui.widgets.examples import choices, examples, name_of
 from g2pdiff.ui.widgets.map import locality_map
+from g2pdiff.ui.widgets.number_box import as_typed, number_box
 from g2pdiff.ui.widgets.readout import mutation_readout, readout
-from g2pdiff.validation import check_locality, check_number
+from g2pdiff.validation import check_number
 
 TEXT_LIMIT = 20_000  # characters in the barcode box, so that the link stays within what servers accept
 EDITS_LIMIT = 2_000  # characters of typed edits
 SETTINGS = ("seed", "steps", "guidance_scale", "alignment_scale")
+NUMBERS = ("latitude", "longitude", "transition_transversion_ratio", *SETTINGS)
+"""The fields that hold a number as it was typed; empty ones hold nothing."""
 
 # Gradio's own checks of a field end without a sentence where a value is of another type than the page would
 # send: events take values as they come, and our checks read them.
@@ -64,11 +68,11 @@ class Form:
         self.readout = html(readout(barcode, barcode), elem_id="readout")
         self.place = locality_map((first.latitude, first.longitude), height=186, elem_id="map")
         with gr.Row(elem_id="locality"):
-            self.fields["latitude"] = gr.Number(
-                first.latitude, label="Latitude, °N", min_width=100, elem_id="latitude"
+            self.fields["latitude"] = number_box(
+                first.latitude, "Latitude, °N", min_width=100, elem_id="latitude"
             )
-            self.fields["longitude"] = gr.Number(
-                first.longitude, label="Longitude, °E", min_width=100, elem_id="longitude"
+            self.fields["longitude"] = number_box(
+                first.longitude, "Longitude, °E", min_width=100, elem_id="longitude"
             )
         self.place_note = html(elem_id="place-note")
         self.fields["mutation_rate"] = gr.Slider(
@@ -93,11 +97,10 @@ class Form:
                 elem_id="kind",
             )
             with gr.Row():
-                self.fields["transition_transversion_ratio"] = gr.Number(
+                self.fields["transition_transversion_ratio"] = number_box(
                     Generate.default("transition_transversion_ratio"),
-                    label="Transitions for each transversion",
+                    "Transitions for each transversion",
                     info="0.5 is chance; empty: as they come",
-                    step=0.5,
                     min_width=140,
                     elem_id="ratio",
                 )
@@ -126,34 +129,32 @@ class Form:
         """Build the folded settings. Those left empty are the checkpoint's defaults."""
         with gr.Accordion("Advanced", open=False, elem_id="advanced"):
             with gr.Row():
-                self.fields["seed"] = gr.Number(
+                self.fields["seed"] = number_box(
                     Generate.default("seed"),
-                    label="Seed",
+                    "Seed",
                     info="of the noise and the mutations",
                     min_width=120,
                     elem_id="seed",
                 )
-                self.fields["steps"] = gr.Number(
+                self.fields["steps"] = number_box(
                     Generate.default("steps"),
-                    label="Steps",
+                    "Steps",
                     info="more is slower",
                     min_width=120,
                     elem_id="steps",
                 )
             with gr.Row():
-                self.fields["guidance_scale"] = gr.Number(
+                self.fields["guidance_scale"] = number_box(
                     Generate.default("guidance_scale"),
-                    label="Guidance scale",
+                    "Guidance scale",
                     info="1 is off",
-                    step=0.5,
                     min_width=120,
                     elem_id="guidance",
                 )
-                self.fields["alignment_scale"] = gr.Number(
+                self.fields["alignment_scale"] = number_box(
                     Generate.default("alignment_scale"),
-                    label="Alignment scale",
+                    "Alignment scale",
                     info="0 is off",
-                    step=0.5,
                     min_width=120,
                     elem_id="alignment",
                 )
@@ -176,12 +177,14 @@ class Form:
         self.picker.focus(None, js=static.call("selectSpecies"))
         self.place.input(None, self.place, locality, js=static.call("takePlace"))
         gr.on(
-            [field.input for field in locality],
-            None,
+            [field.change for field in locality],
+            place_of,
             [*locality, self.place],
             self.place,
-            js=static.call("showPlace"),
+            trigger_mode="always_last",
+            **QUIET,
         )
+        fill_both(*locality)
         gr.on(
             [field.change for field in self.fields.values()],
             self.understand,
@@ -203,10 +206,13 @@ class Form:
             "longitude": first.longitude,
         }
         filled = {name: values.get(name, default) for name, default in defaults.items()}
+        latitude, longitude = spread(filled["latitude"], filled["longitude"])
         shown = filled | {"mutation_rate": percent(filled["mutation_rate"])}
+        shown |= {"latitude": latitude, "longitude": longitude}
+        shown |= {name: as_typed(shown[name]) for name in NUMBERS}
         return {field: shown[name] for name, field in self.fields.items()} | {
             self.picker: self.offer(checkpoint, filled["barcode"]),
-            self.place: [filled["latitude"], filled["longitude"]],
+            self.place: place_of(latitude, longitude, [first.latitude, first.longitude]),
             self.checkpoint: checkpoint,
         }
 
@@ -222,7 +228,7 @@ class Form:
             raise InputError("picker", f"There is no example {quoted(name)}: pick one of the list.")
         example = table[name]
         place = [example.latitude, example.longitude]
-        return example.dna_barcode, *place, place
+        return example.dna_barcode, *map(as_typed, place), place
 
     def understand(self, checkpoint: str | None, **values: object) -> tuple:
         """Return the example that the barcode is, and the read-outs of everything, see `understand`."""
@@ -240,6 +246,9 @@ def specify(kind: type[Specification], values: Mapping[str, object], **own: obje
     Raises:
         InputError: the first thing that is wrong.
     """
+    latitude, longitude = spread(values["latitude"], values["longitude"])
+    values = {**values, "latitude": latitude, "longitude": longitude}
+    values |= {name: or_none(values[name]) for name in NUMBERS if name in values}
     asked = {name: values[name] for name in kind.arguments() if name in values}
     if "mutation_rate" in asked:
         asked["mutation_rate"] = share(asked["mutation_rate"])
@@ -262,12 +271,45 @@ def understand(**values: object) -> tuple[str, str, str, str]:
     Args:
         values: of `Form.fields`.
     """
-    settings = [complaint(Generate.read, name, values[name]) for name in SETTINGS]
-    return (
-        *read_out(values),
-        complaint(check_locality, values["latitude"], values["longitude"]),
-        "".join(settings),
-    )
+    settings = [complaint(Generate.read, name, or_none(values[name])) for name in SETTINGS]
+    return *read_out(values), place_note(values["latitude"], values["longitude"]), "".join(settings)
+
+
+def or_none(value: object) -> object:
+    """Return what a field holds, None where it is empty."""
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def place_note(latitude: object, longitude: object, prefix: str = "") -> str:
+    """Return what was made of a place, or what is wrong with it."""
+    place = spread(latitude, longitude)
+    try:
+        said = read_locality(*place, prefix).notes
+    except InputError as error:
+        return note(str(error), "error")
+    if place != (latitude, longitude):
+        said = ("Latitude {} and longitude {} are read from one field.".format(*place), *said)
+    return notes(said)
+
+
+def place_of(latitude: object, longitude: object, before: list[float]) -> list[float]:
+    """Return latitude and longitude as numbers; what was there before where they cannot be read."""
+    try:
+        place = read_locality(*spread(latitude, longitude))
+    except InputError:
+        return before
+    return [place.latitude, place.longitude]
+
+
+def fill_both(latitude: gr.Textbox, longitude: gr.Textbox) -> None:
+    """Let a whole place that is typed into one field fill both, once the visitor leaves it."""
+
+    def fill(*typed: object) -> tuple:
+        found = spread(*typed)
+        return found if found != typed else (gr.skip(), gr.skip())
+
+    events = [event for field in (latitude, longitude) for event in (field.blur, field.submit)]
+    gr.on(events, fill, [latitude, longitude], [latitude, longitude], **QUIET)
 
 
 def read_out(values: Mapping[str, Any]) -> tuple[str, str]:

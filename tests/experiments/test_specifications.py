@@ -21,6 +21,7 @@ from g2pdiff.models.checkpoint_names import named_checkpoints
 from g2pdiff.ui.app import TABS
 from g2pdiff.ui.form import Form
 from g2pdiff.ui.server.model import Models
+from g2pdiff.ui.widgets.number_box import as_typed
 from tests.tiny import BARCODE, tiny_pipeline
 
 PLACE = {"latitude": 10, "longitude": 20}
@@ -97,14 +98,14 @@ def test_the_tabs_have_the_specifications_defaults():
         tabs = {kind.name: kind(models, form) for kind in TABS}
     for argument, field in form.fields.items():
         if argument not in ("barcode", "latitude", "longitude"):  # an example's
-            assert field.value == Generate.default(argument)
+            assert field.value in (Generate.default(argument), as_typed(Generate.default(argument)))
     series = tabs["mutations"].check({name: field.value for name, field in tabs["mutations"].inputs.items()})
     assert series.asked.rates == Mutations.default("rates")
-    assert series.asked.replicates is Mutations.default("replicates")
+    assert series.asked.replicates == Mutations.default("replicates")
     walk = tabs["latitude"].check({name: field.value for name, field in tabs["latitude"].inputs.items()})
     assert (walk.asked.along, walk.asked.replicates) == ("latitude", LatitudeSweep.default("replicates"))
     assert walk.asked.places == LATITUDES
-    assert tabs["compare"].fields["pairs"].value is SPECIFICATIONS["compare"].default("pairs")
+    assert tabs["compare"].fields["pairs"].value == as_typed(SPECIFICATIONS["compare"].default("pairs"))
 
 
 @pytest.mark.parametrize("name", SPECIFICATIONS)

@@ -1,8 +1,10 @@
 """The endpoints for scripts, over HTTP, on a tiny real pipeline."""
 
+import json
 import re
 import time
 from pathlib import Path
+from urllib.request import Request, urlopen
 from zipfile import ZipFile
 
 import pytest
@@ -223,3 +225,18 @@ def test_the_readmes_client_runs_as_it_stands(app, tmp_path, monkeypatch, capsys
     printed = capsys.readouterr().out
     assert "95 % interval" in printed
     assert ".zip" in printed
+
+
+@pytest.mark.parametrize("name", ["generate", "batch"])
+def test_a_call_with_the_required_values_alone_gets_the_defaults(app, name):
+    barcode = BARCODE if name == "generate" else f">one\n{BARCODE}"
+    address, given = f"{app}gradio_api/call/{name}", json.dumps({"data": [barcode, "33.9 S", "18,4"]})
+    with urlopen(Request(address, given.encode(), {"Content-Type": "application/json"})) as answer:
+        event = json.load(answer)["event_id"]
+    with urlopen(f"{address}/{event}", timeout=60) as answer:
+        *_, last = [line for line in answer.read().decode().splitlines() if line.startswith("data: ")]
+    _, report = json.loads(last.removeprefix("data: "))
+    assert (report["settings"]["latitude"], report["settings"]["longitude"]) == (-33.9, 18.4)
+    defaults = {argument: specifications()[name].default(argument) for argument in ("seed", "steps")}
+    assert {argument: report["settings"][argument] for argument in defaults} == defaults
+    assert any("18,4" in note for note in report["notes"])

@@ -89,8 +89,10 @@ def test_map_and_fields_follow_each_other(app, visit):
     page.wait_for_function("document.querySelector('#latitude input').value < 0")
     assert pin(page) == pytest.approx([number(page, "latitude"), number(page, "longitude")])
     page.fill("#latitude input", "61.5")
-    page.wait_for_timeout(200)
-    assert pin(page)[0] == 61.5
+    page.wait_for_function("""() => {
+        const inner = document.querySelector('#map iframe').contentWindow;
+        const name = Object.keys(inner).find(name => name.startsWith('circle_marker'));
+        return inner[name].getLatLng().lat === 61.5; }""")
     page.fill("#latitude input", "95")
     wait(page, "#place-note", "Latitude must be")
     assert pin(page)[0] == 61.5

@@ -70,7 +70,7 @@ def test_names_are_ours_in_what_is_written(client, tmp_path):
     archived, report = client.predict(text, **PLACE, steps=1, api_name="/batch")
     with ZipFile(archived) as folder:
         assert folder.namelist() == ["001_0-script.png", "002_b.png", "results.csv"]
-    assert "ignored" in report["rows"][1]["notes"][0]
+    assert "ignored" in report["rows"][1]["warnings"][0]
     assert {path.name for path in tmp_path.iterdir()} == {"downloads"}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 import gradio as gr
 from gradio.blocks import Block
 
-from g2pdiff.errors import InputError
+from g2pdiff.dna.files import text_of_file
+from g2pdiff.errors import InputError, printable
 from g2pdiff.experiments.batch import Batch as Specification
 from g2pdiff.experiments.batch import archive, read_records
 from g2pdiff.experiments.truth import has_truth
@@ -31,11 +33,13 @@ if TYPE_CHECKING:
 FILE_LIMIT = 1_000_000  # bytes of a file
 TEXT_LIMIT = 2_000_000  # characters in the box: more than are read, so that a text too long is named
 SAMPLES = 4  # records that the box holds at first
+NAME_SHOWN = 100  # characters of a file's name
 ERRORS_SHOWN = 3  # unreadable records that the read-out names
 NOTE = """<p class="note">Draws every record of a FASTA text, all from the same noise. Place, seed and
 settings are the form's; a header may name a place of its own, as <code>&gt;moth 1 lat=56.6 lon=11.3</code>
-does. The form's barcode and mutations do not count here.</p>"""
-FILE = '<label>Open a FASTA file<input type="file" accept=".fasta,.fa,.txt"></label>'
+does. Tables of BOLD, BIOSCAN-5M and Darwin Core, and GenBank files are read too. The form's barcode and
+mutations do not count here.</p>"""
+FILE = '<label>Open a file of records<input type="file"></label>'
 
 
 @dataclass
@@ -92,6 +96,25 @@ def sample(checkpoint: str = "") -> str:
     return fasta([(row.name, row.latitude, row.longitude, row.dna_barcode) for row in shown])
 
 
+def open_file(file: Mapping[str, object]) -> tuple:
+    """Return the text of a file and what was understood of it; a bad file leaves the box, and is told.
+
+    Args:
+        file: its `name`, its `size` in bytes, and its `content` in base 64, as `js/open_file.js` has them.
+    """
+    try:
+        if int(file["size"]) > FILE_LIMIT:
+            raise InputError(
+                "fasta",
+                f"The file has {int(file['size']):,} bytes: split it into files of up to {FILE_LIMIT:,}.",
+            )
+        content = b64decode(file["content"])
+        text = text_of_file(content, printable(str(file["name"]))[:NAME_SHOWN], "fasta", FILE_LIMIT)
+    except InputError as error:
+        return gr.skip(), note(str(error), "error")
+    return text, read_out(text)
+
+
 def check_fasta(text: str) -> str:
     """Check FASTA text of a link, and return it. Raises `InputError("fasta")`."""
     read_records(text, 0, 0)
@@ -125,7 +148,7 @@ class BatchTab(ExperimentTab):
                 elem_id="batch-open",
             )
             remarks = html(elem_id="batch-note")
-        opened.input(None, [opened, text], [text, remarks], js=static.call("takeFile"))
+        opened.input(open_file, opened, [text, remarks], **QUIET)
         text.change(read_out, text, remarks, trigger_mode="always_last", **QUIET)
         self.fields = {"fasta": text}
 
@@ -207,9 +230,10 @@ def remarks(record: Record) -> str:
     """Say why a record cannot be read, or what is to be said of its barcode and place; notes are folded."""
     if record.barcode is None:
         return note(record.error, "error")
+    doubts = record.warnings + record.barcode.warnings
     said = record.notes + record.barcode.notes
     folded = f"<details><summary>{plural(len(said), 'note')}</summary>{notes(said)}</details>" if said else ""
-    return notes(record.barcode.warnings, "warning") + folded
+    return notes(doubts, "warning") + folded
 
 
 def read_out(text: str) -> str:
@@ -220,10 +244,21 @@ def read_out(text: str) -> str:
         return note(str(error), "error")
     unread = [record for record in records if record.barcode is None]
     said = note(f"{plural(len(records), 'record')}, {len(records) - len(unread)} readable.")
+    said += notes(records.remarks)
     said += notes(
         (f"Record {record.index} ({title(record)}): {record.error}" for record in unread[:ERRORS_SHOWN]),
         "warning",
     )
+    ignored = [record for record in records if record.warnings]
+    said += notes(
+        (
+            f"Record {record.index} ({title(record)}): {record.warnings[0]}"
+            for record in ignored[:ERRORS_SHOWN]
+        ),
+        "warning",
+    )
+    if len(ignored) > ERRORS_SHOWN:
+        said += note(f"The places of {len(ignored) - ERRORS_SHOWN} more were ignored.", "warning")
     if len(unread) > ERRORS_SHOWN:
         said += note(f"{len(unread) - ERRORS_SHOWN} more cannot be read.", "warning")
     if len(text) > link.LONGEST_FASTA:

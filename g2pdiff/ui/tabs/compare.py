@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 from gradio.blocks import Block
 
+from g2pdiff.coordinates import read_locality, spread
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.compare import Compare as Specification
@@ -19,12 +20,14 @@ from g2pdiff.experiments.generate import Generate
 from g2pdiff.experiments.report import Report, Sheet
 from g2pdiff.ui import messages
 from g2pdiff.ui.experiment_tab import ExperimentTab, Progress
-from g2pdiff.ui.form import QUIET, specify
+from g2pdiff.ui.form import QUIET, fill_both, place_note, specify
+from g2pdiff.ui.link import as_number
 from g2pdiff.ui.messages import compass, html
 from g2pdiff.ui.server.model import ServedPipeline
 from g2pdiff.ui.widgets.downloads import file_stem, picture_link, settings_link, table_link
 from g2pdiff.ui.widgets.examples import examples
 from g2pdiff.ui.widgets.live_chart import live_chart
+from g2pdiff.ui.widgets.number_box import number_box
 from g2pdiff.ui.widgets.pair_charts import MEASUREMENTS, changed, difference_chart, measured
 from g2pdiff.ui.widgets.pictures import pil, thumbnail
 from g2pdiff.validation import check_choice, check_number, check_seed
@@ -182,8 +185,8 @@ class CompareTab(ExperimentTab):
     checks = {
         "change": check_change,
         "pairs": check_pairs,
-        "other_latitude": partial(Specification.read, "other_latitude"),
-        "other_longitude": partial(Specification.read, "other_longitude"),
+        "other_latitude": as_number(partial(Specification.read, "other_latitude")),
+        "other_longitude": as_number(partial(Specification.read, "other_longitude")),
     }
 
     def build_controls(self) -> None:
@@ -197,23 +200,31 @@ class CompareTab(ExperimentTab):
                 min_width=280,
                 elem_id="compare-change",
             )
-            pairs = gr.Number(
+            pairs = number_box(
                 Specification.default("pairs"),
-                label="Pairs",
+                "Pairs",
                 info=f"of pictures, up to {MAXIMUM_PAIRS}",
                 min_width=100,
                 elem_id="compare-pairs",
             )
         with gr.Row(visible=False) as other_place:
-            latitude = gr.Number(
-                0, label="Other latitude, °N", min_width=120, elem_id="compare-other-latitude"
-            )
-            longitude = gr.Number(
+            latitude = number_box(0, "Other latitude, °N", min_width=120, elem_id="compare-other-latitude")
+            longitude = number_box(
                 next(iter(examples(self.models.folder()).values())).longitude,
-                label="Other longitude, °E",
+                "Other longitude, °E",
                 min_width=120,
                 elem_id="compare-other-longitude",
             )
+            said = html(elem_id="compare-place-note")
+        fill_both(latitude, longitude)
+        gr.on(
+            [latitude.change, longitude.change],
+            partial(place_note, prefix="other_"),
+            [latitude, longitude],
+            said,
+            trigger_mode="always_last",
+            **QUIET,
+        )
         change.change(lambda change: gr.Row(visible=change == "place"), change, other_place, **QUIET)
         self.fields = {
             "change": change,
@@ -249,14 +260,11 @@ class CompareTab(ExperimentTab):
         ]
 
     def check(self, values: dict[str, object]) -> Comparison:
-        latitude, longitude = (
-            check_number(name, values[name], -limit, limit, "degrees")
-            for name, limit in (("other_latitude", 90), ("other_longitude", 180))
-        )
+        other = read_locality(*spread(values["other_latitude"], values["other_longitude"]), "other_")
         comparison = Comparison(
             specify(Generate, values),
             check_change(values["change"]),
-            (latitude, longitude),
+            (other.latitude, other.longitude),
             check_pairs(values["pairs"]),
         )
         check_seed(comparison.form.seed + comparison.pairs - 1)

@@ -27,11 +27,13 @@ from g2pdiff.experiments.sheet import contact_sheet
 from g2pdiff.experiments.truth import has_truth
 from g2pdiff.ui import messages, static
 from g2pdiff.ui.experiment_tab import ExperimentTab, Progress
-from g2pdiff.ui.form import specify
+from g2pdiff.ui.form import QUIET, place_of, specify
+from g2pdiff.ui.link import as_number
 from g2pdiff.ui.messages import compass, html
 from g2pdiff.ui.server.model import ServedPipeline
 from g2pdiff.ui.widgets.downloads import data_link, file_stem, gif, picture_link, settings_link, table_link
 from g2pdiff.ui.widgets.live_chart import TRUTH, live_chart
+from g2pdiff.ui.widgets.number_box import number_box
 from g2pdiff.ui.widgets.pictures import pil, thumbnail
 from g2pdiff.validation import check_number
 
@@ -41,7 +43,10 @@ if TYPE_CHECKING:
     from g2pdiff.experiments.latitude import SweepRow
     from g2pdiff.experiments.report import Report
 
-ENDS = {"latitude": (LATITUDES[0], LATITUDES[-1]), "longitude": (LONGITUDES[0], LONGITUDES[-1])}
+ENDS = {
+    "latitude": (int(LATITUDES[0]), int(LATITUDES[-1])),
+    "longitude": (int(LONGITUDES[0]), int(LONGITUDES[-1])),
+}
 FEWEST_PLACES, MOST_PLACES = 5, 33
 MOST_PICTURES = 6  # at one place
 
@@ -113,8 +118,8 @@ class LatitudeTab(ExperimentTab):
     )
     checks = {
         "along": partial(LatitudeSweep.read, "along"),
-        "start": lambda text: check_end("start", text),
-        "end": lambda text: check_end("end", text),
+        "start": as_number(partial(check_end, "start")),
+        "end": as_number(partial(check_end, "end")),
         "places": check_places,
         "pictures_per_place": check_pictures,
     }
@@ -135,9 +140,9 @@ class LatitudeTab(ExperimentTab):
                 elem_id="latitude-along",
             )
             ends = [
-                gr.Number(
+                number_box(
                     value,
-                    label=label,
+                    label,
                     info="degrees",
                     scale=1,
                     min_width=80,
@@ -183,7 +188,7 @@ class LatitudeTab(ExperimentTab):
         # The pin walks along until there is something to read: then it goes back to where the fields say.
         form = self.form
         place = [*form.locality, form.place]
-        self.reading.change(None, place, form.place, js=static.call("showPlace"))
+        self.reading.change(place_of, place, form.place, **QUIET)
         return [self.film, self.reading, self.chart, self.key, form.place]
 
     def restore(self, values: dict) -> dict:

@@ -24,6 +24,7 @@ from g2pdiff.ui.server.model import ServedPipeline, threshold
 from g2pdiff.ui.widgets.downloads import file_stem, picture_link, settings_link, table_link
 from g2pdiff.ui.widgets.live_chart import live_chart
 from g2pdiff.ui.widgets.mutation_curves import MEASUREMENTS, curve_chart
+from g2pdiff.ui.widgets.number_box import number_box
 from g2pdiff.ui.widgets.pictures import pil, thumbnail
 from g2pdiff.validation import check_number
 
@@ -126,9 +127,9 @@ class MutationsTab(ExperimentTab):
                     min_width=180,
                     elem_id="mutations-rates",
                 ),
-                "replicates": gr.Number(
+                "replicates": number_box(
                     Specification.default("replicates"),
-                    label="Replicates",
+                    "Replicates",
                     info=f"paths of chance, up to {MAXIMUM_REPLICATES}",
                     min_width=120,
                     elem_id="mutations-replicates",

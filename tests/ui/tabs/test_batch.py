@@ -1,8 +1,10 @@
 """The Batch tab: what it says of a FASTA text, what it shows and packs, in the browser and out of it."""
 
 import csv
+import gzip
 import json
 import re
+from base64 import b64encode
 from dataclasses import replace
 from io import BytesIO, StringIO
 from zipfile import ZipFile
@@ -17,6 +19,7 @@ from g2pdiff.ui.tabs.batch import (
     Work,
     card,
     check_fasta,
+    open_file,
     read_out,
     sample,
     verdict,
@@ -100,7 +103,7 @@ def test_a_batch_with_a_bad_record_comes_back_as_a_zip(app, visit, tmp_path):
     download.value.save_as(tmp_path / "batch.zip")
     with ZipFile(tmp_path / "batch.zip") as file:
         assert file.namelist() == ["001_moth-1.png", "003_lower.png", "results.csv"]
-        lines = list(csv.DictReader(StringIO(file.read("results.csv").decode())))
+        lines = list(csv.DictReader(StringIO(file.read("results.csv").decode("utf-8-sig"))))
         assert file.open("001_moth-1.png").read(4) == b"\x89PNG"
     assert [(line["latitude"], bool(line["clibd_score"])) for line in lines] == [
         ("-12.5", True), ("56.6", False), ("56.6", True),
@@ -113,23 +116,69 @@ def test_a_batch_with_a_bad_record_comes_back_as_a_zip(app, visit, tmp_path):
 def test_a_file_fills_the_box_and_a_bad_one_leaves_it(app, visit):
     page = visit(app + "?tab=batch", width=390, height=844, has_touch=True, is_mobile=True)
 
-    def open_file(content: bytes):
+    def choose(content: bytes):
         file = {"name": "moths.fa", "mimeType": "text/plain", "buffer": content}
         page.set_input_files("#batch-open input", file)
 
-    open_file(b"\xef\xbb\xbf" + FASTA.replace("bad", "caf\xe9").encode())
+    choose(b"\xef\xbb\xbf" + FASTA.replace("bad", "caf\xe9").encode())
     wait(page, "#batch-note", "Record 2 (caf\xe9)")
     assert page.input_value("#batch-fasta textarea") == FASTA.replace("bad", "caf\xe9")
     for content, sentence in (
-        (b">caf\xe9\nACGT", "not plain text in UTF-8"),
+        (b"\x89PNG\0\1", "moths.fa is not plain text"),
         (b"A" * (FILE_LIMIT + 1), "The file has 1,000,001 bytes"),
     ):
-        open_file(content)
+        choose(content)
         wait(page, "#batch-note", sentence)
         assert page.input_value("#batch-fasta textarea") == FASTA.replace("bad", "caf\xe9")
-    open_file(FASTA.encode())
+    choose(FASTA.encode())
     wait(page, "#batch-note", "Record 2 (bad)")
     assert overflow(page) <= 0
+
+
+def opened(content: bytes, name: str = "moths.fa") -> tuple:
+    return open_file({"name": name, "size": len(content), "content": b64encode(content).decode()})
+
+
+def packed(content: bytes) -> bytes:
+    file = BytesIO()
+    with ZipFile(file, "w") as folder:
+        folder.writestr("moths.fas", content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        FASTA.encode(),
+        FASTA.encode("utf-8-sig"),
+        FASTA.encode("utf-16"),
+        gzip.compress(FASTA.encode()),
+        packed(FASTA.encode()),
+        FASTA.replace("bad", "caf\xe9").encode("latin-1"),
+        f"processid\tnuc\tcoord\nA\t{BARCODE}\t[1.5, 2]\nB\t{BARCODE[160:]}\t\nC\tACGT\t".encode(),
+        f"processid;nuc;lat\nA;{BARCODE};1,5\nB;{BARCODE[160:]};\nC;ACGT;".encode(),
+    ],
+)
+def test_files_are_told_by_what_they_hold(content):
+    for name in ("moths.fas", "moths.PDF", ""):
+        text, said = opened(content, name)
+        assert "3 records, 2 readable." in said and said == read_out(text)
+
+
+def test_a_bad_file_is_told_each_time_that_it_is_opened():
+    for _ in range(2):
+        box, said = opened(b"\x89PNG\0\1", "<b>.fa")
+        assert "value" not in box and "&lt;b&gt;.fa is not plain text" in said
+    for content in (b"; a comment", b"", BARCODE.encode()):
+        assert [opened(content)[1] for _ in range(2)] == [read_out(content.decode())] * 2
+    assert "unpacks to more than" in opened(gzip.compress(b"A" * (FILE_LIMIT + 1)))[1]
+
+
+def test_a_place_that_is_ignored_is_a_warning_on_its_record():
+    text = f">moth lat=95 lon=3\n{BARCODE}"
+    (record,) = read_records(text, 0, 0)
+    assert "Record 1 (moth): The header" in read_out(text)
+    assert "The header&#x27;s place was ignored" in card(record)
 
 
 def test_stop_keeps_what_is_done(app, visit):

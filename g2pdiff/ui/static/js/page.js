@@ -46,23 +46,14 @@ globalThis.g2pdiff = (() => {
   // When the server cannot even say how a run ended, Run is free again.
   const releaseRun = status => [status, button(true), button(false)];
 
-  // The map follows the fields as long as they hold a place on Earth.
-  const showPlace = (latitude, longitude, place) => [
-    latitude === null || longitude === null || Math.abs(latitude) > 90 || Math.abs(longitude) > 180
-      ? place : [latitude, longitude]];
-
   // The fields follow the map.
-  const takePlace = place => place;
+  const takePlace = place => place.map(String);
 
   // What is typed takes the place of the species that was picked.
   const selectSpecies = () => document.querySelector('#picker input').select();
 
   // Both ends of a walk go with its direction.
-  const takeEnds = (ends, along) => ends[along];
+  const takeEnds = (ends, along) => ends[along].map(String);
 
-  // What js/open_file.js has read: the text and the remark beside it.
-  const takeFile = ({text, wrong}, before) =>
-    wrong ? [before, `<p class="note error">${wrong}</p>`] : [text, ''];
-
-  return {copyLink, releaseRun, selectSpecies, showPlace, startRun, stopRun, takeEnds, takeFile, takePlace};
+  return {copyLink, releaseRun, selectSpecies, startRun, stopRun, takeEnds, takePlace};
 })();
