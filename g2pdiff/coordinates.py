@@ -151,8 +151,9 @@ def read_coordinate(field: str, value: object) -> float:
         checked = _checked(*pair, (), prefix)
     else:
         degrees = None if _is_missing(value) else _read_one(field, value)[0]
-        checked = _checked(**{axis: degrees}, prefix=prefix)
-    return _needed(field, checked[axis == "longitude"])
+        is_latitude = axis == "latitude"
+        checked = _checked(degrees if is_latitude else None, None if is_latitude else degrees, (), prefix)
+    return _needed(field, checked[0] if axis == "latitude" else checked[1])
 
 
 def spread(latitude: object, longitude: object) -> tuple[object, object]:

@@ -302,7 +302,7 @@ def _read_row(index: int, row: Mapping, identifiers: dict[str, str], place: tupl
     given = [None if value != value else value for value in given]  # NaN
     if any(value is not None for value in given):
         try:
-            found = read_locality(*given)
+            found = read_locality(given[0], given[1])
             place, notes = (found.latitude, found.longitude), found.notes
         except InputError as error:
             warnings = (f"The row's place was ignored: {error}",)

@@ -143,7 +143,7 @@ def _read_places(values: Mapping[str, object], known: Container[str]) -> tuple[d
         if not all(name in known for name in names):
             continue
         try:
-            *degrees, said = read_given(*(values.get(name) for name in names), prefix)
+            *degrees, said = read_given(values.get(names[0]), values.get(names[1]), prefix)
         except InputError as error:
             found[error.field] = error
         else:

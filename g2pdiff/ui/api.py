@@ -36,7 +36,7 @@ class CallableBlocks(gr.Blocks):
     async def preprocess_data(
         self, block_fn: BlockFunction, inputs: list, *more: Any, **options: Any
     ) -> list:
-        missing = block_fn.inputs[len(inputs) :]
+        missing: list[Any] = list(block_fn.inputs[len(inputs) :])
         if all(isinstance(component, Api) for component in missing):
             inputs = [*inputs, *(component.value for component in missing)]
         return await super().preprocess_data(block_fn, inputs, *more, **options)

@@ -6,7 +6,7 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.blocks import Block
@@ -96,7 +96,7 @@ def sample(checkpoint: str = "") -> str:
     return fasta([(row.name, row.latitude, row.longitude, row.dna_barcode) for row in shown])
 
 
-def open_file(file: Mapping[str, object]) -> tuple:
+def open_file(file: Mapping[str, Any]) -> tuple:
     """Return the text of a file and what was understood of it; a bad file leaves the box, and is told.
 
     Args:
