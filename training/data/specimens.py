@@ -24,7 +24,8 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from g2pdiff.dna import files
-from g2pdiff.dna.barcode import Barcode
+from g2pdiff.dna.barcode import COI_SCORE, Barcode
+from g2pdiff.dna.framing import frame
 from g2pdiff.dna.tables import Reading, standardise, usable
 from g2pdiff.errors import InputError
 from g2pdiff.models.locality import geodesic
@@ -108,7 +109,10 @@ def load_records(config: DataConfig) -> pd.DataFrame:
     if config.table:
         return read_table(config.table, *held_out)
     records = simulate_barcodes(config.simulated_species, config.simulated_per_species, config.seed)
-    return prepare(pd.DataFrame(records), *held_out)
+    # Evolved in the frame: there is nothing to read, and no indel to look for.
+    table = pd.DataFrame(records)
+    table = table[frame(table["dna_barcode"].tolist())[2] >= COI_SCORE].reset_index(drop=True)
+    return table.assign(split=assign_splits(table, *held_out))
 
 
 class Pictures(Protocol):
