@@ -26,6 +26,8 @@ from training.evaluation.sampling import sample
 from training.evaluation.systems import PipelineSystem
 from training.evaluation.worlds import load_world
 
+pytestmark = pytest.mark.timeout(900)  # the first test waits for every stage and four systems
+
 SYSTEMS = {"g2pdiffusion", "stable_diffusion", "controlnet", "df_gan"}
 
 
