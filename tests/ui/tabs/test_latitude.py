@@ -268,7 +268,7 @@ def wait_for_pin(page, there):
 
 def test_a_run_fills_the_film_and_brings_the_pin_back(app, visit):
     # Long enough to see the pin on its way: it is in the south for half of the run.
-    page = visit(app + "?tab=latitude&places=9&steps=400")
+    page = visit(app + "?tab=latitude&places=9&steps=150")
     home = pin(page)
     page.click("#latitude-run")
     wait_for_pin(page, lambda latitude: latitude < 0)
