@@ -9,7 +9,7 @@ from g2pdiff.analysis.references import References
 from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.simulation.barcodes import simulate_barcodes
 from tests.tiny import BARCODE
-from tests.training.data.bold_server import combined_row, jpeg, serving, write_tsv
+from tests.training.data.bold.server import combined_row, jpeg, serving, write_tsv
 from training import bold, publish, run
 from training.configs.schema import load
 

@@ -14,7 +14,7 @@ from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
 from g2pdiff.simulation.barcodes import simulate_barcodes
 from tests.tiny import tiny_components, tiny_pipeline
-from tests.training.data.test_bioscan import jpeg, place, rows_of, write_csv
+from tests.training.data.bioscan.files import jpeg, rows_of, stored_path, write_csv
 from tests.training.data.test_species_pictures import picture
 from training.configs.schema import AssembleConfig, Config, DataConfig, command
 from training.data.specimens import load_specimens, prepare
@@ -115,7 +115,7 @@ def test_references_of_photographs_show_photographs_of_their_species(tmp_path):
     rows += [row | {"species": rows[n]["species"]} for n, row in enumerate(rows_of("val", known))]
     metadata = write_csv(tmp_path / "metadata.csv", rows)
     for seed, row in enumerate(rows):
-        path = tmp_path / "bioscan5m" / "images" / "cropped_256" / place(row)
+        path = tmp_path / "bioscan5m" / "images" / "cropped_256" / stored_path(row)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(jpeg(seed))
     data = DataConfig(

@@ -1,0 +1,37 @@
+"""A small BIOSCAN-5M: its rows, its folder and the configuration that names them."""
+
+import pytest
+
+from g2pdiff.simulation.barcodes import simulate_barcodes
+from tests.training.data.bioscan.files import PER_SPLIT, SIZE, jpeg, rows_of, stored_path, write_csv
+from training.configs.schema import DataConfig
+from training.data import bioscan
+
+
+@pytest.fixture(scope="module")
+def rows():
+    records = simulate_barcodes(len(bioscan.SPLITS) * PER_SPLIT // 2, 2, seed=5)
+    parts = [records[i * PER_SPLIT : (i + 1) * PER_SPLIT] for i in range(len(bioscan.SPLITS))]
+    return [row for split, part in zip(bioscan.SPLITS, parts, strict=True) for row in rows_of(split, part)]
+
+
+@pytest.fixture(scope="module")
+def root(rows, tmp_path_factory):
+    """Return the data set unpacked, as `bioscan_dataset` and the zips leave it."""
+    root = tmp_path_factory.mktemp("bioscan")
+    write_csv(root / "bioscan5m" / "metadata" / "csv" / "BIOSCAN_5M_Insect_Dataset_metadata.csv", rows)
+    for seed, row in enumerate(rows):
+        path = root / "bioscan5m" / "images" / "cropped_256" / stored_path(row)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg(seed))
+    return root
+
+
+@pytest.fixture
+def config(root, tmp_path):
+    return DataConfig(
+        metadata=str(root / "bioscan5m" / "metadata" / "csv" / "BIOSCAN_5M_Insect_Dataset_metadata.csv"),
+        pictures=str(root),
+        image_size=SIZE,
+        cache=str(tmp_path / "cache"),
+    )
