@@ -1,7 +1,7 @@
-"""What a checkpoint says of itself to people, read without its weights.
+"""A checkpoint's description for people. Reading it needs no weights.
 
-A checkpoint's folder may hold `about.json`, written by `training.assemble`. One without it goes by the name
-of its folder.
+A checkpoint's folder may hold `about.json`, which `training.assemble` writes. Without it, the checkpoint's
+name is that of its folder.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ INDEX = "model_index.json"
 
 @dataclass(frozen=True)
 class About:
-    """What people are told of a checkpoint.
+    """A checkpoint's description for people.
 
     Attributes:
-        name: what it is called, such as `European butterflies (photographs)`.
+        name: its title, such as `European butterflies (photographs)`.
         description: what it learned from, in one sentence.
         limits: what its pictures can and cannot show.
         credit: who made the pictures that it learned from.
@@ -38,10 +38,11 @@ class About:
 
     @classmethod
     def check(cls, values: object) -> About:
-        """Return what a table of texts says.
+        """Return the description that a table of texts holds.
 
         Raises:
-            InputError: field `about`, if it is no table, or something in it is unknown or no text.
+            InputError: field `about`, if it is not a table, has an unknown entry, or has a value that is not
+                text.
         """
         if not isinstance(values, dict):
             raise InputError("about", f"About must be a table of texts, not {quoted(values)}.")
@@ -55,7 +56,8 @@ class About:
 
     @classmethod
     def read(cls, checkpoint: str | Path) -> About:
-        """Return what a checkpoint's folder says; a folder that says nothing, or a hub id, is its own name.
+        """Return the description in a checkpoint's folder. A folder without one, or a hub id, is its own
+        name.
 
         Raises:
             InputError: field `checkpoint`, if the file cannot be read.
@@ -71,24 +73,25 @@ class About:
         return cls(**asdict(found) | {"name": found.name or unnamed})
 
     def save(self, checkpoint: Path) -> None:
-        """Write it into a checkpoint's folder."""
+        """Write the description into a checkpoint's folder."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
         (checkpoint / FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def is_simulated(checkpoint: str | Path) -> bool:
-    """Return whether a checkpoint's folder says that it learned from simulated specimens, whose truth is
-    known. Of a hub id, or a folder that cannot be read, nothing is known before it is loaded."""
+    """Return whether a checkpoint learned from simulated specimens, whose truth is known. The answer is False
+    for a hub id and for a folder that cannot be read."""
     return _setting(checkpoint, "truth") == "simulated"
 
 
 def keeps_size(checkpoint: str | Path) -> bool:
-    """Return whether a checkpoint's pictures keep an animal's size, as far as its folder says."""
+    """Return whether a checkpoint's pictures keep the animal's size; True unless its folder says
+    otherwise."""
     return _setting(checkpoint, "whole_frames") is not False
 
 
 def _setting(checkpoint: str | Path, name: str) -> object:
-    """Return a setting of a checkpoint's index; None where the folder does not say."""
+    """Return a setting of a checkpoint's index; None if the folder does not have it."""
     try:
         return json.loads((Path(checkpoint) / INDEX).read_text())[name]
     except (OSError, ValueError, KeyError, TypeError):

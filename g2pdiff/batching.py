@@ -1,4 +1,5 @@
-"""The specimens of one call of the pipeline: one value or many for each argument, brought into one shape."""
+"""The specimens of one call of the pipeline. Each argument may be one value or many; here they get one
+shape."""
 
 from __future__ import annotations
 
@@ -14,18 +15,18 @@ from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
 from g2pdiff.validation import MAXIMUM_SEED, check_locality, check_number, check_seed
 
-MAXIMUM_IMAGES = 1000  # of one barcode in one call
+MAXIMUM_IMAGES = 1000  # per barcode and call
 
 
 ONE_VALUE = (str, bytes, Barcode, Seq, SeqRecord, Mapping)
-"""What can be iterated and is one value all the same."""
+"""Types that can be iterated but count as one value."""
 
 
 def as_column(value: object) -> list:
     """Return the values of an argument that takes one or many.
 
-    Lists, tuples, ranges, NumPy arrays, tensors and columns of pandas and Arrow are many; whatever cannot be
-    iterated is one, and so is a sequence of letters.
+    Lists, tuples, ranges, NumPy arrays, tensors and columns of pandas and Arrow hold many values. Text, and
+    everything that cannot be iterated, is one value.
     """
     if isinstance(value, ONE_VALUE):
         return [value]
@@ -38,12 +39,12 @@ def as_column(value: object) -> list:
 
 @dataclass(frozen=True)
 class DrawingBatch:
-    """B barcodes at B localities, each to be drawn `images_per_barcode` times.
+    """B barcodes at B localities. Each is drawn `images_per_barcode` times.
 
     Attributes:
         barcodes: B barcodes.
         localities: latitude and longitude in degrees (B, 2).
-        images_per_barcode: pictures of every barcode.
+        images_per_barcode: pictures per barcode.
         generators: sources of the noise, one per picture, or one for the whole batch.
     """
 
@@ -62,10 +63,10 @@ class DrawingBatch:
         generator: Any,
         num_images_per_barcode: Any,
     ) -> DrawingBatch:
-        """Check the arguments of `G2PDiffusionPipeline.stream` of the same names.
+        """Check the arguments of `G2PDiffusionPipeline.stream` that have these names.
 
         Raises:
-            InputError: the first thing that is wrong, with the name of its argument as the field.
+            InputError: for the first wrong argument; the field is its name.
         """
         barcodes = [b if isinstance(b, Barcode) else Barcode.parse(b) for b in as_column(barcode)]
         columns = {"barcode": barcodes}

@@ -1,4 +1,4 @@
-"""What the package brings along: checkpoints and the table of example species.
+"""Files that come with the package: checkpoints and the table of example species.
 
 A clone has them in `assets/`, where they are committed. A wheel has them in `g2pdiff/assets/`.
 """
@@ -12,17 +12,17 @@ _IN_CLONE = Path(__file__).resolve().parents[1] / "assets"
 
 ASSETS = _IN_WHEEL if _IN_WHEEL.is_dir() else _IN_CLONE
 EXAMPLES = ASSETS / "examples.csv"
-"""Example species of checkpoints that bring no table of their own."""
+"""Example species for checkpoints without a table of their own."""
 
 PHOTOGRAPHED, SIMULATED = "butterflies", "checkpoint"
-"""Folders of the built-in checkpoints: learned from photographs, and from simulated specimens."""
+"""Folders of the built-in checkpoints: one learned from photographs, one from simulated specimens."""
 
 
 def list_checkpoints(assets: Path = ASSETS) -> tuple[Path, ...]:
-    """Return the folders of the built-in checkpoints: the one learned from photographs, which opens first,
-    then the others by name.
+    """Return the folders of the built-in checkpoints. The one that learned from photographs comes first, the
+    others follow by name.
 
-    Where there is none, the simulated one is listed all the same, so that loading it says what is wrong.
+    If there is none, the folder of the simulated one is listed: loading it then says what is wrong.
     """
     found = [index.parent for index in assets.glob("*/model_index.json")]
     found.sort(key=lambda folder: (folder.name != PHOTOGRAPHED, folder.name))
@@ -30,7 +30,7 @@ def list_checkpoints(assets: Path = ASSETS) -> tuple[Path, ...]:
 
 
 def short_name(source: str | Path) -> str:
-    """Return the name of a checkpoint in links and calls: of a built-in one its folder's, else the source."""
+    """Return a checkpoint's name in links and calls: the folder's name if it is built in, else the source."""
     path = Path(source)
     return path.name if path in list_checkpoints() else str(source)
 

@@ -1,4 +1,4 @@
-"""Loading a checkpoint from a folder or the Hub, with one clear sentence for whatever is wrong with it."""
+"""Loading of a checkpoint from a folder or the Hub. One clear sentence says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def resolve_checkpoint(source: str | Path | None = None) -> Path:
-    """Return the local folder of a checkpoint, fetched from the Hub where `source` is a hub id.
+    """Return the local folder of a checkpoint. A hub id is fetched from the Hub.
 
     Args:
         source: folder, hub id (`owner/name`), or short name of a built-in one, such as `checkpoint`; by
             default the first of `named_checkpoints`.
 
     Raises:
-        InputError: there is no such folder, or the Hub does not give it.
+        InputError: field `checkpoint`, if there is no such folder, or the Hub does not deliver it.
     """
     source = source or named_checkpoints()[0]
     if Path(source).is_dir():
@@ -88,7 +88,7 @@ def check_checkpoint(folder: Path) -> None:
 
 
 def _check_known(folder: Path, where: str, settings: dict, kind: type) -> None:
-    """Refuse settings that a class does not have: diffusers drops them, and what they meant with them."""
+    """Refuse settings that a class does not have. Diffusers would silently drop them."""
     known = inspect.signature(kind.__init__).parameters
     if unknown := sorted(name for name in settings if not name.startswith("_") and name not in known):
         raise InputError(
@@ -99,7 +99,7 @@ def _check_known(folder: Path, where: str, settings: dict, kind: type) -> None:
 
 
 def check_weights(folder: Path, name: str, part: ModelMixin) -> None:
-    """Refuse a part whose files hold other weights than it has: diffusers only warns, and makes some up."""
+    """Refuse files whose weights do not fit their part. Diffusers would only warn, and use random weights."""
     _check_known(folder, f"{name}/config.json", part.config, type(part))
     stored = set()
     for file in (folder / name).glob("*.safetensors"):
@@ -115,11 +115,11 @@ def check_weights(folder: Path, name: str, part: ModelMixin) -> None:
 
 
 def check_fit(folder: Path, pipeline: G2PDiffusionPipeline) -> None:
-    """Refuse parts of which one does not take what another makes."""
+    """Refuse parts that do not fit each other, such as a U-Net and an autoencoder with other channels."""
     unet, aligner = pipeline.unet.config, pipeline.aligner and pipeline.aligner.config
     shape = (
         pipeline.conditioner.config.latent_shape
-    )  # of the mean latent, which the U-Net reads beside its own
+    )  # channels of the mean latent, which the U-Net also reads
     beside = shape[0] if shape else 0
     latent = {"unet": unet.in_channels - beside, "vae": pipeline.vae.config.latent_channels}
     size, condition = {"unet": unet.sample_size}, {"conditioner": pipeline.conditioner.config.hidden_size}
@@ -142,8 +142,7 @@ def check_fit(folder: Path, pipeline: G2PDiffusionPipeline) -> None:
 
 
 def variant_of(folder: Path) -> str | None:
-    """Return the variant that a checkpoint's weights were saved under, such as `fp16`; None where they have
-    none."""
+    """Return the variant of a checkpoint's weights, such as `fp16`; None if they have none."""
     named: dict[Path, set[str | None]] = {}
     for file in folder.glob("*/*.safetensors"):
         if found := _VARIANT.fullmatch(file.name):
@@ -153,7 +152,7 @@ def variant_of(folder: Path) -> str | None:
 
 
 def check_finite(folder: Path, name: str, part: torch.nn.Module) -> None:
-    """Refuse weights that are no numbers: every picture drawn with them would be black."""
+    """Refuse weights that are not finite numbers: every picture drawn with them would be black."""
     for weights, tensor in part.state_dict().items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(
@@ -164,7 +163,7 @@ def check_finite(folder: Path, name: str, part: torch.nn.Module) -> None:
 
 
 def load_pipeline(source: str | Path | None = None) -> G2PDiffusionPipeline:
-    """Load a checkpoint for inference: float32 and channels last, the fast and safe choice on a CPU.
+    """Load a checkpoint for inference: float32 and channels last, which is fast and safe on a CPU.
 
     >>> from g2pdiff.built_in import example_barcode
     >>> pipeline = load_pipeline()

@@ -1,8 +1,8 @@
-"""The verbs of the command line.
+"""The commands of the command line.
 
-A verb prints its result as one line of JSON on standard output, and its progress on standard error. Bad input
-ends with one sentence on standard error and exit code 2. What needs torch is imported inside the verbs, so
-that help comes at once.
+A command prints its result as one line of JSON on standard output, and its progress on standard error. Bad
+input ends with one sentence on standard error and exit code 2. The commands import PyTorch only when they
+run, so that `--help` answers at once.
 """
 
 import argparse
@@ -28,18 +28,18 @@ from g2pdiff.models.checkpoint_names import default_checkpoint, named_checkpoint
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 SHORT_OPTIONS = {"transition_transversion_ratio": "ts_tv_ratio"}
 
-LARGEST_FILE = 100_000_000  # bytes that a file of records may unpack to
-LONGEST_SENTENCE = 300  # characters of what is wrong with a command
+LARGEST_FILE = 100_000_000  # bytes of an unpacked file of records
+LONGEST_SENTENCE = 300  # characters of a message about a wrong command
 
 _NEGATIVE = re.compile(r"-[\d.,]")
 _FILE_NAME = re.compile(r".{1,250}\.\w{1,5}")
 
 
 def read_sequence(field: str, value: str, kind: str) -> str:
-    """Return the text of a barcode given as letters, as FASTA, or as the name of a file with either.
+    """Return the text of a barcode. It is given as letters, as FASTA, or as the name of a file with either.
 
-    Files of the field's tables become text too, see `g2pdiff.dna.files`. A value names a file if it exists on
-    disk or has a path separator or a file suffix. `kind` is what such a file is called.
+    Tables and GenBank files become text too, see `g2pdiff.dna.files`. A value names a file if it exists on
+    disk, or has a path separator or a file suffix. `kind` is the name of such a file in the error message.
 
     Raises:
         InputError: `field`, if the file cannot be read as text or as a table.
@@ -72,10 +72,11 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def check_out(path: Path) -> None:
-    """Make sure that a picture can be written before time is spent on it.
+    """Check that a picture can be written, before time is spent on drawing it.
 
     Raises:
-        InputError: field `out`, if the suffix is not a picture's or the file cannot be opened for writing.
+        InputError: field `out`, if the suffix is not that of a picture, or the file cannot be opened for
+            writing.
     """
     if path.suffix.lower() not in PICTURE_SUFFIXES:
         suffixes = ", ".join(PICTURE_SUFFIXES)
@@ -88,7 +89,7 @@ def check_out(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder unless it is there, and make sure that files can be written into it.
+    """Make a folder unless it exists, and check that files can be written into it.
 
     Raises:
         InputError: field `out`.
@@ -99,10 +100,10 @@ def make_folder(path: Path) -> None:
 
 
 def specification_of(arguments: argparse.Namespace) -> Specification:
-    """Return the checked specification that was asked for; what was not given has its default.
+    """Return the checked specification of a command. Arguments that were not given have their defaults.
 
     Raises:
-        InputError: the first thing that is wrong.
+        InputError: for the first wrong argument.
     """
     kind, given = arguments.specification, vars(arguments)
     values = {name: given[name] for name in kind.arguments() if name in given}
@@ -116,7 +117,7 @@ def specification_of(arguments: argparse.Namespace) -> Specification:
 
 
 def generate(arguments: argparse.Namespace) -> dict:
-    """Write the picture of one barcode at one place to `arguments.out`; returns what is printed."""
+    """Write the picture of one barcode at one locality to `arguments.out`; return what is printed."""
     specification = specification_of(arguments)
     assert isinstance(specification, Generate)
     check_out(arguments.out)
@@ -152,9 +153,9 @@ def generate(arguments: argparse.Namespace) -> dict:
 
 
 def experiment(arguments: argparse.Namespace) -> dict:
-    """Run an experiment and write its files to the folder `arguments.out`; returns what is printed.
+    """Run an experiment and write its files to the folder `arguments.out`; return what is printed.
 
-    Interrupted, it writes and returns what was finished.
+    If it is interrupted, it writes and returns what is finished.
     """
     specification = specification_of(arguments)
     assert isinstance(specification, Experiment)
@@ -199,7 +200,7 @@ def app(arguments: argparse.Namespace) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong in one sentence, as everything else does."""
+    """A parser that reports an error in one sentence."""
 
     def error(self, message: str) -> NoReturn:
         said = printable(message)
@@ -210,7 +211,7 @@ class Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     """Return a parser with one subcommand per specification that can be run by itself.
 
-    Numbers stay text: the specification's checks say what is wrong with them.
+    Numbers stay text: the specification checks them.
     """
     parser = Parser(prog="g2pdiffusion", description="Pictures of animals from DNA barcodes.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -271,9 +272,9 @@ def _add_argument(parser: argparse.ArgumentParser, name: str, field: FieldInfo) 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 2 after bad input, 130 if interrupted too early."""
+    """Run the command line; return the exit code: 2 after bad input, 130 if interrupted too early."""
     given = sys.argv[1:] if argv is None else argv
-    # `argparse` takes -3.39e1 and -60,-30,0 for options; behind a space they are values.
+    # `argparse` reads -3.39e1 and -60,-30,0 as options. With a space before them they are values.
     given = [f" {value}" if _NEGATIVE.match(value) else value for value in given]
     arguments = build_parser().parse_args(given)
     try:
@@ -282,7 +283,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        return 130  # by custom, 128 and the signal's number
+        return 130  # by convention: 128 plus the signal's number
     if result is not None:
         print(json.dumps(result))
     return 0

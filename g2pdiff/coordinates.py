@@ -7,7 +7,7 @@ One grammar for the form, the links, the command line, the endpoints, FASTA head
 - both in one text: `56.6, 11.3`, `56,6 11,3`, `56.6N 11.3E`, `geo:56.6,11.3`, `POINT(11.3 56.6)`, and the
   links of Google Maps, OpenStreetMap, Bing Maps and Apple Maps.
 
-What can be read in two ways is refused with a sentence that says how to write it.
+Text that can be read in two ways is refused. The message says how to write it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from g2pdiff.errors import InputError, quoted
 
 LIMITS = {"latitude": 90, "longitude": 180}
 HEMISPHERES = {"latitude": {"N": 1, "S": -1}, "longitude": {"E": 1, "W": -1}}
-LONGEST = 2_000  # characters of a link
-LONGEST_PAIR = 120  # characters of two coordinates without a link
+LONGEST = 2_000  # characters
+LONGEST_PAIR = 120  # characters
 
 _SIGNS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d", "-"))
 _MARKS = str.maketrans(dict.fromkeys("º˚◦", "°") | dict.fromkeys("′’‘`´ʹ", "'") | dict.fromkeys("″”“„ʺ", '"'))
@@ -70,18 +70,18 @@ _LINKS = tuple(
 )
 _GEO = re.compile(rf"(?i)geo:({_DECIMAL}),({_DECIMAL})(?:[,;?].*)?")
 _POINT = re.compile(rf"(?i)(?:srid=\d+;)?point\s*\(\s*({_DECIMAL})\s+({_DECIMAL})\s*\)")
-_WHOLE_PAIR = re.compile(r"\s*[-+]?[0-9]{1,3},[-+]?[0-9]{1,3}\s*")  # a decimal comma where there is more
+_WHOLE_PAIR = re.compile(r"\s*[-+]?[0-9]{1,3},[-+]?[0-9]{1,3}\s*")  # or a decimal comma
 _WHOLE_NUMBERS = re.compile(r"[(\[]?([-+]?[0-9]{1,3})[\s,]+([-+]?[0-9]{1,3})[)\]]?")
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 
 
 @dataclass(frozen=True)
 class Locality:
-    """A place on Earth.
+    """A locality: a point on Earth.
 
     Attributes:
         latitude, longitude: degrees, north and east positive.
-        notes: what was read in another way than it was typed, a sentence each.
+        notes: one sentence for each value that was read in another way than it was typed.
     """
 
     latitude: float
@@ -90,15 +90,15 @@ class Locality:
 
 
 def read_locality(latitude: object, longitude: object, prefix: str = "") -> Locality:
-    """Read a place from its two coordinates, or from one text that holds both where the other is empty.
+    """Read a locality from its two coordinates, or from one text that holds both if the other is empty.
 
     Args:
         latitude, longitude: numbers or text; None and blank text count as missing.
         prefix: of the fields' names in errors, such as `other_`.
 
     Raises:
-        InputError: field `latitude` or `longitude`, if one is missing, cannot be read, or lies outside of
-            -90 to 90 or -360 to 360 degrees. A longitude outside of -180 to 180 is wrapped, with a note.
+        InputError: field `latitude` or `longitude`, if one is missing, cannot be read, or lies outside -90 to
+            90 or -360 to 360 degrees. A longitude outside -180 to 180 is wrapped, with a note.
     """
     north, east, notes = read_given(latitude, longitude, prefix)
     return Locality(_needed(f"{prefix}latitude", north), _needed(f"{prefix}longitude", east), notes)
@@ -107,7 +107,7 @@ def read_locality(latitude: object, longitude: object, prefix: str = "") -> Loca
 def read_given(
     latitude: object, longitude: object, prefix: str = ""
 ) -> tuple[float | None, float | None, tuple[str, ...]]:
-    """Read as `read_locality` does, where what is missing may stay so: latitude, longitude, and notes.
+    """Read as `read_locality` does, but allow missing values. Return latitude, longitude and notes.
 
     Args:
         latitude, longitude: numbers or text; None and blank text count as missing.
@@ -136,14 +136,14 @@ def read_given(
 
 
 def read_coordinate(field: str, value: object) -> float:
-    """Read one coordinate, or its half of a text that holds a whole place.
+    """Read one coordinate, or its half of a text that holds both.
 
     Args:
-        field: of the coordinate, such as `latitude` or `other_longitude`.
+        field: name of the coordinate, such as `latitude` or `other_longitude`.
         value: a number or text.
 
     Raises:
-        InputError: `field`, if it is missing, cannot be read, or lies outside of the limits.
+        InputError: `field`, if it is missing, cannot be read, or lies outside the limits.
     """
     axis = _axis(field)
     prefix = field.removesuffix(axis)
@@ -157,7 +157,7 @@ def read_coordinate(field: str, value: object) -> float:
 
 
 def spread(latitude: object, longitude: object) -> tuple[object, object]:
-    """Return two coordinates, both from the one text that holds a whole place, else as they are.
+    """Return two coordinates. If one of the texts holds both, both come from it; else they stay as they are.
 
     >>> spread("56.6, 11.3", "18.4")
     ('56.6', '11.3')
@@ -171,7 +171,7 @@ def spread(latitude: object, longitude: object) -> tuple[object, object]:
 
 
 def _pair_beside(value: object, other: object) -> tuple[float, float] | None:
-    """Return the whole place in one of two texts; without the other one, whole numbers need no letters."""
+    """Return the pair in one of two texts. If the other text is empty, whole numbers need no letters."""
     pair = read_pair(value)
     if pair is None and _is_missing(other) and _WHOLE_PAIR.fullmatch(str(value)):
         first, second = str(value).split(",")
@@ -199,7 +199,7 @@ def _needed(field: str, degrees: float | None) -> float:
 
 
 def read_pair(value: object) -> tuple[float, float] | None:
-    """Read latitude and longitude from a text that holds both; None where it does not. Nothing is checked."""
+    """Read latitude and longitude from a text that holds both; None if it does not. They are not checked."""
     if not isinstance(value, str):
         if isinstance(value, (list, tuple)) and len(value) == 2:
             return _pair_of_numbers(*map(str, value))
@@ -220,7 +220,7 @@ def read_pair(value: object) -> tuple[float, float] | None:
 
 
 def read_announced_pair(value: object) -> tuple[float, float] | None:
-    """Read as `read_pair` does a value that is known to hold both, where whole numbers need no letters."""
+    """Read a value that is known to hold both coordinates: whole numbers then need no letters."""
     if isinstance(value, str) and (found := _WHOLE_NUMBERS.fullmatch(plain(value[:LONGEST_PAIR]))):
         return float(found[1]), float(found[2])
     return read_pair(value)
@@ -232,7 +232,7 @@ def is_place_link(value: object) -> bool:
 
 
 def _read_two(text: str) -> tuple[float, float] | None:
-    """Read the pair in plain text, split where both halves can be read."""
+    """Read the pair in plain text. The text is split where both halves can be read."""
     if len(text) > 2 and _BRACKETS.get(text[0]) == text[-1]:
         text = text[1:-1].strip()
     named = {}
@@ -252,7 +252,7 @@ def _read_two(text: str) -> tuple[float, float] | None:
             return _pair_of_numbers(*parts)
     if text.count(",") == 1 and "." in text:  # 56.6,11.3
         return _pair_of_numbers(*text.split(","))
-    # A hemisphere letter ends or begins either half: 10 N 20 E, N10 E20.
+    # A hemisphere letter ends or begins each half: 10 N 20 E, N10 E20.
     for pattern in (
         r"(?i)(.*\d\D*[NSEWO])[\s,]*([-+\d.].*[NSEWO])",
         r"(?i)([NSEWO].*\d\D*?)[\s,]*([NSEWO].*)",
@@ -262,13 +262,13 @@ def _read_two(text: str) -> tuple[float, float] | None:
     parts = text.split()
     if len(parts) != 2 or not all(re.fullmatch(rf"[-+]?(?:{_NUMBER})°?", part) for part in parts):
         return None
-    # Two whole numbers, or a whole one before another, may be degrees and minutes.
+    # Two whole numbers, or a whole number before another number, may be degrees and minutes.
     is_pair = "." in parts[0] or "," in parts[0] or parts[1][0] in "+-"
     return _pair_of_numbers(*parts) if is_pair else None
 
 
 def _pair_of_numbers(first: str, second: str) -> tuple[float, float] | None:
-    """Return the latitude and longitude of two texts, in the order that their letters say."""
+    """Return the latitude and longitude of two texts, in the order of their hemisphere letters."""
     one, two = read_angle(plain(first)), read_angle(plain(second))
     if one is None or two is None:
         return None
@@ -289,8 +289,7 @@ def plain(text: str) -> str:
 
 
 def read_angle(text: str) -> tuple[float, str | None] | None:
-    """Read degrees from a plain text, and the field that its hemisphere letter is of; None if it is no
-    angle."""
+    """Read degrees from a plain text, and the field of its hemisphere letter; None if it is not an angle."""
     found = _ONE.fullmatch(text.strip())
     if not found:
         return None
@@ -317,7 +316,7 @@ def _is_missing(value: object) -> bool:
 
 
 def _is_same(value: object, field: str, pair: tuple[float, float]) -> bool:
-    """Return whether one field says the same as the pair that the other one holds."""
+    """Return whether one field agrees with the pair in the other field."""
     if read_pair(value) == pair:
         return True
     try:
@@ -327,7 +326,7 @@ def _is_same(value: object, field: str, pair: tuple[float, float]) -> bool:
 
 
 def _read_one(field: str, value: Any) -> tuple[float, tuple[str, ...]]:
-    """Read degrees of one coordinate that is there, not yet checked, and notes."""
+    """Read degrees and notes from one coordinate that is not empty. The limits are not checked yet."""
     name, wanted = _name(field), _wanted(field)
     if not isinstance(value, str):
         try:
@@ -352,7 +351,7 @@ def _read_one(field: str, value: Any) -> tuple[float, tuple[str, ...]]:
 
 
 def _why_not(field: str, text: str, wanted: str) -> str:
-    """Say in a sentence why a text is no coordinate."""
+    """Return a sentence that says why a text is not a coordinate."""
     name, said = _name(field), quoted(text)
     if is_place_link(text):
         return f"{name} {said} is a link without a place in it: copy the coordinates themselves."
@@ -376,7 +375,7 @@ def _checked(
     notes: tuple[str, ...] = (),
     prefix: str = "",
 ) -> tuple[float | None, float | None, tuple[str, ...]]:
-    """Check coordinates against their limits, None where missing; longitudes are wrapped, with a note."""
+    """Check coordinates against their limits. Missing ones stay None. Longitudes are wrapped, with a note."""
     if latitude is not None and not -90 <= latitude <= 90:
         field = f"{prefix}latitude"
         sentence = f'{_name(field)} must be {_wanted(field)}, not "{latitude:g}"'

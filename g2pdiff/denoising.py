@@ -1,4 +1,4 @@
-"""How pictures are denoised: the settings of a run, and how a checkpoint's defaults complete them."""
+"""The settings of a denoising run. A checkpoint's defaults complete them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from g2pdiff.validation import MAXIMUM_STEPS, check_choice, check_number, check_scale, check_steps
 
-# Names of diffusers' classes: this module comes without PyTorch.
+# Names of diffusers' classes, not the classes: this module does not import PyTorch.
 SCHEDULERS = {"ddpm": "DDPMScheduler", "ddim": "DDIMScheduler", "dpm++": "DPMSolverMultistepScheduler"}
 ALIGNMENT_RULES = ("corrected", "literal")
 
@@ -20,12 +20,12 @@ class Denoising:
         steps: denoising steps, 1 to 1000.
         guidance_scale: classifier-free guidance scale, 0 to 1000; 1 is off.
         alignment_scale: alignment scale w, 0 to 1000; 0 is off.
-        guidance_below: timestep, 0 to 1000, below which both guidances act. Where there is most noise,
+        guidance_below: timestep, 0 to 1000, below which both guidances act. At the highest noise levels
             guidance does harm (Kynkäänniemi et al. 2024, "Applying Guidance in a Limited Interval Improves
             Sample and Distribution Quality in Diffusion Models").
-        scheduler: a name of `SCHEDULERS`. `ddpm` adds noise of the posterior variance, where the paper's
-            Eq. 7 has that of beta_t, which is larger; in few steps that shows.
-        alignment_rule: `"corrected"`, or `"literal"` for the paper's Eq. 8 as printed, see
+        scheduler: a name of `SCHEDULERS`. `ddpm` adds noise with the posterior variance. The paper's Eq. 7
+            uses beta_t, which is larger; the difference is visible with few steps.
+        alignment_rule: `"corrected"`, or `"literal"` for the paper's Eq. 8 as printed; see
             `g2pdiff.guidance`.
     """
 
@@ -40,11 +40,11 @@ class Denoising:
         """Fill in a checkpoint's defaults and check every setting.
 
         Args:
-            config: of a pipeline; `default_steps` is its default of `steps`, and so on. A scheduler of None
-                stays None: it is the checkpoint's own.
+            config: configuration of a pipeline. `default_steps` is the default of `steps`, and so on. A
+                scheduler of None stays None: it means the checkpoint's own.
 
         Raises:
-            InputError: the field is the name of the setting.
+            InputError: for a wrong setting; the field is its name.
         """
 
         def chosen(name: str) -> object:
@@ -67,7 +67,7 @@ class Denoising:
 
     @property
     def arguments(self) -> dict:
-        """The same as keyword arguments of `G2PDiffusionPipeline.stream`."""
+        """The settings as keyword arguments of `G2PDiffusionPipeline.stream`."""
         return {
             "num_inference_steps": self.steps,
             "guidance_scale": self.guidance_scale,
@@ -82,7 +82,7 @@ class Denoising:
 class Resolved:
     """Checked settings of the denoising loop; see `Denoising` for their meaning.
 
-    Only the scheduler may be None: it is then the checkpoint's own.
+    Only the scheduler may be None, which means the checkpoint's own.
     """
 
     steps: int

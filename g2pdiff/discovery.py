@@ -1,4 +1,4 @@
-"""Classes found by where they are: a new experiment or tab is one more file, and nothing lists it again."""
+"""Discovery of the classes in a package: a new experiment or tab is one more file, and no list names it."""
 
 from __future__ import annotations
 

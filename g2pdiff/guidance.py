@@ -1,7 +1,7 @@
 """Alignment guidance and the conversions around it, as pure functions of tensors.
 
 Notation: gamma_t is the cumulative product `scheduler.alphas_cumprod[t]`, so that
-z_t = sqrt(gamma_t) z_0 + sqrt(1 - gamma_t) eps. All of it holds for variance-preserving schedulers
+z_t = sqrt(gamma_t) z_0 + sqrt(1 - gamma_t) eps. Everything here holds for variance-preserving schedulers
 (DDPM, DDIM, DPM-Solver++).
 """
 
@@ -24,7 +24,7 @@ def _printed_alpha(alphas_cumprod: torch.Tensor, timestep: torch.Tensor, like: t
     return _gamma(per_step, timestep, like)
 
 
-# What 1 is less of under the root of the guidance factor: gamma_t, or alpha_t as the paper prints it.
+# The guidance factor is sqrt(1 - value). The value is gamma_t, or alpha_t as the paper prints it.
 RULES = {"corrected": _gamma, "literal": _printed_alpha}
 
 
@@ -37,18 +37,17 @@ def alignment_guidance(
     scale: float,
     rule: str = "corrected",
 ) -> torch.Tensor:
-    """Steer a noise prediction towards latents that the aligner takes for the condition's.
+    """Steer a noise prediction towards latents that the aligner matches with the condition.
 
     The score of the guided density p(z_t | c) p_phi(c | z_t)^w is
     -eps_theta / sqrt(1 - gamma_t) + w grad log p_phi(c | z_t), hence
 
         eps_hat = eps_theta - w sqrt(1 - gamma_t) grad_z log p_phi(c | z_t)
 
-    and `scheduler.step(eps_hat, t, z_t)` goes on as usual. This is the paper's Eq. 8 corrected: it prints
-    sqrt(1 - alpha_t) with the per-step alpha_t, under which guidance almost vanishes, and the signs of its
-    Algorithm 1 contradict Eq. 8. The gradient passes through the aligner alone, never through the U-Net,
-    and the log-probabilities are summed before autograd, so a row's guidance does not depend on the batch
-    size.
+    and `scheduler.step(eps_hat, t, z_t)` follows as usual. This is the paper's Eq. 8, corrected. The paper
+    prints sqrt(1 - alpha_t) with the per-step alpha_t, which makes the guidance almost zero. The signs of its
+    Algorithm 1 contradict Eq. 8. The gradient passes through the aligner only, never through the U-Net. The
+    log-probabilities are summed before autograd, so a row's guidance does not depend on the batch size.
 
     Args:
         noise_pred: eps_theta (B, ...).
@@ -57,7 +56,7 @@ def alignment_guidance(
         log_prob: (latents (B, ...), timestep (B,)) -> (B,).
         alphas_cumprod: gamma of every timestep (T,).
         scale: the alignment scale w; 0 returns `noise_pred` itself.
-        rule: `"corrected"`, or `"literal"` for the factor as the paper prints it, to compare.
+        rule: `"corrected"`, or `"literal"` for the factor as the paper prints it, for comparison.
 
     Returns:
         eps_hat (B, ...).
@@ -76,7 +75,7 @@ def alignment_guidance(
 def classifier_free_guidance(
     conditional: torch.Tensor, unconditional: torch.Tensor, scale: float
 ) -> torch.Tensor:
-    """Extrapolate from the unconditional prediction (Ho & Salimans 2022, in the form where 1 means none)."""
+    """Extrapolate from the unconditional prediction (Ho & Salimans 2022); a scale of 1 means no guidance."""
     return unconditional + scale * (conditional - unconditional)
 
 
@@ -85,8 +84,8 @@ def add_noise(
 ) -> torch.Tensor:
     """Apply the forward process: z_t = sqrt(gamma) z_0 + sqrt(1 - gamma) eps, for (B, ...) at timesteps (B,).
 
-    Not the scheduler's `add_noise`: diffusers' multistep solvers count there along the timesteps of a run,
-    and without one they count from the wrong end.
+    The scheduler's own `add_noise` is no substitute: in diffusers' multistep solvers it depends on the
+    timesteps of a run, and without a run it counts from the wrong end.
     """
     gamma = _gamma(alphas_cumprod, timestep, clean)
     return gamma.sqrt() * clean + (1 - gamma).sqrt() * noise
@@ -99,7 +98,7 @@ def to_noise(
     alphas_cumprod: torch.Tensor,
     prediction_type: str,
 ) -> torch.Tensor:
-    """Turn a U-Net's output into the noise it stands for.
+    """Convert a U-Net's output to a noise prediction.
 
     `v_prediction` (Salimans & Ho 2022) predicts v = sqrt(gamma) eps - sqrt(1 - gamma) z_0, hence
     eps = sqrt(gamma) v + sqrt(1 - gamma) z_t.
@@ -113,7 +112,6 @@ def to_noise(
 def to_clean(
     noise_pred: torch.Tensor, latents: torch.Tensor, timestep: torch.Tensor, alphas_cumprod: torch.Tensor
 ) -> torch.Tensor:
-    """Return the clean latent that a noise prediction implies: z_0 = (z_t - sqrt(1 - gamma) eps) /
-    sqrt(gamma)."""
+    """Return the clean latent z_0 = (z_t - sqrt(1 - gamma) eps) / sqrt(gamma) of a noise prediction."""
     gamma = _gamma(alphas_cumprod, timestep, latents)
     return (latents - (1 - gamma).sqrt() * noise_pred) / gamma.sqrt()

@@ -1,4 +1,4 @@
-"""What a run gives: a step of it, its result, and tensors as pictures."""
+"""The outputs of a run: its steps, its result, and tensors as pictures."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class DenoisingStep:
     index: int  # 1 .. total
     total: int
     timestep: int  # of the diffusion process
-    is_last: bool  # no step follows: this is the last, or the run was interrupted
+    is_last: bool  # True if no step follows, because this is the last one or the run was interrupted
     latents: torch.Tensor  # (B, C, h, w), the estimate of the clean latents
-    images: torch.Tensor | None = None  # (B, 3, H, W) in [0, 1], the same decoded; None between previews
+    images: torch.Tensor | None = None  # (B, 3, H, W) in [0, 1], the decoded latents; None between previews
     clibd_scores: list[float] | None = None  # B cosines; None without a CLIBD model and between previews
 
     @property
     def image(self) -> Image.Image:
-        """The first picture; there is none between previews."""
+        """The first picture. Between previews there is none."""
         assert self.images is not None
         return to_pil(self.images[:1])[0]
 
@@ -37,7 +37,7 @@ class DenoisingStep:
 
 @dataclass
 class G2PDiffusionOutput(BaseOutput):
-    """B pictures, and their CLIBDScores where the checkpoint holds a CLIBD model."""
+    """B pictures, and their CLIBDScores if the checkpoint has a CLIBD model."""
 
     images: Any  # B PIL pictures, an array (B, H, W, 3) or a tensor (B, 3, H, W), as `output_type` says
     clibd_scores: list[float] | None

@@ -1,4 +1,4 @@
-"""Checks of the numbers a user gives: each returns the typed value or raises `InputError`."""
+"""Checks of values that a user gives. Each returns the value in its type or raises `InputError`."""
 
 import math
 import re
@@ -27,14 +27,14 @@ def check_number(
     g2pdiff.errors.InputError: Latitude must be a number between -90 and 90 degrees, not "north".
 
     Args:
-        field: name of the input, as in `InputError.field`; underscores are read as spaces in the sentence.
-        value: what the user gave; None and blank text count as missing, and a decimal comma is a point.
+        field: name of the input, as in `InputError.field`. The sentence shows its underscores as spaces.
+        value: the user's value. None and blank text count as missing. A decimal comma is allowed.
         low, high: the range, ends included.
-        unit: what is counted, such as `"degrees"`.
-        whole: whether it must be a whole number; `25`, `25.0` and `"25"` are.
+        unit: unit in the sentence, such as `"degrees"`.
+        whole: whether it must be a whole number, such as `25`, `25.0` or `"25"`.
 
     Raises:
-        InputError: if the value is missing, not such a number or out of range.
+        InputError: `field`, if the value is missing, not a number, or out of range.
     """
     name = field.replace("_", " ").capitalize()
     wanted = f"a {'whole ' * whole}number between {low:,} and {high:,} {unit}".rstrip()
@@ -42,7 +42,8 @@ def check_number(
     if not given:
         raise InputError(field, f"{name} is missing: give {wanted}.")
     try:
-        # Python reads 1_0 as 10; 1,5 is a number in most languages, but 1,500 may be 1500.
+        # Python reads 1_0 as 10, which nobody means. 1,5 is a number in most languages, but 1,500 may be
+        # 1500.
         text = given.replace("\u2212", "-")
         text = text.replace(",", ".") if _COMMA.fullmatch(text) and not whole else text
         number = math.nan if "_" in text else float(text)
@@ -56,7 +57,7 @@ def check_number(
 def check_locality(latitude: object, longitude: object) -> tuple[float, float]:
     """Check latitude and longitude in decimal degrees (WGS 84), from numbers or text, and return them.
 
-    They are read as `g2pdiff.coordinates.read_locality` reads them, which says in notes what it made of them.
+    `g2pdiff.coordinates.read_locality` reads them; its notes are dropped here.
 
     Raises:
         InputError: field `latitude` or `longitude`, if one is missing or cannot be read.
@@ -71,14 +72,12 @@ def check_seed(seed: object) -> int:
 
 
 def check_steps(steps: object) -> int:
-    """Check the number of denoising steps, 1 to 1000 (the timesteps of training), and return it. Raises
-    `InputError("steps")`."""
+    """Check the number of denoising steps, 1 to 1000, and return it. Raises `InputError("steps")`."""
     return int(check_number("steps", steps, 1, MAXIMUM_STEPS, whole=True))
 
 
 def check_rate(field: str, rate: object) -> float:
-    """Check a rate, 0 to 1, such as the share of known sites to substitute, and return it. Raises
-    `InputError(field)`."""
+    """Check a rate, 0 to 1, such as a mutation rate, and return it. Raises `InputError(field)`."""
     return check_number(field, rate, 0, 1)
 
 
@@ -91,7 +90,7 @@ def check_choice(field: str, value: object, choices: Iterable[str]) -> str:
     """Check that a name is among `choices`, and return it.
 
     Raises:
-        InputError: field `field`, if it is none of them.
+        InputError: field `field`, if it is not one of them.
     """
     choices = list(choices)
     if not isinstance(value, str) or value not in choices:

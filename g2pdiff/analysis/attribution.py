@@ -1,19 +1,20 @@
-"""Which bases matter: occlusion of the barcode, codon by codon.
+"""Attribution: which bases matter, measured by occlusion of the barcode, codon by codon.
 
-Each codon in turn is replaced by N, as if the sequencer had not read it, and the aligner is asked again how
-well the barcode agrees with the picture that was made from the whole one:
+Each codon in turn is replaced by N, as if the sequencer had not read it. The aligner then measures how well
+this barcode agrees with the picture that was drawn from the whole barcode:
 
     importance of codon j = log p(c | z_0) - log p(c without j | z_0)
 
 where z_0 is the picture's clean latent, c the pooled condition and p the aligner's log-softmax against the
-reference bank. Above zero, the codon speaks for the picture; below zero, the barcode would agree with it
-better without. The aligner reads the latent as it is, at timestep 0, so no noise is drawn.
+reference bank. A codon with a positive importance speaks for the picture; without a codon of negative
+importance the barcode would agree better. The aligner reads the clean latent at timestep 0, so no noise is
+drawn.
 
-This is the sensitivity of a model, not biology. It says what the conditioner and the aligner read; it does
+This is the sensitivity of a model, not biology. It says what the conditioner and the aligner read. It does
 not say what a base does in an animal, nor what the protein needs. Codons are occluded one at a time, so two
-that tell the model the same thing both look unimportant, and the importances do not add up to anything. The
-conditioner reads k-mers, not letters: a codon that straddles two k-mers hides both, and so weighs somewhat
-more than one that lies within a single k-mer; `tokens` counts them.
+codons that tell the model the same thing both look unimportant, and the sum of the importances means nothing.
+The conditioner reads k-mers, not letters: occluding a codon that straddles two k-mers hides both, so it
+weighs somewhat more than a codon within one k-mer; `tokens` counts them.
 
 Site 1 of 658, the last base of a codon that begins before the region, is never occluded.
 """
@@ -39,22 +40,22 @@ class CodonImportance:
     """One codon of an attribution."""
 
     codon: int  # 1 .. 219
-    first_site: int  # 1 .. 658, of its first letter
+    first_site: int  # site of its first letter, 1 .. 658
     letters: str  # three of A, C, G, T, N
     amino_acid: str  # NCBI table 5; X where unknown, * for a stop codon
-    importance: float  # fall of the log-probability, natural logarithm
-    tokens: int  # k-mers that occluding it hides
+    importance: float  # decrease of the log-probability (natural logarithm)
+    tokens: int  # k-mers that are hidden when it is occluded
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """How much every codon of a barcode matters to its agreement with a picture.
+    """The importance of every codon for the agreement of a barcode with a picture.
 
     Attributes:
         barcode: the whole barcode.
         log_prob: log p(c | z_0) of the whole barcode.
-        importance: fall of log p when the codon is occluded (219,); 0 for a codon that was all N already.
-        tokens: k-mers that occluding the codon hides (219,).
+        importance: decrease of log p when the codon is occluded (219,); 0 for a codon that is all N already.
+        tokens: k-mers that are hidden when the codon is occluded (219,).
     """
 
     barcode: Barcode
@@ -91,11 +92,11 @@ def occlude(barcode: Barcode, index: int) -> Barcode:
 
 @dataclass(frozen=True)
 class Occlusion:
-    """How far an attribution has come: `done` of `total` barcodes are encoded, the whole one among them."""
+    """The progress of an attribution: `done` of `total` barcodes are encoded, including the whole one."""
 
     done: int
     total: int
-    attribution: Attribution | None = None  # comes last
+    attribution: Attribution | None = None  # None before the last update
 
 
 def attribute(
@@ -108,7 +109,7 @@ def attribute(
 ) -> Attribution:
     """Run `attributing` to its end."""
     *_, last = attributing(pipe, barcode, latitude, longitude, latents, batch)
-    assert last.attribution is not None  # the last one has it
+    assert last.attribution is not None  # the last update has it
     return last.attribution
 
 
@@ -120,21 +121,22 @@ def attributing(
     latents: torch.Tensor,
     batch: int = 32,
 ) -> Generator[Occlusion]:
-    """Occlude every codon of a barcode and measure what the aligner makes of it.
+    """Occlude every codon of a barcode and measure the aligner's response.
 
     Args:
         pipe: a checkpoint with an aligner.
-        barcode: the barcode that the picture was made from.
+        barcode: the barcode that the picture was drawn from.
         latitude: degrees north.
         longitude: degrees east.
         latents: clean latent of the picture (1, C, h, w), as in the last `DenoisingStep`.
-        batch: barcodes that are encoded at once.
+        batch: barcodes per call of the conditioner.
 
     Yields:
-        An `Occlusion` for every batch, and a last one with the attribution. Closing the generator stops it.
+        One `Occlusion` per batch, and a last one with the attribution. Closing the generator stops the run.
 
     Raises:
-        InputError: field `checkpoint`, if it has no aligner; `latitude` or `longitude`.
+        InputError: field `checkpoint`, if it has no aligner; field `latitude` or `longitude`, if it cannot be
+            read.
     """
     if pipe.aligner is None:
         raise InputError(

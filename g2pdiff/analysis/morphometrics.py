@@ -1,8 +1,8 @@
-"""Measurements of a specimen from its picture alone: body length, dominant colour, drift of its appearance.
+"""Measurements on a picture of a specimen: body length, dominant colour, drift of its appearance.
 
-They serve simulated and generated pictures alike, so they know nothing of traits. Both first tell the
-specimen from the paper: the paper's colour is the median of the picture's rim, and a drop shadow keeps the
-paper's hue and most of its light.
+They use the picture alone, so simulated and generated pictures are measured in the same way. First the
+    specimen is separated from the paper: the paper's colour is the median of the picture's rim, and a drop
+    shadow keeps the paper's hue and most of its light.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from torch import Tensor
 
 from g2pdiff.simulation.colour import srgb_to_oklab
 
-COARSE = 64  # pixels at which holes and the axis are searched
-PASSABLE = 0.75  # background spreads through coarse pixels covered less than this
-TILT = math.radians(10)  # the body axis is looked for within this angle of upright
-SHIFT = 0.06  # and within this share of the picture of its middle
+COARSE = 64  # side of the coarse picture in which holes and the axis are searched, in pixels
+PASSABLE = 0.75  # the background spreads through coarse pixels that are covered less than this
+TILT = math.radians(10)  # the body axis is searched within this angle from upright
+SHIFT = 0.06  # and within this distance from the middle, a share of the picture
 ANGLES, SHIFTS = 41, 13
-NEAR = 0.25  # distance from the axis, a share of the picture, up to which symmetry counts most
+NEAR = 0.25  # symmetry counts most up to this distance from the axis, a share of the picture
 ROWS_PER_PIXEL = 2
 STRIP = 0.05  # half width of the strip along the axis, a share of the picture
 STRIP_SAMPLES = 41
 THIN = 0.05  # ends thinner than this share of the length are a snout or an ovipositor
 GAP = 1 / 4  # gaps up to this share of the picture (a petiole, a body as pale as the paper) are bridged
-SPECK = 1 / 50  # what covers less of the axis is noise
+SPECK = 1 / 50  # a shorter run on the axis is noise
 
 
 def foreground(images: Tensor) -> Tensor:
-    """Measure how much each pixel is specimen: (B, 3, H, W) in [0, 1] to (B, H, W) in [0, 1]."""
+    """Measure how much each pixel belongs to the specimen: (B, 3, H, W) in [0, 1] to (B, H, W) in [0, 1]."""
     rim = max(2, images.shape[-1] // 32)
     edges = (images[..., :rim, :], images[..., -rim:, :], images[..., :, :rim], images[..., :, -rim:])
     paper = torch.cat([edge.flatten(2) for edge in edges], 2).median(2).values
@@ -41,7 +41,8 @@ def foreground(images: Tensor) -> Tensor:
 
 
 def fill_holes(mask: Tensor) -> Tensor:
-    """Fill what the specimen encloses, a pale wing cell or a highlight: (B, H, W) to the same shape."""
+    """Fill holes that the specimen encloses, such as a pale wing cell or a highlight: (B, H, W) to (B, H,
+    W)."""
     coarse = F.interpolate(mask[:, None], (COARSE, COARSE), mode="area")
     passable = (coarse < PASSABLE).float()
     outside = F.pad(torch.zeros_like(passable[..., 1:-1, 1:-1]), (1, 1, 1, 1), value=1.0) * passable
@@ -54,15 +55,15 @@ def fill_holes(mask: Tensor) -> Tensor:
 
 
 def symmetry_axis(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the tilt (radians) and sideways shift (share of the picture) of the best axis of a mask (B, H,
-    W)."""
+    """Find the axis of symmetry of masks (B, H, W): tilt (radians) and sideways shift (share of the
+    picture)."""
     small = F.interpolate(mask[:, None], (COARSE, COARSE), mode="bilinear", antialias=True)
     angles = torch.linspace(-TILT, TILT, ANGLES, device=mask.device)
     shifts = torch.linspace(-SHIFT, SHIFT, SHIFTS, device=mask.device)
     across = (torch.arange(COARSE, device=mask.device) + 0.5) / COARSE - 0.5
     weight = torch.exp(-((across / NEAR) ** 2))
     scores = []
-    for angle in angles:  # one tilt at a time keeps the memory small
+    for angle in angles:  # one tilt at a time saves memory
         turned = [_sample(small, *_axis_grid(COARSE, COARSE, 0.5, angle, shift)) for shift in shifts]
         turned = torch.stack(turned, 1)  # (B, shifts, COARSE, COARSE)
         score = (turned * turned.flip(3) * weight).sum((2, 3))
@@ -75,14 +76,14 @@ def symmetry_axis(mask: Tensor) -> tuple[Tensor, Tensor]:
 def body_length(images: Tensor) -> Tensor:
     """Measure the length from the front of the head to the tip of the abdomen.
 
-    The specimen is followed along its axis of symmetry; at both ends, rows too thin for a body (a snout, a
-    proboscis, an ovipositor) are left out.
+    The length is measured along the axis of symmetry. At both ends, rows that are too thin for a body (a
+    snout, a proboscis, an ovipositor) are left out.
 
     Args:
         images: (B, 3, H, W) in [0, 1], a specimen upright on paper.
 
     Returns:
-        (B,) fractions of the picture's height; 0 where nothing lies on the axis.
+        Fractions of the picture's height (B,); 0 if nothing lies on the axis.
     """
     mask = fill_holes(foreground(images))
     angle, shift = symmetry_axis(mask)
@@ -110,14 +111,14 @@ def dominant_hue(images: Tensor) -> Tensor:
     """Measure the dominant colour of the specimen in the plane of OKLab's a and b.
 
     The direction of the vector is the hue, its length the chroma (0 for grey, about 0.3 for the purest
-    colours): the mean of a and b over the specimen's pixels, each weighted by its chroma so that a coloured
-    wing or wing case counts for more than dark legs and grey outlines.
+    colours). It is the mean of a and b over the specimen's pixels. Each pixel is weighted by its chroma, so
+    that a coloured wing or wing case counts more than dark legs and grey outlines.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
 
     Returns:
-        (B, 2) a and b; zero where there is no specimen.
+        a and b (B, 2); zero if there is no specimen.
     """
     mask = foreground(images)
     plane = srgb_to_oklab(images.movedim(1, -1))[..., 1:]  # (B, H, W, 2)
@@ -126,7 +127,7 @@ def dominant_hue(images: Tensor) -> Tensor:
 
 
 def _axis_grid(rows: int, columns: int, reach: float, angle: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """Points along an axis: x and y in [-1, 1], (..., rows, columns); ``reach`` is half the width."""
+    """Return points along an axis: x and y in [-1, 1], (..., rows, columns); `reach` is half the width."""
     down = ((torch.arange(rows, device=angle.device) + 0.5) / rows * 2 - 1)[:, None]
     across = ((torch.arange(columns, device=angle.device) + 0.5) / columns * 2 - 1) * 2 * reach
     return (
@@ -160,23 +161,23 @@ def _open(on: Tensor, radius: int) -> Tensor:
 def _longest_run(on: Tensor) -> Tensor:
     """Keep only the longest run of true values in each row of (B, N)."""
     place = torch.arange(1, on.shape[1] + 1, device=on.device).expand_as(on)
-    start = torch.where(on, 0, place).cummax(1).values  # place of the last false value before or at each
+    start = torch.where(on, 0, place).cummax(1).values  # position of the last false value before or at each
     length, end = (place - start).max(1, keepdim=True)
     return (place > end + 1 - length) & (place <= end + 1)
 
 
-DRIFT_PIXELS = 32  # coarse enough that a leg's place hardly counts, and colour and outline do
+DRIFT_PIXELS = 32  # so coarse that colour and outline count, and the position of a leg hardly does
 
 
 def appearance_drift(images: Tensor, reference: Tensor) -> Tensor:
-    """Measure how far pictures have drifted from a reference: RMS difference of their pixels, made coarse.
+    """Measure how far pictures have drifted from a reference: the RMS difference of their coarse pixels.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
         reference: (B, 3, H, W), or (1, 3, H, W) for all.
 
     Returns:
-        (B,), 0 where the pictures are equal.
+        Drifts (B,); 0 for equal pictures.
     """
     coarse = [F.interpolate(x, (DRIFT_PIXELS, DRIFT_PIXELS), mode="area") for x in (images, reference)]
     return (coarse[0] - coarse[1]).square().mean((1, 2, 3)).sqrt()

@@ -1,16 +1,18 @@
-"""Reference species of a checkpoint: one barcode, place and picture of each, to find neighbours among.
+"""Reference species of a checkpoint: one barcode, locality and picture of each, for comparison.
 
 A checkpoint may hold a folder `references/`:
 
 - `references.csv.gz`: one row per species, with the columns of `Reference`;
 - `embeddings.safetensors`: CLIBD embeddings (N, E) of the reference barcodes and pictures, fp16;
-- `references.json`: where the pictures come from, and the measured identities that a verdict rests on;
-- `pictures/{row}.jpg`, optional: the reference pictures of a checkpoint that learned from photographs:
-  photographs, or, where no photograph may be shipped, what the checkpoint itself draws from the reference
-  barcodes. One that learned from simulated specimens has none, its pictures are drawn when asked for.
+- `references.json`: the origin of the pictures, and the measured identities that a verdict uses;
+- `pictures/{row}.jpg`, optional: the reference pictures of a checkpoint that learned from photographs. They
+  are photographs, or, if no photograph may be shipped, the checkpoint's own drawings of the reference
+  barcodes. A checkpoint that learned from simulated specimens has no files; its pictures are simulated on
+  demand.
 
-Barcodes are compared by identity, the share of equal bases among the sites known in both; 1 less that is the
-p-distance. Nothing is corrected for multiple substitutions: the verdict asks for the nearest, not for a tree.
+Barcodes are compared by identity: the share of equal bases among the sites known in both. 1 minus the
+    identity is the p-distance. Multiple substitutions are not corrected: the verdict needs the nearest
+    reference, not a tree.
 """
 
 from __future__ import annotations
@@ -52,15 +54,16 @@ TABLE, EMBEDDINGS, SETTINGS, PICTURES = (
 
 SPECIES_IDENTITY = 0.98
 """Identity from which a barcode counts as one of the reference's species. COI barcodes of one insect species
-usually differ at less than 2 to 3 % of their sites and those of different species at more, the "barcode gap"
-of Hebert et al. (2003); BOLD's species-like clusters start from 2.2 %. On the 1,368 reference species of the
-real table 96 % of the held-out barcodes of these species reach it, and 12 % of the barcodes of 174 others."""
+usually differ at less than 2 to 3 % of their sites, and those of different species at more: the "barcode gap"
+of Hebert et al. (2003). BOLD's species-like clusters start from 2.2 %. With the 1,368 reference species of
+the real table, 96 % of the held-out barcodes of these species reach this identity, and 12 % of the barcodes
+of 174 other species."""
 
 DRAWN_ALL_THE_SAME = "What is drawn all the same shows no such animal."
 
 FEW_SITES = 0.5
-"""References that share less than this part of the sites that the best covered one shares with a barcode rank
-last: a match on a few sites is easily had by chance."""
+"""A reference ranks last if it shares less than this part of the most sites that any reference shares with
+the barcode: a match on a few sites is easily chance."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Reference:
     family: str
     order: str
     dna_barcode: str  # framed, 658 letters of A, C, G, T, N
-    latitude: float  # of a record, degrees
+    latitude: float  # of one record, in degrees
     longitude: float
 
 
@@ -80,8 +83,8 @@ class Reference:
 class Neighbour(Reference):
     """A reference species and how near it is."""
 
-    row: int  # among the references, from 0
-    similarity: float  # of barcodes the identity, 0 to 1; of CLIBD embeddings the cosine
+    row: int  # row of the reference, from 0
+    similarity: float  # identity of barcodes, 0 to 1, or cosine of CLIBD embeddings
     compared: int | None = None  # sites known in both barcodes; None for CLIBD embeddings
 
     @property
@@ -92,22 +95,22 @@ class Neighbour(Reference):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the nearest references say of a barcode."""
+    """The verdict of the nearest references on a barcode."""
 
     kind: Literal["species", "relative", "unlike"]
     sentence: str
 
 
 def identities(query: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the identity of a barcode with N references, and the number of sites it rests on.
+    """Compute the identities of a barcode with N references, and the number of compared sites.
 
     Args:
         query: base codes (L,) of `g2pdiff.dna.framing.encode`.
         references: base codes (N, L).
 
     Returns:
-        Shares of equal bases among the sites known in both (N,), 0 where there is no such site, and the
-        numbers of those sites (N,).
+        Shares of equal bases among the sites known in both (N,), 0 if there is no such site, and the numbers
+        of those sites (N,).
     """
     known = (query < len(BASES)) & (references < len(BASES))
     equal = np.count_nonzero(known & (query == references), axis=1)
@@ -123,16 +126,16 @@ class References:
         rows: N species.
         barcode_embeddings: CLIBD embeddings (N, E) of their barcodes.
         picture_embeddings: CLIBD embeddings (N, E) of their pictures.
-        unlike_identity: identity with the nearest reference under which a barcode is unlike all of them.
-            Where `missed` is None, 99 % of the real barcodes of species outside the references reach it.
-            Else it separates barcodes of the reference species from those of species of other families.
-        alike_elsewhere: share of the barcodes of species outside the references that reach
-            `SPECIES_IDENTITY` all the same.
-        truth: `"simulated"` where the pictures are drawn by `g2pdiff.simulation`.
-        drawn: whether the pictures are what the checkpoint itself draws from the reference barcodes.
-        missed: share of held-out barcodes of the reference species under `unlike_identity`.
-        mistaken: share of the barcodes of species of other families that reach `unlike_identity`.
-        folder: where the references were read from.
+        unlike_identity: below this identity with the nearest reference, a barcode is unlike all of them. If
+            `missed` is None, 99 % of the real barcodes of species outside the references reach it. Else it
+            separates barcodes of the reference species from those of other families.
+        alike_elsewhere: share of the barcodes of species outside the references that still reach
+            `SPECIES_IDENTITY`.
+        truth: `"simulated"` if `g2pdiff.simulation` draws the pictures.
+        drawn: whether the pictures are the checkpoint's own drawings of the reference barcodes.
+        missed: share of held-out barcodes of the reference species below `unlike_identity`.
+        mistaken: share of the barcodes of other families that reach `unlike_identity`.
+        folder: folder that the references were read from.
     """
 
     rows: list[Reference]
@@ -148,7 +151,7 @@ class References:
 
     @classmethod
     def load(cls, checkpoint: str | Path) -> References | None:
-        """Return the references of a checkpoint's folder; None where it has none.
+        """Return the references of a checkpoint's folder; None if it has none.
 
         Raises:
             InputError: field `checkpoint`, if they are incomplete or damaged.
@@ -170,8 +173,8 @@ class References:
         return references
 
     def save(self, checkpoint: str | Path) -> Path:
-        """Write them into a checkpoint's folder; return the folder `references/`. Equal references give
-        equal files."""
+        """Write them into a checkpoint's folder; return the folder `references/`. The files are
+        reproducible."""
         folder = Path(checkpoint) / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         text = StringIO()
@@ -203,7 +206,7 @@ class References:
     def nearest_barcodes(self, barcode: Barcode, k: int = 5) -> list[Neighbour]:
         """Return the k references of the highest identity with a barcode, nearest first.
 
-        Of equal ones, those that share more sites with it come first.
+        Among equal ones, those that share more sites with it come first.
         """
         identity, compared = identities(encode([barcode.sequence])[0], self._codes)
         few = compared < FEW_SITES * compared.max()
@@ -211,7 +214,7 @@ class References:
         return [self._neighbour(row, float(identity[row]), int(compared[row])) for row in order]
 
     def nearest_pictures(self, embedding: torch.Tensor, k: int = 5) -> list[Neighbour]:
-        """Return the k references whose pictures look most like a picture to CLIBD, nearest first.
+        """Return the k references whose pictures are nearest to a picture in CLIBD's space, nearest first.
 
         Args:
             embedding: CLIBD embedding of the picture (E,).
@@ -220,7 +223,7 @@ class References:
         return self._nearest(self.picture_embeddings, embedding, k)
 
     def matching_barcodes(self, embedding: torch.Tensor, k: int = 5) -> list[Neighbour]:
-        """Return the k references whose barcodes a picture has the highest CLIBDScore with, highest first.
+        """Return the k references whose barcodes have the highest CLIBDScore with a picture, highest first.
 
         This is CLIBD's retrieval of a species from a picture.
 
@@ -231,11 +234,10 @@ class References:
         return self._nearest(self.barcode_embeddings, embedding, k)
 
     def verdict(self, neighbours: Sequence[Neighbour]) -> Verdict:
-        """Return one plain sentence on what the neighbours of `nearest_barcodes`, two or more, make of a
-        barcode.
+        """Return the verdict on a barcode from two or more neighbours of `nearest_barcodes`.
 
-        Where a second reference is as close as one species allows, the sentence names both: the nearest is
-        then less often the right one.
+        If a second reference is as close as barcodes of one species are, the sentence names both: the nearest
+            is then less often the right one.
         """
         nearest = neighbours[0]
         name = f"{nearest.species} ({nearest.family})"
@@ -266,7 +268,7 @@ class References:
         )
 
     def summary(self, barcode: Barcode) -> dict:
-        """Return the nearest reference of a barcode and the verdict, as plain data."""
+        """Return a barcode's nearest reference and its verdict as plain data."""
         neighbours = self.nearest_barcodes(barcode, 2)
         nearest, found = neighbours[0], self.verdict(neighbours)
         return {
@@ -279,7 +281,7 @@ class References:
         }
 
     def pictures(self, rows: Sequence[int], size: int) -> torch.Tensor | None:
-        """Return reference pictures (K, 3, size, size) in [0, 1]; None where the checkpoint has none.
+        """Return reference pictures (K, 3, size, size) in [0, 1]; None if the checkpoint has none.
 
         Simulated specimens are drawn at the reference's latitude, straight and evenly lit.
 
@@ -301,7 +303,7 @@ class References:
 
     @property
     def origin(self) -> str:
-        """What the reference pictures are, in words."""
+        """The origin of the reference pictures in words."""
         if self.truth == "simulated":
             return "simulated specimen"
         return (
@@ -312,7 +314,8 @@ class References:
 
     @property
     def _usual(self) -> str:
-        """Which barcodes come closer to a reference than one that is unlike all of them."""
+        """The barcodes that come closer to a reference than a barcode that is unlike all of them, in
+        words."""
         if self.missed is None:
             return "99 of 100 barcodes of other insect species"
         return f"{1 - self.missed:.1%} of the barcodes of these species"
@@ -352,26 +355,26 @@ def _read_picture(path: Path, size: int) -> torch.Tensor:
 
 
 def percent(share: float) -> str:
-    """Return a share in per cent with one decimal, rounded down: 100 % means all."""
+    """Return a share in per cent with one decimal, rounded down, so that 100 % means all."""
     return f"{math.floor(1000 * share) / 10:.1f}%"
 
 
 @cache
 def references_of(folder: str) -> References | None:
-    """Return the references of a checkpoint's folder, read when first asked for; None where it has none."""
+    """Return the references of a checkpoint's folder; None if it has none. They are read once and kept."""
     return References.load(folder)
 
 
 def nearest_species(pipe: G2PDiffusionPipeline, barcode: Barcode) -> dict | None:
-    """Return `References.summary` of a barcode for a loaded checkpoint; None where it has no references."""
+    """Return `References.summary` of a barcode for a loaded checkpoint; None if it has no references."""
     bank = references_of(str(pipe.name_or_path))
     return None if bank is None else bank.summary(barcode)
 
 
 def warnings_of(pipe: G2PDiffusionPipeline, nearest: dict | None) -> list[str]:
-    """Return what speaks against a picture whose barcode has such a `nearest_species`.
+    """Return warnings about a picture, given the `nearest_species` of its barcode.
 
-    A checkpoint that learned from simulated specimens draws any barcode by rule, so nothing does.
+    For a checkpoint that learned from simulated specimens there are none: it draws every barcode by rule.
     """
     if nearest is None or nearest["kind"] != "unlike" or pipe.config.truth is not None:
         return []

@@ -11,7 +11,7 @@ CONFIDENCE = 0.95
 
 
 class Estimate(NamedTuple):
-    """A value with the ends of its 95 % interval; not-a-number where the data are too few for one."""
+    """A value with the ends of its 95 % interval; NaN if there are too few data for it."""
 
     value: float
     low: float
@@ -19,7 +19,7 @@ class Estimate(NamedTuple):
 
 
 def _with_interval(value: float, error: float, freedom: int) -> Estimate:
-    """Estimate from a standard error by Student's t."""
+    """Return an estimate from a standard error by Student's t."""
     from scipy import stats
 
     half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * error
@@ -27,7 +27,7 @@ def _with_interval(value: float, error: float, freedom: int) -> Estimate:
 
 
 def mean_interval(values: Sequence[float]) -> Estimate:
-    """Return the mean of N values and Student's interval of it.
+    """Return the mean of N values and its Student interval.
 
     >>> mean, low, high = mean_interval([1, 2, 3])
     >>> print(f"{mean:.1f} ({low:.1f} to {high:.1f})")
@@ -40,7 +40,7 @@ def mean_interval(values: Sequence[float]) -> Estimate:
 
 
 def rank_agreement(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> float:
-    """Return Spearman's rank correlation of two rows of N numbers, -1 to 1; NaN where one is constant."""
+    """Return Spearman's rank correlation of two rows of N numbers, -1 to 1; NaN if one is constant."""
     from scipy import stats
 
     result: Any = stats.spearmanr(first, second)
@@ -48,19 +48,19 @@ def rank_agreement(first: Sequence[float] | np.ndarray, second: Sequence[float] 
 
 
 def relative_slope(values: np.ndarray, tens: np.ndarray, groups: Sequence[int] | None = None) -> Estimate:
-    """Return the growth in per cent of the value at the origin of `tens`, for every unit of `tens`.
+    """Return the growth per unit of `tens`, in per cent of the value at its origin.
 
-    Ordinary least squares with one slope and a level of its own for every group (analysis of covariance); the
-    interval is the slope's, divided by the value at the origin.
+    Ordinary least squares with one slope and one level per group (analysis of covariance). The interval is
+    that of the slope, divided by the value at the origin.
 
     >>> slope, low, high = relative_slope(np.array([1.0, 1.1, 1.2, 1.3]), np.array([0, 1, 2, 3]))
     >>> print(f"{slope:.1f} % per unit")
     10.0 % per unit
 
     Args:
-        values: measurements (N,), two more than there are groups at least.
-        tens: such as (|latitude| - 30) / 10, (N,).
-        groups: which group each belongs to (N,), where groups differ in level; by default one group.
+        values: measurements (N,), at least two more than there are groups.
+        tens: regressor (N,), such as (|latitude| - 30) / 10.
+        groups: group of each measurement (N,), if groups differ in level; by default one group.
     """
     _, members = np.unique(np.zeros(len(values)) if groups is None else groups, return_inverse=True)
 

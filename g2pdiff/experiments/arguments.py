@@ -1,8 +1,8 @@
-"""Kinds of arguments: how a value that was typed, sent as JSON or written in a link is read and checked.
+"""Kinds of arguments: reading and checking of values from forms, JSON, links and the command line.
 
-An argument of a specification is a Pydantic field whose type is one of the annotated types below. Each
-carries the check, the one sentence of help and, by its Python type, the JSON schema. The schema has no
-ranges: an agent's client would refuse a value by them in other words than ours.
+An argument of a specification is a Pydantic field whose type is one of the annotated types below. Each type
+    has the check and one sentence of help, and its Python type gives the JSON schema. The schema has no
+    ranges: with them, an agent's client would refuse a value before our sentence can say why.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from g2pdiff.errors import InputError, quoted
 from g2pdiff.validation import MAXIMUM_SCALE, MAXIMUM_SEED, MAXIMUM_STEPS, check_choice, check_number
 
 LONGEST_LIST = 1000  # items
-MAXIMUM_PICTURES = 400  # of one experiment
+MAXIMUM_PICTURES = 400  # per experiment
 
 _LONE_COMMA = re.compile(r"[-+\u2212]?\d+,\d+")
 
 
 @dataclass(frozen=True)
 class Check:
-    """Reads a value of an argument before Pydantic sees it.
+    """A check reads the value of an argument before Pydantic sees it.
 
     Attributes:
         read: `(name of the argument, what was given) -> value`; raises `InputError`.
-        file: what a file is called whose text the command line takes for the value; empty: it takes none.
+        file: name for a file whose text the command line takes as the value; empty if it takes no file.
         is_list: whether the command line takes several values.
     """
 
@@ -52,7 +52,7 @@ class Check:
         def read(value: object, info: ValidationInfo) -> object:
             return self.read(str(info.field_name), value)
 
-        # Pydantic would take a barcode apart and put it together again.
+        # Otherwise Pydantic would copy a barcode field by field.
         is_barcode = source is Barcode or Barcode in get_args(source)
         kind = PlainValidator if is_barcode else BeforeValidator
         return kind(read).__get_pydantic_core_schema__(source, handler)
@@ -69,19 +69,19 @@ def number(low: float, high: float, unit: str = "", whole: bool = False) -> Chec
 
 
 def optional(check: Check) -> Check:
-    """Return a check that leaves None as it is, which stands for a default."""
+    """Return a check that keeps None, which stands for a default."""
     return Check(lambda field, value: None if value is None else check.read(field, value))
 
 
 def _read_coordinate(field: str, value: object) -> float:
-    # A place is read as a whole; what is wrong with it is said when the turn comes to its field.
+    # A locality is read as a whole. Its error is raised here, when its field is checked.
     if isinstance(value, InputError):
         raise value
     return read_coordinate(field, value)
 
 
 coordinate = Check(_read_coordinate)
-"""The check of a latitude or longitude."""
+"""Check of a latitude or longitude."""
 
 
 def choice(*names: str) -> Check:
@@ -90,19 +90,18 @@ def choice(*names: str) -> Check:
 
 
 def text_of(value: object) -> str:
-    """Return what was given for a text, whatever it is; nothing is empty text.
+    """Return a value as text; None becomes empty text.
 
-    A lone surrogate, which JSON can hold and no reply, becomes a question mark.
+    A lone surrogate, which JSON can hold but no reply can, becomes a question mark.
     """
     return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def as_list(field: str, value: object) -> list | None:
-    """Return a list, or the items of a text with commas, semicolons or space between them; None where there
-    are none.
+    """Return a list, or the items of a text with commas, semicolons or spaces between them; None if empty.
 
     Raises:
-        InputError: `field`, if it is neither, may be read in two ways, or has more than 1,000 items.
+        InputError: `field`, if it is neither, can be read in two ways, or has more than 1,000 items.
     """
     name = field.replace("_", " ").capitalize()
     if value is None or isinstance(value, str):
@@ -115,10 +114,10 @@ def as_list(field: str, value: object) -> list | None:
 
 
 def _items(field: str, text: str) -> list[str]:
-    """Return the items of a text, where a lone comma between digits has to be clear.
+    """Return the items of a text. A lone comma between digits must have one clear meaning.
 
-    Beside semicolons it is a decimal comma. Numbers are not written with a last decimal 0, so that `-60,60`
-    is two of them.
+    In a text with semicolons it is a decimal comma. Nobody writes a decimal that ends in 0, so `-60,60` is
+    two numbers.
     """
     name, parts, items = field.replace("_", " ").capitalize(), re.split(r"[\s;]+", text), []
     lone = [part for part in parts if _LONE_COMMA.fullmatch(part)]
@@ -136,7 +135,7 @@ def _items(field: str, text: str) -> list[str]:
 
 
 def read_barcode(field: str, value: object) -> Barcode:
-    """Read a barcode: letters or FASTA, or one that was read already."""
+    """Read a barcode from letters or FASTA; a `Barcode` stays as it is."""
     return value if isinstance(value, Barcode) else Barcode.parse(text_of(value))
 
 

@@ -1,4 +1,4 @@
-"""Which bases matter: one specimen, drawn, and then its barcode occluded codon by codon."""
+"""Which bases matter: a specimen is drawn, then its barcode is occluded codon by codon."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Bases(Generate):
-    """A specimen to draw and to explain, see `g2pdiff.analysis.attribution`."""
+    """A specimen to draw and explain, see `g2pdiff.analysis.attribution`."""
 
     name: ClassVar[str] = "bases"
     position: ClassVar[int] = 5
@@ -34,7 +34,7 @@ class Bases(Generate):
         return attributing(pipe, self.mutated, self.latitude, self.longitude, latents)
 
     def report(self, attribution: Attribution | None) -> dict:
-        """Return the settings with the importances as plain data, which are empty without an attribution."""
+        """Return the settings and the importances as plain data; without an attribution there are none."""
         return self.settings | {
             "experiment": self.name,
             "log_prob": attribution.log_prob if attribution else None,

@@ -1,8 +1,8 @@
-"""A file of records as a batch: they are read one by one, drawn from the same noise, and packed as a ZIP.
+"""A batch: the records of a file are read one by one, drawn from the same noise, and packed as a ZIP.
 
-A record that cannot be read keeps its place in the batch, with the sentence that says why, and does not stop
-the others. A FASTA header may name the place its animal was found at, see `g2pdiff.dna.headers`; so do the
-columns of a table, see `g2pdiff.dna.formats`.
+A record that cannot be read stays in the batch with a sentence that says why; it does not stop the others. A
+FASTA header may name the locality of its animal, see `g2pdiff.dna.headers`, and so may the columns of a
+table, see `g2pdiff.dna.formats`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 MAXIMUM_RECORDS = 100
 MAXIMUM_CHARACTERS = 1_000_000
-NAME_LENGTH = 40  # characters of a record's name in the name of its picture
+NAME_LENGTH = 40  # characters of a record's name in the file name of its picture
 
 RESULTS = "results.csv"
 OWN_COLUMNS = ("index", "name", "latitude", "longitude", "notes", "warnings", "error", "file")
@@ -48,9 +48,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Batch(Experiment, DrawingSpecification):
-    """Every record of a FASTA text, all from the same noise.
+    """Every record of a FASTA text, drawn from the same noise.
 
-    The rows are `BatchRow`s in the order of the records that can be read.
+    Its rows are `BatchRow`s in the order of the readable records.
     """
 
     name: ClassVar[str] = "batch"
@@ -76,7 +76,7 @@ class Batch(Experiment, DrawingSpecification):
 
     @cached_property
     def records(self) -> Records:
-        """The records, those that cannot be read among them."""
+        """The records, including those that cannot be read."""
         return read_records(self.fasta, self.latitude, self.longitude)
 
     @model_validator(mode="after")
@@ -90,7 +90,7 @@ class Batch(Experiment, DrawingSpecification):
 
     @property
     def readable(self) -> list[Record]:
-        """The records that are drawn."""
+        """The records that can be read, which are drawn."""
         return [record for record in self.records if record.barcode]
 
     @property
@@ -123,11 +123,11 @@ class Batch(Experiment, DrawingSpecification):
 
 @dataclass(frozen=True)
 class BatchReport:
-    """A batch as far as it has come.
+    """The report of a batch, complete or stopped.
 
     Attributes:
-        rows: one dict per record, drawn or not.
-        summary: how many `records` there are, and how many were `drawn` and were `unreadable`.
+        rows: one dict per record, whether it was drawn or not.
+        summary: the numbers of `records`, of `drawn` and of `unreadable` ones.
         archive: ZIP of the pictures and the table.
     """
 
@@ -151,13 +151,13 @@ class Record:
 
     Attributes:
         index: 1, 2, ... in the order of the text.
-        name: header without the place, in one line, cut at 200 characters; may be empty.
-        latitude, longitude: degrees; those of the header where they are usable.
-        barcode: None where the record cannot be read.
-        error: why it cannot be read, a sentence; empty where it can.
-        notes: what was made of the record's place, a sentence each.
-        warnings: why a place that the record seems to name was ignored, a sentence each.
-        identifiers: the cells by which the owner of a table knows the row again, by their column.
+        name: header without the locality, in one line, cut at 200 characters; may be empty.
+        latitude, longitude: degrees; those of the header if they are usable.
+        barcode: None if the record cannot be read.
+        error: sentence that says why it cannot be read; empty if it can.
+        notes: sentences about how the record's locality was read.
+        warnings: sentences that say why a locality in the record was ignored.
+        identifiers: the cells that identify the row for the table's owner, by column.
     """
 
     index: int
@@ -173,20 +173,20 @@ class Record:
 
 @dataclass(frozen=True)
 class BatchRow:
-    """A record's finished picture."""
+    """The finished picture of a record."""
 
     index: int  # of the record
     record: Record
     image: torch.Tensor  # (3, H, W) in [0, 1]
     clibd_score: float | None  # None without a CLIBD model
-    body_length: float  # share of the picture's side
+    body_length: float  # relative to the side of the picture
 
 
 class Records(list[Record]):
-    """The records of a text.
+    """The records of a text, with remarks.
 
     Attributes:
-        remarks: what is to be said of the text as a whole, a sentence each.
+        remarks: sentences about the text as a whole.
     """
 
     remarks: tuple[str, ...] = ()
@@ -196,12 +196,12 @@ def read_records(text: str | None, latitude: object, longitude: object) -> Recor
     """Return the records of a text, 1 to 100: FASTA, a table, or a GenBank file.
 
     Args:
-        text: FASTA, or one of the formats of `g2pdiff.dna.formats`; None is an empty box.
-        latitude, longitude: degrees, for records that name no place.
+        text: FASTA, or one of the formats of `g2pdiff.dna.formats`; None counts as empty.
+        latitude, longitude: degrees, for records without a locality of their own.
 
     Raises:
-        InputError: field `fasta`, if the text is empty, huge or neither, has too many records, or none that
-            can be read; `latitude` or `longitude`.
+        InputError: field `fasta`, if the text is empty, too long or of another format, has too many records,
+            or no readable one; field `latitude` or `longitude`, if one cannot be read.
     """
     place = check_locality(latitude, longitude)
     text = (text or "").replace("\ufeff", "")
@@ -263,7 +263,7 @@ def _read_record(index: int, header: str, letters: str, place: tuple[float, floa
 
 
 def _parsed(text: str) -> tuple[Barcode | None, str]:
-    """Return the barcode, or why it cannot be read."""
+    """Return the barcode and no error, or None and a sentence that says why it cannot be read."""
     try:
         return Barcode.parse(text), ""
     except InputError as wrong:
@@ -295,7 +295,7 @@ def _read_table(text: str, place: tuple[float, float]) -> Records:
 
 
 def _read_row(index: int, row: Mapping, identifiers: dict[str, str], place: tuple[float, float]) -> Record:
-    """Return a row of a standardised table."""
+    """Return the record of a row of a standardised table."""
     named = [row.get("processid"), row.get("species") or row.get("identification")]
     name = shorten(" ".join(part for part in named if part))
     given, notes, warnings = [row.get("coord-lat"), row.get("coord-lon")], (), ()
@@ -314,14 +314,13 @@ def _row(record: Record, picture: Picture) -> BatchRow:
 
 
 def file_name(record: Record) -> str:
-    """Return a name such as `001_moth-1.png`: of what was typed, letters and digits alone."""
+    """Return a file name such as `001_moth-1.png`, with only the letters and digits of the record's name."""
     name = re.sub(r"[^A-Za-z0-9]+", "-", record.name)[:NAME_LENGTH].strip("-")
     return f"{record.index:03d}_{name or 'record'}.png"
 
 
 def archive(rows: Sequence[BatchRow], records: Sequence[Record]) -> bytes:
-    """Pack the rows' pictures and `results.csv`, one line per record, into a ZIP. Equal rows give equal
-    bytes."""
+    """Pack the rows' pictures and `results.csv` into a ZIP. Equal rows give equal bytes."""
     file = BytesIO()
     with ZipFile(file, "w") as folder:
         for row in rows:
@@ -331,11 +330,11 @@ def archive(rows: Sequence[BatchRow], records: Sequence[Record]) -> bytes:
 
 
 def results(rows: Sequence[BatchRow], records: Sequence[Record]) -> bytes:
-    """Write CSV with one line per record; of one that was not drawn the measurements and the file are empty.
+    """Write CSV with one line per record. Measurements and file are empty if it was not drawn.
 
-    The owner's identifiers come first. A byte order mark tells Excel that the text is UTF-8, and text that a
-    spreadsheet would take for a formula is marked as text by a leading apostrophe. A drawn picture is a
-    prediction, never an occurrence: no column says that an animal was there.
+    The owner's identifiers come first. A byte order mark tells Excel that the text is UTF-8. A leading
+    apostrophe marks text that a spreadsheet would take for a formula. A drawn picture is a prediction, never
+    an occurrence: no column says that an animal was there.
     """
     drawn = {row.index: row for row in rows}
     lines = [record_row(record, drawn.get(record.index)) for record in records]
@@ -349,8 +348,7 @@ def results(rows: Sequence[BatchRow], records: Sequence[Record]) -> bytes:
 
 
 def record_row(record: Record, row: BatchRow | None) -> dict:
-    """Return a record and its picture, if it was drawn, as plain data; notes and warnings are lists of
-    sentences."""
+    """Return a record, and its picture if it was drawn, as plain data."""
     barcode = record.barcode
     return {
         **{name: cell for name, cell in record.identifiers.items() if name not in OWN_COLUMNS},
@@ -368,8 +366,7 @@ def record_row(record: Record, row: BatchRow | None) -> dict:
 
 
 def as_text(cell: object) -> object:
-    """Return a cell of a table such that no spreadsheet takes text for a formula; numbers stay as they
-    are."""
+    """Return a cell such that no spreadsheet takes text for a formula; numbers stay as they are."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 

@@ -39,7 +39,7 @@ _SAME = "the same as the first side's where empty"
 
 
 def _read_other_barcode(field: str, value: object) -> Barcode | None:
-    """Read the second side's barcode; None where the text is empty."""
+    """Read the second side's barcode; None if the text is empty."""
     if not isinstance(value, Barcode) and not text_of(value).strip():
         return None
     try:
@@ -59,10 +59,9 @@ class Side:
 
 
 class Compare(Experiment, MutantSpecification):
-    """A barcode at a place, and the same with something changed, from the same noises.
+    """A barcode at a locality, and the same with something changed, drawn from the same noises.
 
-    The edits and mutations belong to the second side. Pair p has the noise of `seed + p`. The rows are
-    `PairRow`s.
+    Edits and mutations apply to the second side. Pair p has the noise of `seed + p`. The rows are `PairRow`s.
     """
 
     name: ClassVar[str] = "compare"
@@ -99,12 +98,12 @@ class Compare(Experiment, MutantSpecification):
 
     @property
     def first(self) -> Side:
-        """The specimen as given."""
+        """The specimen as it was given."""
         return Side(self.barcode, self.latitude, self.longitude, self.denoising)
 
     @property
     def second(self) -> Side:
-        """The specimen with what was changed."""
+        """The specimen with the changes."""
 
         def other(name: str) -> float:
             changed = getattr(self, f"other_{name}")
@@ -149,7 +148,7 @@ class Compare(Experiment, MutantSpecification):
                 with closing(draw(pipe, specimens, side.denoising)) as updates:
                     for update in updates:
                         done = before + update.done
-                        if update.rows:  # half a batch is finished by its last step
+                        if update.rows:  # the pictures come with a side's last step
                             pictures.append(update.rows)
                         rows = _pair(pipe, self.first, *pictures) if update.rows and side is sides[1] else []
                         yield Update(done, total, rows, update.pauses)
@@ -166,7 +165,7 @@ class PairRow:
     images: tuple[torch.Tensor, torch.Tensor]  # (3, H, W) each, in [0, 1]
     clibd_scores: tuple[float, float] | None  # None without a CLIBD model
     body_lengths: tuple[float, float]
-    drift: float  # appearance drift between them
+    drift: float  # appearance drift between the two
 
 
 def _pair(
@@ -192,8 +191,7 @@ def _pair(
 
 
 def differences(rows: Sequence[PairRow]) -> dict[str, Estimate]:
-    """Return the mean difference, second minus first: of `body_length`, and of `clibd_score` where there is
-    one."""
+    """Return mean differences, second minus first, of `body_length`, and of `clibd_score` if there is one."""
     values = {"body_length": [second - first for first, second in (row.body_lengths for row in rows)]}
     scored = [row.clibd_scores for row in rows if row.clibd_scores]
     if scored:
@@ -202,8 +200,7 @@ def differences(rows: Sequence[PairRow]) -> dict[str, Estimate]:
 
 
 def comparison_report(rows: Sequence[PairRow]) -> Report:
-    """Return the report of paired runs; `summary["differences"]` are means over the pairs, second minus
-    first."""
+    """Return the report of paired runs; `summary["differences"]` has the means, second minus first."""
     parts: list[dict[str, torch.Tensor]] = [dict(zip(SIDES, row.images, strict=True)) for row in rows]
     return Report(
         [

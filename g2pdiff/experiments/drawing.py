@@ -1,11 +1,11 @@
-"""Specimens drawn a few at a time: what every experiment is made of.
+"""Drawing of specimens, a few at a time. All experiments use it.
 
 An experiment is a generator of `Update`s. It draws many pictures that differ in one thing, a few at a time,
-and hands over rows as they are finished. Between them it says how far it has come, so that whoever iterates
-can show progress and stop at any denoising step; what was handed over stays. Before every batch it pauses:
-whoever shares the model with others can let them draw there.
+and yields rows as they are finished. Between them it yields its progress, so that the caller can show it and
+stop at any denoising step; finished rows stay valid. Before every batch it pauses, so that a caller who
+shares the model can let others draw.
 
-On a checkpoint that learned from simulated specimens the rows also hold the truth, measured on the
+With a checkpoint that learned from simulated specimens, the rows also hold the truth. It is measured on the
 simulator's pictures in the same way as on the generated ones.
 """
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from g2pdiff.pipeline import G2PDiffusionPipeline
 
-BATCH = 8  # pictures drawn together: more are no faster on two cores, and delay whoever waits
+BATCH = 8  # pictures drawn together: more are not faster on two cores, and others wait longer
 
 
 @dataclass(frozen=True)
 class Specimen:
-    """What one picture is drawn from."""
+    """The input of one picture."""
 
     barcode: Barcode
     latitude: float
@@ -39,22 +39,22 @@ class Specimen:
 
 @dataclass(frozen=True)
 class Picture:
-    """A finished picture and what was measured on it."""
+    """A finished picture and its measurements."""
 
     specimen: Specimen
     image: torch.Tensor  # (3, H, W) in [0, 1]
-    clibd_score: float | None  # against the specimen's own barcode; None without a CLIBD model
-    body_length: float  # share of the picture's side
+    clibd_score: float | None  # with the specimen's own barcode; None without a CLIBD model
+    body_length: float  # relative to the side of the picture
 
 
 @dataclass(frozen=True)
 class Update:
-    """How far an experiment has come.
+    """The progress of an experiment.
 
     Attributes:
-        done, total: picture steps.
-        rows: what has just been finished.
-        pauses: whether a new batch comes next. The model is idle until the experiment is asked to go on.
+        done, total: denoising steps, summed over pictures.
+        rows: rows that were finished with this update.
+        pauses: whether a new batch comes next. The model is idle until the caller asks for the next update.
     """
 
     done: int
@@ -74,8 +74,8 @@ def draw(
         denoising: settings of the run.
 
     Yields:
-        An `Update` before every batch, which pauses, and one for every denoising step, whose rows are
-        `Picture`s in the order of `specimens`.
+        An `Update` with `pauses` before every batch, and one per denoising step. Their rows are `Picture`s in
+        the order of `specimens`.
     """
     from g2pdiff.analysis.morphometrics import body_length
 
@@ -107,8 +107,7 @@ def draw(
 def score_against(
     pipe: G2PDiffusionPipeline, images: torch.Tensor, barcode: Barcode
 ) -> list[float] | list[None]:
-    """Return the CLIBDScores of N pictures (N, 3, H, W) with one barcode; N times None without a CLIBD
-    model."""
+    """Return the CLIBDScores of N pictures (N, 3, H, W) with one barcode; all None without a CLIBD model."""
     import torch
 
     if pipe.clibd is None:

@@ -27,7 +27,7 @@ class Generate(MutantSpecification):
 
     @property
     def call(self) -> dict:
-        """What the pipeline's `stream` and `__call__` take."""
+        """The arguments of the pipeline's `stream` and `__call__`."""
         return {
             "barcode": self.mutated,
             "latitude": self.latitude,
@@ -38,9 +38,9 @@ class Generate(MutantSpecification):
 
     @property
     def changed_bases(self) -> int:
-        """How many bases the edits and mutations change."""
+        """The number of bases that the edits and mutations change."""
         return len(self.barcode.differences(self.mutated))
 
     def start(self, pipe: G2PDiffusionPipeline) -> Generator[DenoisingStep]:
-        """Draw it; closing the generator stops the run."""
+        """Draw the specimen. Closing the generator stops the run."""
         return pipe.stream(**self.call)

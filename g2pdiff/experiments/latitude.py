@@ -1,4 +1,4 @@
-"""Sweeps along latitude, and along longitude as the null control, and the slope of body length on them."""
+"""Sweeps along latitude, or along longitude as the null control, and their slopes of body length."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LIMITS = {"latitude": 90, "longitude": 180}
 
 
 def _read_degrees(field: str, value: object) -> tuple[float, ...] | None:
-    """Read distinct places in the order given; None where there are none."""
+    """Read distinct degrees in the given order; None if there are none."""
     given = as_list(field, value)
     if given is None:
         return None
@@ -48,10 +48,10 @@ def _read_degrees(field: str, value: object) -> tuple[float, ...] | None:
 
 
 class LatitudeSweep(Experiment, MutantSpecification):
-    """One barcode along a meridian, or along a parallel as the null control.
+    """One barcode drawn along a meridian, or along a parallel as the null control.
 
-    Replicate r has the noise of `seed + r`, the same at every place. The rows are `SweepRow`s, from the first
-    of the places to the last.
+    Replicate r has the noise of `seed + r` at every locality. The rows are `SweepRow`s, from the first
+    locality to the last.
     """
 
     name: ClassVar[str] = "latitude"
@@ -94,7 +94,7 @@ class LatitudeSweep(Experiment, MutantSpecification):
 
     @property
     def places(self) -> tuple[float, ...]:
-        """Degrees along what changes."""
+        """The latitudes of the sweep, or the longitudes along a parallel, in degrees."""
         if self.degrees is None:
             return LATITUDES if self.along == "latitude" else LONGITUDES
         return self.degrees
@@ -104,11 +104,11 @@ class LatitudeSweep(Experiment, MutantSpecification):
         return len(self.places) * self.replicates
 
     def locality(self, degrees: float) -> tuple[float, float]:
-        """Return latitude and longitude of a place of the sweep."""
+        """Return latitude and longitude of one point of the sweep."""
         latitude, longitude = (
             (degrees, self.longitude) if self.along == "latitude" else (self.latitude, degrees)
         )
-        assert latitude is not None and longitude is not None  # the one that stays is checked
+        assert latitude is not None and longitude is not None  # the coordinate that stays is checked already
         return latitude, longitude
 
     def start(self, pipe: G2PDiffusionPipeline) -> Generator[Update]:
@@ -165,31 +165,31 @@ class SweepRow:
     """One picture of a sweep."""
 
     along: str  # `latitude` or `longitude`
-    degrees: float  # along it
+    degrees: float  # degrees of that coordinate
     replicate: int
     latitude: float
     longitude: float
     image: torch.Tensor  # (3, H, W) in [0, 1]
     clibd_score: float | None
     body_length: float  # share of the picture's side
-    true_image: torch.Tensor | None = None  # of the simulated truth, where there is one; likewise the next
+    true_image: torch.Tensor | None = None  # of the simulated truth, if there is one, as is the next
     true_body_length: float | None = None
 
 
 @dataclass(frozen=True)
 class Cline:
-    """How body length grows along a sweep."""
+    """The growth of body length along a sweep."""
 
     along: str
-    slope: Estimate  # per cent of the length at the reference, per 10 degrees
-    planted: float | None  # the same of the simulated truth; None where nobody knows it
+    slope: Estimate  # per 10 degrees, in per cent of the length at the reference
+    planted: float | None  # slope of the simulated truth; None if it is not known
     verdict: str  # one sentence
 
 
 def tens_of_degrees(along: str, degrees: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Return the regressor of a sweep (N,): distance from the reference in tens of degrees.
+    """Return the regressor of a sweep (N,): the distance from the reference in tens of degrees.
 
-    Along latitude that is |latitude| from `REFERENCE_LATITUDE`, as both hemispheres count alike.
+    Along latitude it is |latitude| - `REFERENCE_LATITUDE`: both hemispheres count alike.
     """
     from g2pdiff.simulation.traits import REFERENCE_LATITUDE
 
@@ -198,8 +198,7 @@ def tens_of_degrees(along: str, degrees: Sequence[float] | np.ndarray) -> np.nda
 
 
 def relative_lengths(rows: Sequence[SweepRow]) -> np.ndarray:
-    """Return body lengths (N,) relative to the mean of the row's own replicate, so that replicates
-    compare."""
+    """Return body lengths (N,) relative to the mean of their replicate, so that replicates are comparable."""
     means = {
         replicate: np.mean([row.body_length for row in rows if row.replicate == replicate])
         for replicate in {row.replicate for row in rows}
@@ -208,9 +207,9 @@ def relative_lengths(rows: Sequence[SweepRow]) -> np.ndarray:
 
 
 def cline(rows: Sequence[SweepRow], planted: bool) -> Cline | None:
-    """Return the slope of body length along a sweep, and what it says.
+    """Return the slope of body length along a sweep, and its verdict.
 
-    None for fewer than three places, or where no body can be measured.
+    Return None for fewer than three localities, or if no body can be measured.
 
     Args:
         rows: of one sweep.
@@ -224,16 +223,16 @@ def cline(rows: Sequence[SweepRow], planted: bool) -> Cline | None:
     lengths = relative_lengths(rows)
     if len(set(tens)) < 3 or not lengths.any():
         return None
-    # A replicate's lengths are relative to their own mean, which takes a degree of freedom each.
+    # A replicate's lengths are relative to their own mean, which costs one degree of freedom per replicate.
     found = relative_slope(lengths, tens, [row.replicate for row in rows])
-    # Rounded, lest the last bits of equal lengths be read as growth.
+    # Rounded: otherwise the last bits of equal lengths would count as growth.
     slope = Estimate(*(round(end, 6) + 0.0 for end in found))
     truth = (100 * PLANTED_SLOPE if along == "latitude" else 0.0) if planted else None
     return Cline(along, slope, truth, _verdict(along, slope))
 
 
 TELLING = 1.0
-"""Per cent per 10 degrees: an interval that holds 0 and lies within this of it says that nothing is there."""
+"""An interval around 0 that lies within plus and minus this, in per cent per 10 degrees, means no slope."""
 
 
 def _verdict(along: str, slope: Estimate) -> str:
@@ -261,7 +260,7 @@ def sweep_report(rows: Sequence[SweepRow], planted: bool) -> Report:
     """Return the report of a sweep.
 
     Its summary has `slope_percent_per_10_degrees`, the slope's 95 % `interval`, the `planted` slope and a
-    `verdict`; all but the verdict are None where there are too few places for a slope.
+    `verdict`; all but the verdict are None if there are too few localities for a slope.
 
     Args:
         rows: of one sweep.
@@ -272,7 +271,7 @@ def sweep_report(rows: Sequence[SweepRow], planted: bool) -> Report:
     parts = [parts_of(row) for row in rows]
     by_place = {(row.degrees, row.replicate): part for row, part in zip(rows, parts, strict=True)}
     degrees = sorted({row.degrees for row in rows})
-    # The truth knows no noise: one strip of it is enough.
+    # The truth has no noise: one strip of it is enough.
     strips = [(part, r) for part in parts[0] for r in replicates_of(rows) if part == "prediction" or r == 0]
     return Report(
         [

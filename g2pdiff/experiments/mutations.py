@@ -1,4 +1,4 @@
-"""Mutation series: ever more mutated barcodes, all drawn from the same noise."""
+"""Mutation series: more and more mutated barcodes, all drawn from the same noise."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ RATES = (0.0, 0.01, 0.05, 0.10, 0.20, 0.30, 0.50)
 
 
 def _read_rates(field: str, value: object) -> tuple[float, ...]:
-    """Read distinct mutation rates in rising order, 0 among them; `RATES` where there are none."""
+    """Read distinct mutation rates in rising order, including 0; `RATES` if there are none."""
     given = as_list(field, value) or RATES
     return tuple(sorted({0.0, *(check_rate(field, rate) for rate in given)}))
 
 
 class Mutations(Experiment, SpecimenSpecification):
-    """Ever more mutated barcodes, all from the same noise.
+    """More and more mutated barcodes, all drawn from the same noise.
 
     A replicate is one path of mutation: its higher rates keep the substitutions of the lower ones. Rate 0 is
-    the wild type, drawn once; every other picture's drift is measured from it. Path r has the mutation seed
-    `seed + r`; the noise has `seed`. The rows are `MutationRow`s, lower rates first.
+        the wild type. It is drawn once, and the drift of all other pictures is measured from it. Path r has
+        the mutation seed `seed + r`; the noise has `seed`. The rows are `MutationRow`s, lower rates first.
     """
 
     name: ClassVar[str] = "mutations"
@@ -62,7 +62,7 @@ class Mutations(Experiment, SpecimenSpecification):
 
     @model_validator(mode="after")
     def _check_paths(self) -> Self:
-        """Refuse a series with too many pictures, or with a path that cannot reach the highest rate."""
+        """Refuse a series with too many pictures, or a path that cannot reach the highest rate."""
         check_total("replicates", self.wanted)
         for replicate in range(self.replicates):
             path = check_seed(self.seed + replicate)
@@ -80,9 +80,9 @@ class Mutations(Experiment, SpecimenSpecification):
     def start(self, pipe: G2PDiffusionPipeline) -> Generator[Update]:
         entries = [(rate, path) for rate in self.rates[1:] for path in range(self.replicates)]
         entries.insert(0, (0.0, 0))
-        wild_type = None  # the first picture to be finished
+        wild_type = None  # the first finished picture
         for start in range(0, len(entries), BATCH):
-            # Mutants are made as they are needed: all those of a long series take seconds.
+            # Mutants are made when they are needed: making all of a long series takes seconds.
             part = entries[start : start + BATCH]
             mutants = [mutate(self.edited, rate, self.seed + path, self.model) for rate, path in part]
             specimens = [Specimen(mutant, self.latitude, self.longitude, self.seed) for mutant in mutants]
@@ -102,8 +102,8 @@ class Mutations(Experiment, SpecimenSpecification):
         pictures: Sequence[Picture],
         wild_type: MutationRow | None,
     ) -> list[MutationRow]:
-        """Return the rows of a batch of pictures, given their rates and replicates; the first picture of all
-        is the wild type itself."""
+        """Return the rows of a batch of pictures, given their rates and replicates. The first picture of the
+        series is the wild type."""
         import torch
 
         from g2pdiff.analysis.morphometrics import appearance_drift, body_length
@@ -115,7 +115,7 @@ class Mutations(Experiment, SpecimenSpecification):
         true: list[dict] = [{}] * len(pictures)
         if truth is not None:
             first = truth[0] if wild_type is None else wild_type.true_image
-            assert first is not None  # the wild type has a truth where its mutants have one
+            assert first is not None  # the wild type has a truth if its mutants have one
             true_wild_type = first[None]
             true_drifts, lengths = appearance_drift(truth, true_wild_type), body_length(truth)
             true = [
@@ -140,7 +140,7 @@ class Mutations(Experiment, SpecimenSpecification):
         ]
 
     def report(self, pipe: G2PDiffusionPipeline, rows: Sequence[MutationRow]) -> Report:
-        """Return the report; `summary["rows"]` has one per rate."""
+        """Return the report; `summary["rows"]` has one row per rate."""
         return mutation_report(rows, self.edited)
 
 
@@ -150,18 +150,18 @@ class MutationRow:
 
     rate: float
     replicate: int
-    barcode: Barcode  # mutated
+    barcode: Barcode  # the mutated one
     image: torch.Tensor  # (3, H, W) in [0, 1]
-    clibd_score: float | None  # picture against the wild type's barcode
-    body_length: float  # share of the picture's side
+    clibd_score: float | None  # of the picture with the wild type's barcode
+    body_length: float  # relative to the side of the picture
     drift: float  # appearance drift from the wild type's picture
-    true_image: torch.Tensor | None = None  # of the simulated truth, where there is one; likewise the next
+    true_image: torch.Tensor | None = None  # of the simulated truth, if there is one, as is the next
     true_body_length: float | None = None
     true_drift: float | None = None
 
 
 def mutation_curves(rows: Sequence[MutationRow]) -> list[dict]:
-    """Return one dict per rate: `rate`, `pictures`, and an `Estimate` over replicates for every measurement.
+    """Return one dict per rate: `rate`, `pictures`, and an `Estimate` over replicates per measurement.
 
     The measurements are `clibd_score`, `body_length`, `drift` and, with a truth, `true_body_length` and
     `true_drift`.
@@ -177,7 +177,7 @@ def mutation_curves(rows: Sequence[MutationRow]) -> list[dict]:
 
 
 def mutation_report(rows: Sequence[MutationRow], wild_type: Barcode) -> Report:
-    """Return the report of a mutation series; `summary["rows"]` has one per rate."""
+    """Return the report of a mutation series; `summary["rows"]` has one row per rate."""
     plain = []
     for row in rows:
         changed = changes(wild_type, row.barcode)

@@ -1,7 +1,6 @@
 """Experiments as plain data: rows for JSON and CSV, a summary, named pictures and a contact sheet.
 
-The endpoints and the command line both hand out what is made here, so that a script finds the same names
-whichever of them it asks.
+The endpoints and the command line both return these reports, so a script finds the same names in both.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-DIGITS = 5  # decimals of measurements: bodies are shares of a picture's side, scores are cosines
+DIGITS = 5  # decimals of measurements: body lengths relative to the side of the picture, and cosines
 
 
 class Row(Protocol):
-    """A picture, and the simulated truth beside it where there is one."""
+    """A picture, and the simulated truth if there is one."""
 
     @property
     def replicate(self) -> int: ...
@@ -37,14 +36,14 @@ class Row(Protocol):
 
 @dataclass(frozen=True)
 class Sheet:
-    """The layout of a contact sheet: its labels, and pictures (3, H, W), None where one is missing."""
+    """The layout of a contact sheet: its labels, and its pictures (3, H, W) or None for a gap."""
 
     rows: Sequence[str]
     columns: Sequence[str]
     pictures: Sequence[Sequence[Tensor | None]]
 
     def draw(self) -> Image.Image:
-        """Return the pictures at their own size."""
+        """Return the contact sheet with the pictures at their own size."""
         from g2pdiff.experiments.sheet import contact_sheet
         from g2pdiff.outputs import to_pil
 
@@ -59,13 +58,13 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Report:
-    """An experiment as far as it has come, as plain data.
+    """The report of an experiment, complete or stopped, as plain data.
 
     Attributes:
         rows: one dict per picture, or per pair of a comparison; NaN is None.
-        summary: the figures over all rows, and what they say.
-        stems: a file name without ending for each row, such as `mutated10_replicate2`.
-        pictures: for each row its pictures (3, H, W) by their part, such as `prediction` and `truth`.
+        summary: numbers over all rows, and a verdict.
+        stems: one file name per row, without its ending, such as `mutated10_replicate2`.
+        pictures: the pictures (3, H, W) of each row by part, such as `prediction` and `truth`.
         sheet: all pictures in rows and columns.
     """
 
@@ -98,17 +97,18 @@ class Report:
 
 
 def number(value: float | None) -> float | None:
-    """Return a measurement for JSON: rounded, and None for not-a-number."""
+    """Return a measurement for JSON: rounded, and None for NaN."""
     return None if value is None or math.isnan(value) else round(value, DIGITS) + 0.0  # no -0.0
 
 
 def estimate(found: Estimate) -> dict[str, float | None]:
-    """Return an estimate for JSON: `value`, `low` and `high`; both ends are None where data are too few."""
+    """Return an estimate for JSON: `value`, `low` and `high`. Both ends are None if there are too few
+    data."""
     return {name: number(value) for name, value in found._asdict().items()}
 
 
 def parts_of(row: Row) -> dict[str, Tensor]:
-    """Return the pictures of a row by their part."""
+    """Return the pictures of a row by part."""
     return {"prediction": row.image} | ({} if row.true_image is None else {"truth": row.true_image})
 
 

@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures on one, in labelled rows and columns."""
+"""Contact sheets: many pictures on one sheet, in labelled rows and columns."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LABEL_SIZE, LABEL_ROOM = 14, 24  # pixels
 def contact_sheet(
     pictures: Mapping[tuple[int, int], Image.Image], columns: Sequence[str], rows: Sequence[str]
 ) -> Image.Image:
-    """Lay pictures of one size on white paper; places without a picture stay white.
+    """Lay pictures of one size on white paper; cells without a picture stay white.
 
     Args:
-        pictures: by row and column, from 0; at least one.
+        pictures: at least one picture, by row and column from 0.
         columns: labels above the columns.
         rows: labels left of the rows.
     """

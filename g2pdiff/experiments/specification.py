@@ -1,7 +1,7 @@
-"""One frozen specification per experiment: arguments, defaults, checks, what it does and what it reports.
+"""One frozen specification per experiment: its arguments, defaults, checks, run and report.
 
 The command line, the endpoints, the MCP tools, the links and the tabs of the app are made from it. To add an
-experiment, write one module of this package with one subclass of `Experiment`; the app's tab is one more.
+experiment, write one module of this package with one subclass of `Experiment`, and one module for its tab.
 Nothing here imports PyTorch before something is drawn.
 """
 
@@ -49,22 +49,22 @@ SHARED = (
     *("mutation_rate", "seed", "steps", "guidance_scale", "alignment_scale"),
     *("kind", "transition_transversion_ratio", "no_new_stops", "region", "edits"),
 )
-"""Arguments that several experiments take, in their order."""
+"""Arguments that several experiments share, in their order."""
 
 
 class Specification(BaseModel):
-    """The arguments of an experiment, checked where it is made, and frozen.
+    """The arguments of an experiment. They are checked when it is made, and frozen.
 
-    Values may be what the fields hold, or text, or JSON.
+    Values may be given in the fields' types, as text, or as JSON.
 
     Attributes:
-        name: on the command line, of the endpoint and of the tab.
-        position: among the others, wherever they are listed.
-        about: what the experiment does, in a sentence.
-        returns: what the endpoint's report holds.
+        name: name on the command line, of the endpoint and of the tab.
+        position: position in all lists of experiments.
+        about: one sentence that says what the experiment does.
+        returns: contents of the endpoint's report, in words.
 
     Raises:
-        InputError: the first thing that is wrong, in the order of `arguments`.
+        InputError: for the first wrong argument in the order of `arguments`.
     """
 
     _place_notes: list[str] = PrivateAttr(default_factory=list)
@@ -83,7 +83,7 @@ class Specification(BaseModel):
                 raise InputError(
                     name, f"There is no argument {quoted(name)} of {self.name}: choose {' or '.join(known)}."
                 )
-        # Nothing given is read like None, so that the check says what is missing.
+        # A missing argument is read like None, so that its check says what is missing.
         required = {name: None for name, field in known.items() if field.is_required()}
         places, notes = _read_places(values, known)
         try:
@@ -94,7 +94,8 @@ class Specification(BaseModel):
 
     @classmethod
     def arguments(cls) -> dict[str, FieldInfo]:
-        """Return the fields in the order of the endpoint: the experiment's own, then those that all share."""
+        """Return the fields in the order of the endpoint: first the experiment's own, then the shared
+        ones."""
         own = [name for name in cls.model_fields if name not in SHARED]
         shared = [name for name in SHARED if name in cls.model_fields]
         return {name: cls.model_fields[name] for name in (*own, *shared)}
@@ -111,31 +112,31 @@ class Specification(BaseModel):
 
     @classmethod
     def read(cls, name: str, value: object) -> Any:
-        """Check one argument by itself. Raises `InputError`, the field being the argument."""
+        """Check one argument alone. Raises `InputError(name)`."""
         return check_of(cls.model_fields[name]).read(name, value)
 
     @property
     def settings(self) -> dict:
-        """The arguments that ask for the same again, as plain data."""
+        """The arguments as plain data; they repeat the run."""
         plain = self.model_dump(mode="json")
         return {name: plain[name] for name in self.arguments()}
 
     @property
     def notes(self) -> list[str]:
-        """What is to be said of what was given, a sentence each."""
+        """Sentences about how the arguments were read."""
         return self.place_notes
 
     @property
     def place_notes(self) -> list[str]:
-        """What was made of the places, a sentence each."""
+        """Sentences about how the localities were read."""
         return list(self._place_notes)
 
 
 def _read_places(values: Mapping[str, object], known: Container[str]) -> tuple[dict, list[str]]:
-    """Return the values of the places in `values`, each read as a whole, and notes.
+    """Return the coordinates in `values`, with each locality read as a whole, and notes.
 
-    Where one cannot be read, the field to blame has the error for its value, which its check raises: what is
-    wrong with the arguments before it comes first.
+    If one cannot be read, its error becomes the value of the wrong field. The field's check raises it, after
+    the checks of the arguments before it.
     """
     found, notes = {}, []
     for prefix in ("", "other_"):
@@ -158,7 +159,7 @@ def check_of(field: FieldInfo) -> Check:
 
 
 def _as_input_error(error: ValidationError, order: list[str]) -> InputError:
-    """Return our sentence for the first of Pydantic's complaints."""
+    """Return the first of Pydantic's errors as an `InputError`."""
 
     def position(found: Any) -> int:
         return order.index(found["loc"][0]) if found["loc"] else len(order)
@@ -172,7 +173,7 @@ def _as_input_error(error: ValidationError, order: list[str]) -> InputError:
 
 
 class DrawingSpecification(Specification):
-    """What every experiment takes: the seed, and how pictures are denoised."""
+    """The arguments of every experiment: the seed and the denoising settings."""
 
     seed: Seed = 0
     steps: Steps = None
@@ -185,12 +186,12 @@ class DrawingSpecification(Specification):
 
     @property
     def denoising(self) -> Denoising:
-        """Settings of the denoising; None stands for the checkpoint's default."""
+        """The denoising settings; None stands for the checkpoint's default."""
         return Denoising(self.steps, self.guidance_scale, self.alignment_scale)
 
 
 class SpecimenSpecification(DrawingSpecification):
-    """A barcode, a place, and how the barcode is edited and mutated."""
+    """A barcode, a locality, and the edits and mutations of the barcode."""
 
     barcode: BarcodeText
     latitude: Latitude
@@ -209,7 +210,7 @@ class SpecimenSpecification(DrawingSpecification):
 
     @property
     def original(self) -> Barcode:
-        """The barcode that edits and mutations change."""
+        """The barcode before edits and mutations."""
         return self.barcode
 
     @cached_property
@@ -224,12 +225,12 @@ class SpecimenSpecification(DrawingSpecification):
 
     @property
     def notes(self) -> list[str]:
-        """What was cleaned in the barcode, and what speaks against trusting a picture made from it."""
+        """Sentences about what was cleaned in the barcode, and warnings about a picture drawn from it."""
         return [*super().notes, *self.barcode.notes, *self.barcode.warnings]
 
 
 class MutantSpecification(SpecimenSpecification):
-    """A specimen whose barcode is mutated first."""
+    """A specimen whose barcode is mutated before it is drawn."""
 
     mutation_rate: Rate = 0
 
@@ -245,7 +246,7 @@ class MutantSpecification(SpecimenSpecification):
 
 
 class AnyReport(Protocol):
-    """An experiment as far as it has come, as plain data."""
+    """The report of an experiment, complete or stopped, as plain data."""
 
     @property
     def rows(self) -> list[dict]: ...
@@ -254,20 +255,20 @@ class AnyReport(Protocol):
     def summary(self) -> dict: ...
 
     def save(self, folder: Path) -> None:
-        """Write everything into a folder."""
+        """Write all files into a folder."""
 
     def write(self, path: Path) -> None:
-        """Write the one file that stands for everything."""
+        """Write the one file that holds everything."""
 
 
 class Experiment(Specification):
-    """A specification of something that draws many pictures.
+    """A specification of an experiment that draws many pictures.
 
     Attributes:
-        pictures_per_row: how many pictures a row of the result has.
-        needs_size: whether it measures body size, which not all checkpoints keep.
-        file: name of the one file that `report(...).write` makes.
-        file_label: what that file is called.
+        pictures_per_row: number of pictures per row of the result.
+        needs_size: whether it measures body size. Not all checkpoints keep it.
+        file: name of the file that `report(...).write` makes.
+        file_label: label of that file in the app.
     """
 
     pictures_per_row: ClassVar[int] = 1
@@ -278,19 +279,19 @@ class Experiment(Specification):
     @property
     @abstractmethod
     def wanted(self) -> int:
-        """Pictures asked for."""
+        """The number of pictures to draw."""
 
     @abstractmethod
     def start(self, pipe: G2PDiffusionPipeline) -> Generator[Update]:
-        """Draw everything, see `g2pdiff.experiments.drawing`.
+        """Draw all pictures, see `g2pdiff.experiments.drawing`.
 
         Raises:
-            InputError: before the first picture, if the checkpoint cannot do it.
+            InputError: before the first picture, if the checkpoint cannot run the experiment.
         """
 
     @abstractmethod
     def report(self, pipe: G2PDiffusionPipeline, rows: Sequence) -> AnyReport:
-        """Return what the rows say, of which there is one at least."""
+        """Return the report of one or more rows."""
 
 
 def check_total(field: str, pictures: int) -> None:

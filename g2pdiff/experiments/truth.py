@@ -1,4 +1,4 @@
-"""What the simulator knows of specimens, where a checkpoint learned from simulated ones."""
+"""The simulated truth of specimens, for checkpoints that learned from simulated ones."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def has_truth(pipe: G2PDiffusionPipeline) -> bool:
-    """Return whether the simulated truth stands behind a checkpoint."""
+    """Return whether a checkpoint learned from simulated specimens."""
     return pipe.config.truth == "simulated"
 
 
 def true_pictures(pipe: G2PDiffusionPipeline, specimens: Sequence[Specimen]) -> torch.Tensor | None:
-    """Return what the simulator draws of N specimens (N, 3, H, W), evenly lit; None without a truth."""
+    """Return the simulator's pictures of N specimens (N, 3, H, W), evenly lit; None without a truth."""
     if not has_truth(pipe):
         return None
     from g2pdiff.simulation import Simulator

@@ -1,10 +1,10 @@
-"""The aligner: how well does a *noisy* latent agree with a condition?
+"""The aligner measures how well a *noisy* latent agrees with a condition.
 
-A small transformer reads the noisy latent z_t in patches. A learned row of a timestep table takes the place
-of the class token, as in GLIDE's noised CLIP (Nichol et al. 2022), which makes the model aware of the noise
-level; its output is compared with the condition c in a shared contrastive space. Against the reference bank
-- the conditions of known barcodes, kept with the weights - that gives log p(c | z_t) for a single picture;
-without negatives the softmax has one entry, and its gradient is exactly zero.
+A small transformer reads the noisy latent z_t in patches. A learned row of a timestep table replaces the
+class token, as in GLIDE's noised CLIP (Nichol et al. 2022): it tells the model the noise level. The output is
+compared with the condition c in a shared contrastive space. The negatives come from the reference bank: the
+conditions of known barcodes, stored with the weights. This gives log p(c | z_t) even for a single picture.
+Without negatives the softmax would have one entry, and its gradient would be exactly zero.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class LatentAligner(ModelMixin, ConfigMixin):
         patch_size: latent pixels along the side of a patch.
         hidden_size: width of the transformer.
         num_layers: layers of the transformer.
-        num_heads: attention heads of a layer.
+        num_heads: attention heads per layer.
         embed_size: width of the contrastive space.
         num_train_timesteps: rows of the timestep table.
         bank_size: number of conditions in the reference bank.
     """
 
-    config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
+    config: Any  # diffusers types it as a dict, but its entries are attributes too
 
     @register_to_config
     def __init__(
@@ -82,15 +82,14 @@ class LatentAligner(ModelMixin, ConfigMixin):
         return F.normalize(self.condition_head(pooled), dim=-1)
 
     def log_prob_of(self, pooled: torch.Tensor) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-        """Return `log_prob` of one condition for many latents: condition and reference bank are embedded
-        once.
+        """Return `log_prob` as a function of latents. Conditions and reference bank are embedded only once.
 
         Args:
             pooled: pooled conditions (B, D).
 
         Returns:
             A function of noisy latents (B, C, H, W) and timesteps (B,) -> log-probabilities (B,). A single
-            latent, (1, C, H, W) and (1,), is held against all conditions.
+            latent, (1, C, H, W) and (1,), is compared with all conditions.
         """
         right, bank = self.embed_condition(pooled), self.embed_condition(self.bank)  # (B, E), (N, E)
 
@@ -105,7 +104,7 @@ class LatentAligner(ModelMixin, ConfigMixin):
     def log_prob(self, latents: torch.Tensor, timestep: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
         """Return log p(c | z_t): the log-softmax over the right condition and the reference bank (Eq. 9).
 
-        Every row has the same negatives, so a row's value does not depend on the batch it stands in.
+        Every row has the same negatives, so a row's value does not depend on the other rows of the batch.
 
         Args:
             latents: noisy latents (B, C, H, W), or a single one for all conditions.
@@ -118,7 +117,6 @@ class LatentAligner(ModelMixin, ConfigMixin):
         return self.log_prob_of(pooled)(latents, timestep)
 
     def forward(self, latents: torch.Tensor, timestep: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
-        """Return logits (B, B) of every latent against every condition of the batch, for the contrastive
-        loss."""
+        """Return the logits (B, B) of all latents with all conditions, for the contrastive loss."""
         picture = self.embed_latents(latents, timestep)
         return self.logit_scale.exp() * picture @ self.embed_condition(pooled).T

@@ -1,21 +1,22 @@
-"""The embedded model's autoencoder: principal components in, convolutions out.
+"""The embedded model's autoencoder: a principal-component encoder and a convolutional decoder.
 
-The encoder is linear: the leading principal components of the pictures' patches, found in closed form. The
-decoder starts as the transposed components, which is the best linear codec there is for these patches, and
-adds what a small convolutional network reads from the neighbouring patches: thin legs, veins and edges that
-cross a patch.
+The encoder is linear: the leading principal components of the pictures' patches, computed in closed form. The
+    decoder starts as the transposed components, which is the best linear codec for these patches. A small
+    convolutional network adds what the neighbouring patches tell: thin legs, veins and edges that cross a
+    patch.
 
-Two things come of a closed-form encoder. The latents are known before anything is trained, so the diffusion
-model need not wait for the decoder and a better decoder can be trained later without touching it. And on
-two cores the codec starts where a convolutional autoencoder of the same cost arrives after hours.
+A closed-form encoder has two advantages. The latents are known before any training, so the diffusion model
+does not wait for the decoder, and a better decoder can be trained later without changing the diffusion model.
+And on two cores the codec starts at a quality that a convolutional autoencoder of the same cost reaches after
+hours.
 
-The components' deviations span decades. Latents are whitened only in part (`whitening`): a fully white
-latent asks the diffusion model to decide shape and fine texture at the same noise level, and texture decided
-before the shape it belongs to comes out crackled (Skorokhodov et al. 2025, "Improving the Diffusability of
-Autoencoders"). With the large components left larger, they settle first, as low frequencies do in pixels.
+The components' deviations span several orders of magnitude. Latents are whitened only in part (`whitening`).
+With fully white latents the diffusion model decides shape and fine texture at the same noise level, and
+texture that is decided before its shape looks crackled (Skorokhodov et al. 2025, "Improving the Diffusability
+of Autoencoders"). Components that stay larger are decided first, like low frequencies in pixels.
 
-Pictures are in [-1, 1]. Latents have unit variance on average over channels, so `scaling_factor` is 1;
-`decode(latents).sample` is the call that diffusers' autoencoders share.
+Pictures are in [-1, 1]. Latents have unit variance on average over channels, so `scaling_factor` is 1. The
+call `decode(latents).sample` is that of diffusers' autoencoders.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from torch import nn
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with group norm; starts as the identity."""
+    """Two 3x3 convolutions with group norm. The block starts as the identity."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -48,18 +49,17 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     """Principal-component encoder and convolutional decoder.
 
     Args:
-        patch_size: pixels along the side of a patch, the factor between picture and latent.
-        latent_channels: principal components kept of a patch, C.
-        widths: channels of the decoder at latent resolution, at twice that, and so on; the last level's
-            resolution divides the picture's.
-        layers: residual blocks at each of these levels.
-        whitening: share of the components' spread that is levelled out: 1 for latents with unit variance in
-            every channel, 0 for latents with the pixels' own variances.
-        scaling_factor: by which a pipeline multiplies latents before diffusion, as for diffusers'
-            autoencoders.
+        patch_size: side of a patch in pixels; the factor between picture and latent.
+        latent_channels: principal components per patch, C.
+        widths: channels of the decoder at latent resolution, at twice that resolution, and so on. The last
+            level's resolution divides the picture's.
+        layers: residual blocks per level.
+        whitening: share of the components' spread that is removed. 1 gives latents with unit variance in
+            every channel, 0 latents with the pixels' own variances.
+        scaling_factor: factor on latents before diffusion, as in diffusers' autoencoders.
     """
 
-    config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
+    config: Any  # diffusers types it as a dict, but its entries are attributes too
 
     @register_to_config
     def __init__(
@@ -124,10 +124,10 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         return coefficients / self.scale * self._spread()
 
     def decode(self, latents: torch.Tensor, refine: bool = True) -> DecoderOutput:
-        """Map latents (B, C, h, w) to pictures (B, 3, H, W), about [-1, 1], as `.sample`.
+        """Map latents (B, C, h, w) to pictures (B, 3, H, W) in about [-1, 1], as `.sample`.
 
-        Without `refine` only the transposed components: the fast decoder for previews, which needs no
-        training to agree with the full one.
+        Without `refine` it uses only the transposed components. This fast decoder for previews agrees with
+        the full one without any training.
         """
         size = self.config.patch_size
         white = latents / self._spread()

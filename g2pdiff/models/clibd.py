@@ -1,13 +1,13 @@
-"""CLIBD dual encoder and the CLIBDScore: how well do a picture and a barcode agree?
+"""CLIBD dual encoder and the CLIBDScore, which measures how well a picture and a barcode agree.
 
 A picture tower and a barcode tower (BERT over k-mers, mean pooled) are trained contrastively on pairs of
-pictures and barcodes, as in CLIBD (Gong et al. 2024). CLIBD's picture tower is a ViT that knows ImageNet;
-this small one starts from nothing and sees tens of thousands of pictures, so it is a ResNet, which needs
-far fewer. CLIBDScore is the plain cosine of the two embeddings: no factor, no clamp. It judges; it takes no
-part in sampling or in training the generator, which would leak the metric.
+pictures and barcodes, as in CLIBD (Gong et al. 2024). CLIBD's picture tower is a ViT pretrained on ImageNet.
+This small one starts untrained and sees only tens of thousands of pictures, so it is a ResNet, which needs
+far fewer. CLIBDScore is the plain cosine of the two embeddings: no factor, no clamp. It is used for judging
+only, not for sampling or for training the generator: that would leak the metric.
 
-The success threshold is where the score densities of true and of shuffled pairs cross on held-out
-specimens; it is stored in the configuration beside the weights it belongs to.
+The success threshold is the score at which the densities of true and shuffled pairs cross, on held-out
+specimens. It is stored in the configuration beside its weights.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from g2pdiff.dna.tokenizer import KmerTokenizer
 
 
 class Judge(nn.Module):
-    """What every CLIBD model has: the score of pictures and barcodes in its one space."""
+    """The interface of every CLIBD model: embeddings of pictures and barcodes in one space, and their
+    score."""
 
-    config: Any  # of diffusers: `threshold` is the CLIBDScore from which a picture counts as a success
+    config: Any  # from diffusers; `threshold` is the lowest CLIBDScore that counts as a success
     device: torch.device
 
     def embed_images(self, images: torch.Tensor) -> torch.Tensor:
@@ -42,8 +43,8 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def score(self, images: torch.Tensor, barcode_embeddings: torch.Tensor) -> torch.Tensor:
-        """Return the CLIBDScore of B pictures (B, 3, H, W) in [0, 1] and their barcodes' unit vectors (B, E):
-        (B,)."""
+        """Return CLIBDScores (B,) of pictures (B, 3, H, W) in [0, 1] and their barcodes' unit vectors (B,
+        E)."""
         return (self.embed_images(images) * barcode_embeddings).sum(-1)
 
 
@@ -51,20 +52,20 @@ class CLIBD(Judge, ModelMixin, ConfigMixin):
     """Contrastive picture and barcode encoder.
 
     Args:
-        image_size: height and width the picture tower sees, in pixels.
-        image_widths: channels of the picture tower's four stages, a residual block each.
+        image_size: height and width of the picture tower's input, in pixels.
+        image_widths: channels of the picture tower's four stages; each has one residual block.
         hidden_size: width of the barcode tower.
         barcode_layers: layers of the barcode tower.
-        num_heads: attention heads of a layer.
+        num_heads: attention heads per layer.
         embed_size: width E of the shared space.
-        k: letters in a k-mer.
-        stride: letters between two k-mers.
+        k: letters per k-mer.
+        stride: letters between the starts of two k-mers.
         sites: length of a framed barcode.
-        threshold: CLIBDScore from which a picture counts as a success.
-        overlap: share of true and shuffled pairs on the wrong side of the threshold, where it was measured.
+        threshold: lowest CLIBDScore that counts as a success.
+        overlap: share of true and shuffled pairs on the wrong side of the threshold, if it was measured.
     """
 
-    config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
+    config: Any  # diffusers types it as a dict, but its entries are attributes too
 
     @register_to_config
     def __init__(
@@ -116,7 +117,7 @@ class CLIBD(Judge, ModelMixin, ConfigMixin):
         return self.image_tower(images).pooler_output.flatten(1)
 
     def barcode_features(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """Map K-mer ids (B, L) to the barcode tower's mean over tokens (B, D), before the head."""
+        """Map k-mer ids (B, L) to the barcode tower's mean over tokens (B, D), before the head."""
         return self.barcode_tower(input_ids).last_hidden_state.mean(1)
 
     def embed_images(self, images: torch.Tensor) -> torch.Tensor:
@@ -129,19 +130,19 @@ class CLIBD(Judge, ModelMixin, ConfigMixin):
         return self.embed_tokens(self._tokenizer.ids(sequences).to(self.device))
 
     def embed_tokens(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """Map K-mer ids (B, L) to unit vectors (B, E)."""
+        """Map k-mer ids (B, L) to unit vectors (B, E)."""
         return F.normalize(self.barcode_head(self.barcode_features(input_ids)), dim=-1)
 
     def forward(self, images: torch.Tensor, input_ids: torch.Tensor) -> torch.Tensor:
-        """Return logits (B, B) of every picture against every barcode, for the contrastive loss."""
+        """Return the logits (B, B) of all pictures with all barcodes, for the contrastive loss."""
         return self.logit_scale.exp() * self.embed_images(images) @ self.embed_tokens(input_ids).T
 
 
 def success_threshold(true_scores: np.ndarray, shuffled_scores: np.ndarray) -> tuple[float, float]:
-    """Find where the score densities of true and shuffled pairs cross, and how much they overlap there.
+    """Find the score at which the densities of true and shuffled pairs cross, and their overlap there.
 
-    The densities are Gaussian kernel estimates on a grid; the crossing is the last one between the two
-    medians, or the shuffled pairs' median where a judge does not tell them apart and there is none.
+    The densities are Gaussian kernel estimates on a grid. The last crossing between the two medians is taken.
+    If there is none, because the judge does not separate the pairs, it is the median of the shuffled pairs.
 
     Args:
         true_scores: scores of true pairs (N,).
@@ -160,6 +161,6 @@ def success_threshold(true_scores: np.ndarray, shuffled_scores: np.ndarray) -> t
 
 
 def overlap(threshold: float, true_scores: np.ndarray, shuffled_scores: np.ndarray) -> float:
-    """Return the mean of the share of true pairs (N,) below the threshold and of shuffled pairs (M,) from it
-    on."""
+    """Return the mean of two shares: true pairs (N,) below the threshold, and shuffled pairs (M,) above
+    it."""
     return float((np.mean(true_scores < threshold) + np.mean(shuffled_scores >= threshold)) / 2)

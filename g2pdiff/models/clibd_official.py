@@ -1,14 +1,16 @@
 """The official CLIBD (Gong et al. 2024; bioscan-ml/clibd), loaded from `best.pth` as published.
 
-A ViT-B/16 and a BERT over 5-mers with one vector space. What its code does and its paper does not tell:
+A ViT-B/16 and a BERT over 5-mers with one vector space. Its code does the following, which its paper does not
+mention:
 
-- pictures are not normalised: raw [0, 1] pixels, the short side resized to 256, the centre cropped to 224;
-- a barcode is filled up with N to 660 letters and cut into 5-mers, with `<MASK>`, not `<CLS>`, in front, and
-  no attention mask;
+- pictures are not normalised: they are raw [0, 1] pixels; the short side is resized to 256, and the centre is
+  cropped to 224;
+- a barcode is padded with N to 660 letters and cut into 5-mers; the first token is `<MASK>`, not `<CLS>`, and
+  there is no attention mask;
 - a barcode's embedding is the mean over tokens of the *softmax* of its re-initialised prediction head;
-- the picture tower's attention still has its low-rank updates (LoRA) beside it, which are merged here.
+- the low-rank updates (LoRA) of the picture tower's attention are still separate; they are merged here.
 
-The text tower takes no part in the CLIBDScore and is left out.
+The CLIBDScore does not need the text tower, so it is left out.
 """
 
 from __future__ import annotations
@@ -33,11 +35,11 @@ from g2pdiff.models.pretrained import check_weights, read_weights
 HUB_ID = "bioscan-ml/clibd"
 
 PAPER_THRESHOLD = 0.255
-"""Success threshold of the G2PDiffusion paper, until one is measured on the pictures at hand."""
+"""Success threshold of the G2PDiffusion paper, used until one is measured on the user's pictures."""
 
 PATCH, HEAD_WIDTH, K, SITES, MASK = 16, 64, 5, 660, 0
 
-# The file's names, of today and of older files, and those here.
+# Names in today's files and in older files, and the names here.
 _NAMES = (
     ("lora_barcode_bert", "base_dna_encoder"),
     ("lora_vit", "base_image_encoder"),
@@ -80,7 +82,7 @@ class Block(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """ViT (Dosovitskiy et al. 2021) with timm's names, and a linear head on the class token."""
+    """ViT (Dosovitskiy et al. 2021) with timm's names and a linear head on the class token."""
 
     def __init__(self, image_size: int, layers: int, width: int, embed_size: int):
         super().__init__()
@@ -102,17 +104,17 @@ class OfficialCLIBD(Judge, ModelMixin, ConfigMixin):
     """The published picture and barcode encoder, with the interface of `g2pdiff.models.clibd.CLIBD`.
 
     Args:
-        image_size: height and width the picture tower sees, in pixels.
+        image_size: height and width of the picture tower's input, in pixels.
         image_layers: layers of the picture tower.
-        image_width: its width, 64 to an attention head.
+        image_width: its width; each attention head has 64 channels.
         barcode_layers: layers of the barcode tower.
-        barcode_width: its width, likewise.
+        barcode_width: its width; each attention head has 64 channels.
         embed_size: width E of the shared space.
-        threshold: CLIBDScore from which a picture counts as a success.
-        overlap: share of true and shuffled pairs on the wrong side of the threshold, where it was measured.
+        threshold: lowest CLIBDScore that counts as a success.
+        overlap: share of true and shuffled pairs on the wrong side of the threshold, if it was measured.
     """
 
-    config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
+    config: Any  # diffusers types it as a dict, but its entries are attributes too
 
     @register_to_config
     def __init__(
@@ -127,8 +129,8 @@ class OfficialCLIBD(Judge, ModelMixin, ConfigMixin):
         overlap: float | None = None,
     ):
         super().__init__()
-        # Its special tokens <MASK> <CLS> <UNK> have the ids of [PAD] [MASK] [UNK] here, and the 5-mers follow
-        # in the same order.
+        # Its special tokens <MASK> <CLS> <UNK> have the ids of [PAD] [MASK] [UNK] here. The 5-mers follow in
+        # the same order.
         self._tokenizer = KmerTokenizer(k=K, stride=K)
         self.image_tower = VisionTransformer(image_size, image_layers, image_width, embed_size)
         self.barcode_tower = BertForMaskedLM(
@@ -144,7 +146,7 @@ class OfficialCLIBD(Judge, ModelMixin, ConfigMixin):
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def prepare_images(self, images: torch.Tensor) -> torch.Tensor:
-        """Bring the short side of pictures (B, 3, H, W) to 8/7 of what the tower sees; crop the centre."""
+        """Resize the short side of pictures (B, 3, H, W) to 8/7 of the tower's input; crop the centre."""
         size, (height, width) = self.config.image_size, images.shape[-2:]
         short, resized = min(height, width), size * 8 // 7
         shape = (resized * height // short, resized * width // short)
@@ -168,9 +170,9 @@ class OfficialCLIBD(Judge, ModelMixin, ConfigMixin):
 
 
 def _merge_lora(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Add the low-rank updates of query and value to the weights they stand beside.
+    """Add the low-rank updates of query and value to their weights.
 
-    An attention without all its updates stays as it is, for `check_weights` to name.
+    An attention with incomplete updates stays as it is: `check_weights` then names the extra weights.
     """
     merged = dict(weights)
     for name in [name for name in weights if name.endswith(".attn.qkv.qkv.weight")]:
@@ -189,7 +191,7 @@ def _merge_lora(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _sizes(weights: dict[str, torch.Tensor], path: Path) -> dict[str, int]:
-    """Return the model's sizes, read off the shapes of its weights."""
+    """Return the model's sizes, computed from the shapes of its weights."""
     image, word = "image_tower.head.weight", "barcode_tower.bert.embeddings.word_embeddings.weight"
     if image not in weights or word not in weights:
         raise InputError(
@@ -212,10 +214,11 @@ def _sizes(weights: dict[str, torch.Tensor], path: Path) -> dict[str, int]:
 
 
 def load_official_clibd(path: str | Path) -> OfficialCLIBD:
-    """Load `best.pth` of bioscan-ml/clibd, of either generation of names, with or without LoRA.
+    """Load `best.pth` of bioscan-ml/clibd, with new or old names, with or without LoRA.
 
     Raises:
-        InputError: field `official`, if the file is missing, damaged, or not weight for weight CLIBD's.
+        InputError: field `official`, if the file is missing or damaged, or its weights are not exactly those
+            of CLIBD.
     """
     path = Path(path)
     weights, _ = read_weights(path, "official", HUB_ID)

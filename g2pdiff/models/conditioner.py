@@ -1,21 +1,22 @@
-"""Environment-enhanced DNA conditioner: a barcode and a place become the condition of the diffusion model.
+"""Environment-enhanced DNA conditioner: turns a barcode and a locality into the condition of the diffusion
+model.
 
 The input to a BERT encoder is `[environment token, DNA tokens]`. The environment token is an MLP of the
 geodesic unit vector of the locality (`g2pdiff.models.locality`). The mean over all tokens is the pooled
-condition c of the paper; what the U-Net's cross-attention sees is a matter of configuration:
+condition c of the paper. The configuration chooses the context that the U-Net's cross-attention sees:
 
 - `context="pooled"`: c alone, as the paper prints it. Attention over one token is a constant: the softmax
   has nothing to choose from, so the query and key projections get no gradient.
 - `context="tokens"`: the whole encoded sequence.
 
-A BERT that starts from nothing learns slowly what a barcode's bases mean together. The embedded model, which
-sees tens of thousands of barcodes rather than millions, also has a sketch of the sequence: principal
-components of the one-hot barcodes, in closed form, and a small MLP. The sketch is added to the pooled
-condition and stands first in the context.
+An untrained BERT learns slowly how the bases of a barcode act together. The embedded model sees tens of
+    thousands of barcodes, not millions. So it also has a sketch of the sequence: principal components of the
+    one-hot barcodes, in closed form, and a small MLP. The sketch is added to the pooled condition, and it is
+    the first token of the context.
 
-With a `latent_shape` the conditioner also says what the picture will look like before any denoising: the mean
-latent, regressed from the pooled condition and the place. The U-Net reads it beside the noisy latent, as
-further channels, and so need not find out where things are from a vector alone. This is no part of the paper.
+With a `latent_shape` the conditioner also predicts the picture before any denoising: it regresses the mean
+latent from the pooled condition and the locality. The U-Net reads it as further channels beside the noisy
+latent, so it need not work out positions from a vector alone. The paper has no mean latent.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ from g2pdiff.models.locality import EnvironmentEncoder
 
 @dataclass
 class Condition:
-    """What the conditioner says of a batch of barcodes and places."""
+    """The conditioner's output for a batch of barcodes and localities."""
 
     pooled: torch.Tensor  # (B, D), the paper's c
     context: torch.Tensor  # (B, 1, D) or (B, 1 + L, D), for cross-attention
-    mean_latent: torch.Tensor | None = None  # (B, C, h, w), where the conditioner regresses one
+    mean_latent: torch.Tensor | None = None  # (B, C, h, w), if the conditioner regresses one
 
     def _map(self, function: Callable[..., torch.Tensor], *others: Condition) -> Condition:
-        """Apply a function to each tensor, and to the same tensor of other conditions."""
+        """Apply a function to each tensor, together with the same tensors of other conditions."""
         values: dict[str, Any] = {}
         for name in (field.name for field in fields(self)):
             row = [getattr(one, name) for one in (self, *others)]
@@ -63,13 +64,14 @@ class Condition:
         return self._map(lambda tensor: tensor.repeat_interleave(times, 0))
 
     def where(self, chosen: torch.Tensor, other: Condition) -> Condition:
-        """Return the rows of this condition that are chosen (B,), and those of another one elsewhere."""
+        """Return this condition's rows where `chosen` (B,) is true, and another condition's rows
+        elsewhere."""
         return self._map(
             lambda ours, theirs: torch.where(chosen.view(-1, *[1] * (ours.ndim - 1)), ours, theirs), other
         )
 
     def beside(self, latents: torch.Tensor) -> torch.Tensor:
-        """Return what a U-Net reads: noisy latents (B, C, h, w), with the mean latent as further channels."""
+        """Return the U-Net's input: noisy latents (B, C, h, w), with the mean latent as further channels."""
         if self.mean_latent is None:
             return latents
         return torch.cat([latents, self.mean_latent.to(latents.dtype)], dim=1)
@@ -85,8 +87,8 @@ class SequenceSketch(nn.Module):
     """Whitened principal components of one-hot barcodes, then an MLP to the condition's width.
 
     Args:
-        k: letters in a token.
-        max_tokens: tokens of a framed barcode.
+        k: letters per token.
+        max_tokens: tokens per framed barcode.
         components: principal components.
         hidden_size: width D of the condition.
     """
@@ -99,7 +101,7 @@ class SequenceSketch(nn.Module):
         super().__init__()
         digits = torch.cartesian_prod(*[torch.arange(4)] * k).reshape(
             -1, k
-        )  # (4**k, k), in the tokens' order
+        )  # (4**k, k), in the order of the tokens
         letters = torch.cat(
             [torch.zeros(len(SPECIAL_TOKENS), k, 4), nn.functional.one_hot(digits, 4).float()]
         )
@@ -111,17 +113,18 @@ class SequenceSketch(nn.Module):
         )
 
     def _centred(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """One-hot letters (B, 4kL) less their mean; unknown letters are the mean, and so zero."""
+        """Return one-hot letters (B, 4kL) minus their mean. Unknown letters count as the mean, so they are
+        zero."""
         letters = self.letters[input_ids].to(self.mean.dtype)  # (B, L, 4k)
         known = letters.sum(-1, keepdim=True) > 0
         return ((letters - self.mean) * known).flatten(1)
 
     @torch.no_grad()
     def fit_components(self, input_ids: torch.Tensor) -> float:
-        """Set the principal components from the barcodes (N, L) of a training set.
+        """Compute the principal components of the barcodes (N, L) of a training set.
 
         Returns:
-            The share of the variance that they hold.
+            The share of the variance that they explain.
         """
         letters = self.letters[input_ids]
         known = (letters.sum(-1, keepdim=True) > 0).sum(0).clamp(min=1)
@@ -129,21 +132,22 @@ class SequenceSketch(nn.Module):
         centred = self._centred(input_ids)
         variances, vectors = torch.linalg.eigh((centred.T @ centred).double() / len(centred))  # ascending
         kept = self.components.shape[1]
-        held = variances[-kept:] > 1e-5 * variances[-1]  # fewer barcodes than components leave empty ones
+        held = variances[-kept:] > 1e-5 * variances[-1]  # too few barcodes leave components empty
         self.components.copy_(torch.where(held, vectors[:, -kept:] * variances[-kept:].abs().rsqrt(), 0.0))
         return (variances[-kept:].sum() / variances.sum()).item()
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """Token ids (B, L) -> (B, D)."""
+        """Map token ids (B, L) to sketches (B, D)."""
         return self.mlp(self.principal(input_ids))
 
     def principal(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """Return principal components (B, components) of token ids (B, L); the mean barcode has zeros."""
+        """Return principal components (B, components) of token ids (B, L). Those of the mean barcode are
+        zero."""
         return self._centred(input_ids) @ self.components
 
 
 class MeanLatentHead(nn.Module):
-    """An MLP from the pooled condition and the place to the latent that pictures have in the mean.
+    """An MLP from the pooled condition and the locality to the mean latent of their pictures.
 
     Args:
         condition_size: width D of the condition.
@@ -180,13 +184,13 @@ class BarcodeConditioner(ModelMixin, ConfigMixin):
         num_heads: attention heads of a layer.
         dropout: dropout inside BERT.
         context: `"pooled"` or `"tokens"`, see the module's docstring.
-        environment: whether a locality conditions the picture at all.
-        sketch_components: principal components of the sequence sketch; 0 leaves it out, as in the paper.
-        k: letters in a token, which the sketch reads them by.
-        latent_shape: (C, h, w) of the mean latent to regress; None regresses none, as in the paper.
+        environment: whether the locality conditions the picture.
+        sketch_components: principal components of the sequence sketch; 0 means no sketch, as in the paper.
+        k: letters per token, for the sketch.
+        latent_shape: (C, h, w) of the mean latent; None means no mean latent, as in the paper.
     """
 
-    config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
+    config: Any  # diffusers types it as a dict, but its entries are attributes too
 
     @register_to_config
     def __init__(
@@ -225,20 +229,21 @@ class BarcodeConditioner(ModelMixin, ConfigMixin):
         self.null_token = nn.Parameter(torch.randn(hidden_size) * hidden_size**-0.5)
 
     def forward(self, input_ids: torch.Tensor, locality: torch.Tensor) -> Condition:
-        """Encode barcodes and places.
+        """Encode barcodes and localities.
 
         Args:
             input_ids: DNA tokens (B, L).
             locality: unit vectors (B, 3) of `g2pdiff.models.locality.geodesic`.
 
         Returns:
-            The pooled condition (B, D), the context: (B, 1, D), or (B, 1 + L, D), a token longer with a
-            sketch, and the mean latent (B, C, h, w) where one is regressed.
+            The condition: pooled (B, D), context (B, 1, D) or (B, 1 + L, D), with one more token for a
+                sketch, and mean latent (B, C, h, w) if there is a head for it.
         """
         return self.join(*self.encode(input_ids, locality), locality)
 
     def join(self, hidden: torch.Tensor, sketch: torch.Tensor | None, locality: torch.Tensor) -> Condition:
-        """Join what `encode` returns, for places (B, 3), to the condition that `forward` describes."""
+        """Join the two outputs of `encode`, for localities (B, 3), to the condition that `forward`
+        returns."""
         pooled = hidden.mean(1)
         if sketch is not None:
             pooled, hidden = pooled + sketch, torch.cat([sketch[:, None], hidden], dim=1)
@@ -251,14 +256,14 @@ class BarcodeConditioner(ModelMixin, ConfigMixin):
     def encode(
         self, input_ids: torch.Tensor, locality: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Encode barcodes and places by the two parts that the condition is made of.
+        """Encode barcodes and localities. Return the two parts of the condition.
 
         Args:
             input_ids: DNA tokens (B, L).
             locality: unit vectors (B, 3).
 
         Returns:
-            BERT's output (B, 1 + L, D), and the sketch (B, D) where there is one.
+            BERT's output (B, 1 + L, D), and the sketch (B, D) or None.
         """
         embeds = self.bert.embeddings.word_embeddings(input_ids)  # (B, L, D)
         if self.environment_encoder is not None:
@@ -269,7 +274,7 @@ class BarcodeConditioner(ModelMixin, ConfigMixin):
     def null(self, like: Condition) -> Condition:
         """Return the empty condition of classifier-free guidance (Ho & Salimans 2022), shaped as `like`.
 
-        Its token is learned. Its mean latent is zero, the middle of all latents.
+        Its token is learned. Its mean latent is zero, the mean of all latents.
         """
         return Condition(
             self.null_token.expand_as(like.pooled),

@@ -1,13 +1,13 @@
-"""ControlNet with a barcode for a hint: a baseline of the comparison, served like any checkpoint.
+"""ControlNet with a barcode as hint: a baseline of the comparison, served like any checkpoint.
 
-ControlNet (Zhang et al. 2023) locks a diffusion model and lets a trainable copy of its encoder steer it from
-a picture-like hint. A barcode is no picture, and the G2PDiffusion paper does not say how it became one. Here
-the hint is a linear map of the conditioner's pooled condition c to a coarse map of three channels, drawn up
-to picture size: the layout that the barcode asks for, learned. The condition is the one that G2PDiffusion
-itself is given. The locked U-Net and its copy both get the empty condition, so that everything the picture
-owes to the barcode and the place came by the hint.
+ControlNet (Zhang et al. 2023) locks a diffusion model. A trainable copy of its encoder steers it from a
+picture-like hint. A barcode is not a picture, and the G2PDiffusion paper does not say how it became one. Here
+a linear map turns the conditioner's pooled condition c into a coarse map of three channels, which is enlarged
+to picture size: a learned layout of the barcode. The condition is that of G2PDiffusion itself. The locked
+U-Net and its copy both get the empty condition, so barcode and locality reach the picture through the hint
+only.
 
-The copy speaks through convolutions that start at zero: an untrained `BarcodeControlNet` changes nothing.
+The copy acts through convolutions that start at zero: an untrained `BarcodeControlNet` changes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import nn
 
 from g2pdiff.models.conditioner import Condition
 
-# What a ControlNet shares with the U-Net that it steers.
+# Arguments that a ControlNet shares with its U-Net.
 _SHARED = (
     "in_channels", "down_block_types", "mid_block_type", "block_out_channels", "layers_per_block",
     "attention_head_dim", "norm_num_groups", "cross_attention_dim", "class_embed_type",
@@ -31,18 +31,18 @@ _SHARED = (
 
 
 class BarcodeControlNet(ModelMixin, ConfigMixin):
-    """A hint from the pooled condition, and diffusers' `ControlNetModel` that reads it.
+    """A hint made from the pooled condition, and diffusers' `ControlNetModel`, which reads it.
 
     Args:
         condition_size: width D of the pooled condition.
         latent_size: height and width of a latent.
-        hint_size: height and width of the map that the condition becomes before it is drawn up.
-        embedding_widths: channels of the convolutions that bring the hint from picture to latent size,
-            three of them with stride 2.
-        unet: the arguments that the ControlNet shares with the U-Net that it steers.
+        hint_size: height and width of the hint before it is enlarged.
+        embedding_widths: channels of the convolutions that reduce the hint from picture to latent size. Three
+            of them have stride 2.
+        unet: the arguments that the ControlNet shares with its U-Net.
     """
 
-    config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
+    config: Any  # diffusers types it as a dict, but its entries are attributes too
 
     @register_to_config
     def __init__(
@@ -63,7 +63,7 @@ class BarcodeControlNet(ModelMixin, ConfigMixin):
 
     @classmethod
     def from_unet(cls, unet: UNet2DConditionModel, condition_size: int, **settings) -> BarcodeControlNet:
-        """Return a fresh ControlNet whose encoder is a copy of a U-Net's.
+        """Return a new ControlNet whose encoder is a copy of a U-Net's encoder.
 
         Args:
             unet: the U-Net to steer.
@@ -80,16 +80,16 @@ class BarcodeControlNet(ModelMixin, ConfigMixin):
     def forward(
         self, latents: torch.Tensor, timestep: torch.Tensor, condition: Condition, null: Condition
     ) -> dict:
-        """Return what the U-Net is to add to its skip connections and its middle.
+        """Return the residuals for the U-Net's skip connections and its middle block.
 
         Args:
             latents: noisy latents (B, C, h, w).
             timestep: scalar or (B,).
-            condition: whose pooled part becomes the hint.
-            null: the empty condition, which is all that the copy is told otherwise.
+            condition: the condition; its pooled part becomes the hint.
+            null: the empty condition, which the copy gets as its own.
 
         Returns:
-            The keyword arguments of the U-Net's call.
+            Keyword arguments for the U-Net's call.
         """
         size = self.config.hint_size
         hint = self.hint(condition.pooled).unflatten(1, (3, size, size))

@@ -1,7 +1,7 @@
-"""The place on Earth as a point on the unit sphere.
+"""The locality as a point on the unit sphere.
 
-Degrees are a poor input for a network: longitude jumps from 180 to -180 where nothing changes, and a degree
-of longitude shrinks towards the poles. The unit vector has neither fault.
+Degrees are a poor input for a network: longitude jumps from 180 to -180 between neighbouring points, and a
+    degree of longitude shrinks towards the poles. The unit vector has neither fault.
 """
 
 import torch
@@ -27,7 +27,7 @@ def geodesic(latitude: Tensor | float, longitude: Tensor | float) -> Tensor:
 
 
 class EnvironmentEncoder(nn.Module):
-    """MLP 3 -> D -> D that makes one token of a locality, to stand before the DNA tokens."""
+    """MLP 3 -> D -> D that turns a locality into one token, which stands before the DNA tokens."""
 
     def __init__(self, hidden_size: int):
         super().__init__()

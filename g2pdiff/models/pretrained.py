@@ -1,8 +1,8 @@
-"""Weights as others published them: reading a file, and saying in one sentence why it does not fit.
+"""Published weights: reading of a file, and one sentence if it does not fit.
 
-BarcodeBERT (Arias et al. 2023) can start the conditioner's encoder. Its files come in two generations, with
-`[MASK] [UNK]` or `<MASK> <CLS> <UNK>` before the k-mers; both order the k-mers as `g2pdiff.dna.tokenizer`
-does.
+The conditioner's encoder can start from BarcodeBERT (Arias et al. 2023). Its files come in two generations,
+with `[MASK] [UNK]` or `<MASK> <CLS> <UNK>` before the k-mers. Both order the k-mers as
+`g2pdiff.dna.tokenizer` does.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ BARCODEBERT = "bioscan-ml/BarcodeBERT"
 """Hub id of the published encoder."""
 
 BARCODEBERT_SPECIALS = {2: ("[MASK]", "[UNK]"), 3: ("[MASK]", "[CLS]", "[UNK]")}
-"""Tokens before the k-mers, by their number."""
+"""The special tokens before the k-mers, by their number."""
 
 _NOT_OF_THE_ENCODER = ("classifier.", "cls.", "pooler.", "embeddings.position_ids")
 
 
 def read_weights(path: Path, field: str, source: str) -> tuple[dict[str, torch.Tensor], dict]:
-    """Read a safetensors file or a pickle of tensors; no code in a pickle is run.
+    """Read a safetensors file or a pickle of tensors. No code in a pickle is run.
 
     Args:
         path: the file.
-        field: of the `InputError`.
-        source: hub id of a repository that has such a file.
+        field: field of the `InputError`.
+        source: hub id of a repository with such a file, for the message.
 
     Returns:
-        Tensors by name in float32, without the `module.` of a parallel run, and whatever else the file tells
-        beside its `model`.
+        Tensors by name in float32, without the prefix `module.` of a parallel run, and the file's other
+        entries beside its `model`.
 
     Raises:
-        InputError: there is no such file, or it holds no weights.
+        InputError: `field`, if there is no such file, or it holds no weights.
     """
     if not path.is_file():
         raise InputError(field, f"There is no file {path}; download it from huggingface.co/{source}.")
@@ -51,7 +51,7 @@ def read_weights(path: Path, field: str, source: str) -> tuple[dict[str, torch.T
         if path.suffix == ".safetensors":
             saved: dict[str, Any] = dict(load_file(path))
         else:
-            # BarcodeBERT's own training keeps its command line, a Namespace, beside the weights.
+            # BarcodeBERT's training stores its command line, a Namespace, beside the weights.
             with torch.serialization.safe_globals([Namespace]):
                 saved = torch.load(path, map_location="cpu", weights_only=True)
         weights = saved.get("model", saved)
@@ -66,10 +66,10 @@ def read_weights(path: Path, field: str, source: str) -> tuple[dict[str, torch.T
 def check_weights(
     found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], field: str, path: Path, name: str
 ) -> None:
-    """Refuse weights that are not, name for name and shape for shape, those of a model.
+    """Refuse weights whose names or shapes are not those of a model.
 
     Raises:
-        InputError: one sentence with how many differ and an example of each kind.
+        InputError: `field`; the sentence counts the differences and gives an example of each kind.
     """
     has, wants = [{key: tuple(tensor.shape) for key, tensor in state.items()} for state in (found, expected)]
     faults = [
@@ -86,21 +86,22 @@ def check_weights(
 
 
 def _barcodebert_file(source: Path) -> Path:
-    """Return the weights of a folder as published, or the file itself."""
+    """Return the weights file in a published folder, or the path itself if it is a file."""
     if not source.is_dir():
         return source
     return next((path for path in source.glob("*.safetensors")), source / "pytorch_model.bin")
 
 
 def start_from_barcodebert(conditioner: BarcodeConditioner, source: str | Path) -> None:
-    """Set the conditioner's encoder to BarcodeBERT's.
+    """Copy BarcodeBERT's weights into the conditioner's encoder.
 
     Rows of the token table move to this repository's ids. With an environment token in front, a DNA token
-    stands one place later than in BarcodeBERT, and the position table moves along; places that BarcodeBERT
-    does not know, `[PAD]` and the environment token keep what they started with. Its classifier is left out.
+    stands one position later than in BarcodeBERT, so the rows of the position table move by one. Positions
+    that BarcodeBERT does not know, `[PAD]` and the environment token keep their initial weights. Its
+    classifier is left out.
 
     Args:
-        conditioner: of the same k, layers, heads and width as BarcodeBERT.
+        conditioner: a conditioner with the same k, layers, heads and width as BarcodeBERT.
         source: folder of `bioscan-ml/BarcodeBERT`, or a weights file of either generation.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Loading of a saved pipeline: the same pictures as before it was saved, and old names of modules."""
+"""Loading of a saved pipeline, such that it repeats its pictures exactly and old checkpoints still load."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Self
 import torch
 from diffusers import DiffusionPipeline
 
-# The modules that `model_index.json` names in older checkpoints, and where they are now.
+# Modules that `model_index.json` names in older checkpoints, and their names today.
 MOVED_MODULES = {
     "g2pdiff.aligner": "g2pdiff.models.aligner",
     "g2pdiff.autoencoder": "g2pdiff.models.autoencoder",
@@ -26,7 +26,7 @@ class SavedPipeline(DiffusionPipeline):
 
     @classmethod
     def load_config(cls, *args: Any, **kwargs: Any) -> Any:
-        """Read `model_index.json` as diffusers does, with today's name for each of `MOVED_MODULES`."""
+        """Read `model_index.json` as diffusers does, and replace the names in `MOVED_MODULES`."""
         loaded = super().load_config(*args, **kwargs)
         config = loaded[0] if isinstance(loaded, tuple) else loaded
         for part in config.values():
@@ -36,11 +36,12 @@ class SavedPipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:
-        """Load as diffusers does, then move every weight to aligned memory, and every number to one type.
+        """Load as diffusers does, then move all weights to aligned memory and all buffers to their part's
+        dtype.
 
-        Loaded tensors point into the file at any byte; the CPU's kernels for such addresses differ in the
-        last bit, and a reloaded pipeline would not repeat a picture exactly. Buffers that are not stored stay
-        as they were made, whatever `dtype` was asked for: they follow the part that they belong to.
+        Loaded tensors point to any byte of the file. The CPU's results differ in the last bit for such
+        addresses, and a reloaded pipeline would not repeat a picture exactly. Diffusers does not convert
+        buffers that are not stored to the `dtype` that was asked for, so this is done here.
         """
         pipeline = super().from_pretrained(*args, **kwargs)
         for part in pipeline.components.values():

@@ -1,9 +1,9 @@
-"""Simulated specimens with a known truth: barcode and latitude to traits, traits to a picture.
+"""Simulated specimens with a known truth: barcode and latitude give traits, and traits give a picture.
 
-The body plan comes from the barcode's nearest known genera, the colours and patterns of a species are drawn
-at random from its sequence: no picture shows a real animal. What is real is that the truth is known: every
-trait is a fixed, smooth function of the barcode, and body length carries a planted cline of 5 % per 10
-degrees of latitude.
+The body plan comes from the known genera nearest to the barcode. The colours and patterns of a species are
+    random functions of its sequence: no picture shows a real animal. But the truth is known: every trait is a
+    fixed, smooth function of the barcode, and body length has a planted cline of 5 % per 10 degrees of
+    latitude.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ __all__ = ["Simulator", "Traits"]
 
 
 class Simulator:
-    """Barcodes and latitudes to traits and pictures.
+    """A simulator that turns barcodes and latitudes into traits and pictures.
 
     Args:
-        genome: the fitted genotype map. planted_slope: growth of body length per 10 degrees of |latitude|,
-        from 30 degrees; 0 is the null control.
+        genome: the fitted genotype map.
+        planted_slope: growth of body length per 10 degrees of |latitude|, relative to the length at 30
+            degrees; 0 is the null control.
     """
 
     def __init__(self, genome: Genome, planted_slope: float = PLANTED_SLOPE):
@@ -37,7 +38,7 @@ class Simulator:
     @classmethod
     @cache
     def default(cls, planted_slope: float = PLANTED_SLOPE) -> Self:
-        """Return the packaged simulator, on the CPU; made once and shared, as nothing changes it."""
+        """Return the packaged simulator on the CPU. It is made once and shared: nothing changes it."""
         return cls(Genome.load(), planted_slope)
 
     def to(self, device: torch.device | str) -> Self:
@@ -50,7 +51,7 @@ class Simulator:
 
     @property
     def families(self) -> tuple[str, ...]:
-        """The families it knows, in the order of ``Traits.weights``."""
+        """The known families, in the order of ``Traits.weights``."""
         return self.development.families
 
     def traits(self, sequences: Sequence[str], latitudes: Sequence[float] | Tensor) -> Traits:
@@ -66,7 +67,7 @@ class Simulator:
     def render(self, traits: Traits, size: int = 256, seeds: Sequence[int] | None = None) -> Tensor:
         """Return pictures of traits, (B, 3, size, size) in [0, 1].
 
-        ``seeds`` (B,) vary pose, light and paper; without them every specimen is drawn straight and evenly
+        ``seeds`` (B,) vary pose, light and paper. Without them every specimen is drawn straight and evenly
         lit.
         """
         return render(traits.values, size, seeds)
@@ -78,5 +79,5 @@ class Simulator:
         size: int = 256,
         seeds: Sequence[int] | None = None,
     ) -> Tensor:
-        """Return pictures of barcodes, (B, 3, size, size) in [0, 1]: ``traits`` and ``render`` together."""
+        """Return pictures of barcodes (B, 3, size, size) in [0, 1]: ``traits``, then ``render``."""
         return self.render(self.traits(sequences, latitudes), size, seeds)

@@ -1,9 +1,9 @@
 """The trait table and the body plans, read from the data files beside this module.
 
-``traits.csv`` and ``colours.csv`` name every trait with its kind, unit, default and spread;
-``archetypes/*.toml`` hold one row a family (and a few groups of genera) that say what differs from its base.
-Kinds: ``size`` spreads by a factor, ``offset`` by a sum, ``share`` (0 to 1) on the logit scale,
-``switch`` is present or absent.
+``traits.csv`` and ``colours.csv`` list every trait with its kind, unit, default and spread.
+``archetypes/*.toml`` have one row per family, and for a few groups of genera; a row gives the differences
+from its base. Kinds: ``size`` spreads by a factor, ``offset`` by a sum, ``share`` (0 to 1) on the logit
+scale, ``switch`` is present or absent.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Trait:
 
 @dataclass(frozen=True)
 class Colour:
-    """A colour of the table; colours of one group drift together, each by its own strength."""
+    """A colour of the table. The colours of a group drift together, each with its own strength."""
 
     name: str
     default: str
@@ -70,8 +70,9 @@ INDEX = {name: i for i, name in enumerate(NAMES)} | {
 class Archetypes:
     """Body plans as a table.
 
-    ``values`` (R, D) traits of each row, ``spreads`` (R, 3) its multipliers of colour, pattern and shape
-    spread, ``names`` its R names, ``genera`` the rows (indices) of genera that do not follow their family.
+    ``values`` (R, D) are the traits of each row, ``spreads`` (R, 3) its factors on the spreads of colour,
+    pattern and shape, ``names`` the R names, and ``genera`` the rows (indices) of genera that do not follow
+    their family.
     """
 
     names: tuple[str, ...]
@@ -80,10 +81,10 @@ class Archetypes:
     genera: dict[str, int]
 
     def row(self, genus: str, family: str, order: str) -> int:
-        """Return the row a genus is drawn from: its own group, else its family, else its order.
+        """Return the row of a genus: that of its own group, else of its family, else of its order.
 
         Raises:
-            KeyError: no body plan is drawn for this order.
+            KeyError: there is no body plan for this order.
         """
         if genus in self.genera:
             return self.genera[genus]
@@ -95,7 +96,7 @@ class Archetypes:
 
 @cache
 def load_archetypes() -> Archetypes:
-    """Read every row of ``archetypes/*.toml``, most general first."""
+    """Read all rows of ``archetypes/*.toml``, most general first."""
     tables = sorted((files("g2pdiff.simulation") / "archetypes").iterdir(), key=lambda path: path.name)
     data = [tomllib.loads(path.read_text(encoding="utf-8")) for path in tables if path.name.endswith(".toml")]
     known = set(SPREADS) | _ABOUT_THE_ROW | {t.name for t in TRAITS} | {c.name for c in COLOURS}

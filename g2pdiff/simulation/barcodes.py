@@ -1,9 +1,9 @@
-"""Simulated barcodes, for tests and for newcomers without a barcode table.
+"""Simulated barcodes, for tests and for users without a barcode table.
 
-Each family starts from the site frequencies of the real family's own cluster in sequence space, so that the
-simulator gives it a sensible body plan. From there barcodes evolve along a tree, family to genus to species
-to specimen, by substitutions that are mostly synonymous and never make a stop codon of translation table 5.
-Genera and species are invented, and their names say so.
+Each family starts from the site frequencies of the real family's cluster in sequence space, so that the
+simulator gives it a sensible body plan. From there barcodes evolve along a tree: family, genus, species,
+specimen. Substitutions are mostly synonymous and never make a stop codon of translation table 5. Genera and
+species are invented, and their names say so.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ CODON_START = 1  # site of the first whole codon
 SUBSTITUTIONS = {
     "genus": 24,
     "species": 10,
-}  # on the branch to each; congeners differ at about 20 of 658 sites
+}  # substitutions on the branch to each; congeners differ at about 20 of 658 sites
 SPECIMEN_SUBSTITUTIONS = 1.5  # mean of a Poisson
-AMINO_ACID_CHANGE = 0.03  # chance that a proposed change of the amino acid is kept
+AMINO_ACID_CHANGE = 0.03  # probability of keeping a proposed change of the amino acid
 SPECIES_PER_GENUS, GENERA_PER_FAMILY = 4, 2
 EPITHETS = ("prima", "secunda", "tertia", "quarta")
 RANGE = 4.0  # standard deviation of a species' localities, degrees
@@ -29,16 +29,17 @@ RANGE = 4.0  # standard deviation of a species' localities, degrees
 _TABLE = CodonTable.unambiguous_dna_by_id[5]
 _CODONS = [a + b + c for a in BASES for b in BASES for c in BASES]
 _AMINO_ACIDS = np.array([_TABLE.forward_table.get(codon, "*") for codon in _CODONS])
-_PLACE = np.array([16, 4, 1])  # value of a base in the number of its codon
+_PLACE = np.array([16, 4, 1])  # weights of the three bases in the number of a codon
 
 
 def simulate_barcodes(species: int, per_species: int, seed: int = 0) -> list[dict]:
     """Return barcodes and localities of invented species in BIOSCAN-5M's schema.
 
     Args:
-        species: number of species, 4 a genus and 2 genera a family; families come round again after the last.
-        per_species: specimens of each.
-        seed: the same seed gives the same records.
+        species: number of species: 4 per genus, 2 genera per family. After the last family, the first
+            follows.
+        per_species: specimens per species.
+        seed: equal seeds give equal records.
 
     Returns:
         ``species * per_species`` records with the columns processid, class, order, family, subfamily, genus,
@@ -90,10 +91,10 @@ def simulate_barcodes(species: int, per_species: int, seed: int = 0) -> list[dic
 
 
 def _ancestor(genome: Genome, family: str) -> np.ndarray:
-    """Return the likeliest barcode of a family without stop codons, as base codes (658,)."""
+    """Return the most likely barcode of a family that has no stop codon, as base codes (658,)."""
     members = [i for i, name in enumerate(genome.genus_family) if name == family]
     means = genome.means[members]
-    # the genus in the family's midst; a mean of scattered genera may lie nearer to another family
+    # the family's most central genus: a mean of scattered genera may be nearer to another family
     central = means[(means - means.mean(0)).square().sum(1).argmin()]
     log = np.log((genome.center + genome.components @ central).numpy().clip(1e-3))  # (658, 4)
     sites = log.argmax(1)
@@ -107,7 +108,7 @@ def _ancestor(genome: Genome, family: str) -> np.ndarray:
 def _evolve(
     sites: np.ndarray, substitutions: int, cumulative: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return base codes after accepted substitutions, proposed by the site's cumulative base frequencies."""
+    """Return base codes after substitutions, which are drawn from the sites' cumulative base frequencies."""
     sites = sites.copy()
     while substitutions:
         site = int(rng.integers(SITES))

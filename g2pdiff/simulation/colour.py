@@ -1,4 +1,4 @@
-"""OKLab colour: equal steps look equally large, so blending two body plans never passes through mud.
+"""OKLab colour: equal steps look equally large, so a blend of two body plans keeps clear colours.
 
 Matrices: B. Ottosson, "A perceptual color space for image processing", 2020.
 """

@@ -1,12 +1,12 @@
-"""Framed barcodes to smooth coordinates of sequence space.
+"""The genotype map: from framed barcodes to smooth coordinates of sequence space.
 
-The map is planted: simulated biology, not an inference about real animals. It has three steps.
+The map is simulated biology, not an inference about real animals. It has three steps.
 
 1. ``project``: probabilistic PCA of the one-hot sites. Missing sites are marginalised, so a short barcode
-   lands where the full one would, only closer to the mean.
-2. ``membership``: how much of each known genus a barcode is, a Gaussian kernel over genus means. The further
-   from every genus (mutation, novelty), the wider the kernel and the broader the blend.
-3. ``species_fields``: one draw of a Gaussian process over sequence space (random Fourier features at the
+gets the coordinates of the full one, only closer to the mean. 2. ``membership``: the weight of each known
+genus, from a Gaussian kernel over genus means. The further a barcode is from every genus (mutation, novelty),
+the wider the kernel and the broader the blend. 3. ``species_fields``: one draw of a Gaussian process over
+sequence space (random Fourier features at the
    length scales of species and of genera, Rahimi & Recht 2007). Near relatives share values, far ones do not.
 """
 
@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-GENOTYPE_PATH = Path(__file__).with_name("genotype.npz")  # which training.genotype writes
+GENOTYPE_PATH = Path(__file__).with_name("genotype.npz")  # written by training.genotype
 
 SITES = 658
 BASES = "ACGT"
-WIDENING = 0.05  # growth of the kernel's variance with the squared distance to the nearest genus
+WIDENING = 0.05  # the kernel's variance grows by this times the squared distance to the nearest genus
 
 _LETTER = np.zeros((256, 4), np.uint8)
 _LETTER[[ord(base) for base in BASES], range(4)] = 1
@@ -72,7 +72,7 @@ class Genome:
 
     @classmethod
     def of(cls, arrays: dict[str, np.ndarray]) -> Self:
-        """Build from arrays by name; numbers become float32 tensors, text becomes tuples."""
+        """Return a genome from arrays by name. Numbers become float32 tensors, text becomes tuples."""
         values: dict[str, Any] = {
             f.name: tuple(arrays[f.name].tolist())
             if arrays[f.name].dtype.kind == "U"
@@ -95,7 +95,7 @@ class Genome:
 
     @torch.no_grad()
     def project(self, sequences: Sequence[str], batch: int = 1024) -> Tensor:
-        """Map framed barcodes to coordinates (B, K): the posterior mean given the sites that are known."""
+        """Map framed barcodes to coordinates (B, K): the posterior mean, given the known sites."""
         parts = [self._project(one_hot(sequences[i : i + batch])) for i in range(0, len(sequences), batch)]
         return torch.cat(parts) if parts else torch.zeros(0, len(self.variance), device=self.device)
 
@@ -104,7 +104,7 @@ class Genome:
         known = hot.sum(-1)  # (B, 658)
         residual = (hot - self.center * known[..., None]).flatten(1)
         size = len(self.variance)
-        # barcodes that miss the same sites share one system of equations, and most miss none
+        # barcodes with the same missing sites share one system of equations, and most miss none
         patterns, which = torch.unique(known, dim=0, return_inverse=True)
         evidence = (residual @ self.components.reshape(-1, size)).double()
         out = torch.empty_like(evidence)

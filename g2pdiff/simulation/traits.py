@@ -1,9 +1,9 @@
-"""Coordinates of sequence space and latitude to traits: the planted genotype-to-phenotype function.
+"""The simulated genotype-to-phenotype function: coordinates of sequence space and latitude give traits.
 
-A specimen's body plan is the blend of the archetypes of the genera it resembles; its species-level look is
-that blend moved by the Gaussian-process fields, each trait by its own spread. Two clines are planted on top:
-body length grows by ``PLANTED_SLOPE`` of itself per 10 degrees of |latitude| (Bergmann's rule), and colours
-darken a little polewards (Bogert's rule).
+A specimen's body plan is a blend of the archetypes of similar genera. The Gaussian-process fields move this
+blend to the look of the species, each trait by its own spread. Two clines are planted on top: body length
+grows by the share ``PLANTED_SLOPE`` per 10 degrees of |latitude| (Bergmann's rule), and colours become a
+little darker towards the poles (Bogert's rule).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from torch import Tensor
 from .archetypes import COLOUR_GROUPS, COLOURS, INDEX, NAMES, TRAITS, Archetypes
 from .genome import Genome
 
-PLANTED_SLOPE = 0.05  # fraction of body length per 10 degrees of |latitude|
+PLANTED_SLOPE = 0.05  # growth per 10 degrees of |latitude|, relative to body length
 REFERENCE_LATITUDE = 30.0
 DARKENING = 0.010  # OKLab lightness per 10 degrees of |latitude|
-LONGEST_BODY = 0.58  # at the reference latitude; at the pole a specimen is 1.3 times as long
+LONGEST_BODY = 0.58  # at the reference latitude; at the poles a specimen is 1.3 times as long
 LIGHTNESS_SPREAD, HUE_SPREAD, CHROMA_SPREAD, TINT_SPREAD = 0.080, 0.23, 0.22, 0.007
-DARKEST = 0.20  # OKLab lightness below which details of a body would be lost
-ORDER_CONTRAST = 3.0  # power on the orders' weights: a narrow seam between body plans instead of chimeras
+DARKEST = 0.20  # OKLab lightness; a darker body would lose its details
+ORDER_CONTRAST = 3.0  # power on the orders' weights, so that body plans blend in a narrow zone
 UNDARKENED = ("eye_colour", "pupil_colour")
 _SWITCHED = {
     "wings": ("wing", "vein", "stigma", "fore", "hind", "tail"),
@@ -36,8 +36,8 @@ _SWITCHED = {
 class Traits:
     """Traits of B specimens.
 
-    ``values`` (B, D) with columns ``names``; ``weights`` (B, families) how much of each family a specimen is;
-    ``scale`` (D,) the standard deviation of each trait over the barcode table.
+    ``values`` (B, D) are the traits, in columns ``names``; ``weights`` (B, families) are each specimen's
+    weights of the families; ``scale`` (D,) is the standard deviation of each trait over the barcode table.
     """
 
     values: Tensor
@@ -62,18 +62,18 @@ class Traits:
 
     @property
     def family(self) -> list[str]:
-        """The family each specimen resembles most."""
+        """The family that each specimen resembles most."""
         return [self.families[i] for i in self.weights.argmax(1).tolist()]
 
     @property
     def hue(self) -> Tensor:
-        """OKLab a and b of what covers most of a specimen, wings, wing cases or abdomen: (B, 2)."""
+        """OKLab a and b (B, 2) of a specimen's largest part: wings, wing cases or abdomen."""
         scaled = self.wings * self.wing_opacity > 0.5
         cased = torch.where((self.elytra > 0.5)[:, None], self.elytra_colour, self.abdomen_colour)
         return torch.where(scaled[:, None], self.forewing_colour, cased)[:, 1:]
 
     def drift(self, other: Traits) -> Tensor:
-        """Return the root mean square difference of the traits in standard deviations of the table, (B,)."""
+        """Return the root mean square difference of the traits (B,), in standard deviations of the table."""
         return ((self.values - other.values) / self.scale)[:, self.scale > 0].square().mean(1).sqrt()
 
     def to(self, device: torch.device | str) -> Traits:
@@ -95,7 +95,7 @@ class Development:
         self.row = torch.tensor([archetypes.row(*names) for names in lineage], device=device)
         self.family = torch.tensor([self.families.index(f) for _, f, _ in lineage], device=device)
         self.order = torch.tensor([orders.index(o) for _, _, o in lineage], device=device)
-        # a beetle has no say in the shape of a wing: such traits are blended among the plans that have them
+        # a beetle does not influence the shape of a wing: a trait is blended among the plans that have it
         self.switched = {
             switch: torch.tensor(
                 [INDEX[t.name] for t in TRAITS if t.name.startswith(prefixes) and t.kind != "switch"],
@@ -133,7 +133,7 @@ class Development:
         return blend
 
     def _species(self, genera: Tensor, drift: Tensor) -> Tensor:
-        """Map body plan and drift to the traits at the reference latitude (B, D)."""
+        """Map body plan and drift to the traits (B, D) at the reference latitude."""
         rows = _sum_by(genera, self.row, len(self.values))
         base = self._blend(rows)
         colour_spread, pattern_spread, shape_spread = (rows @ self.spreads).unbind(1)
@@ -169,7 +169,7 @@ def _shift_colour(plan: Tensor, drift: Tensor, spread: Tensor, strength: float) 
     lightness = DARKEST + torch.nn.functional.softplus(lightness - DARKEST, beta=30)
     turn = HUE_SPREAD * spread * hue
     gain = torch.exp(CHROMA_SPREAD * strength * chroma)
-    tint = TINT_SPREAD * spread  # lets grey and black plans, whose hue cannot turn, differ as well
+    tint = TINT_SPREAD * spread  # so that grey and black plans, whose hue cannot turn, differ too
     return (
         lightness,
         (a * turn.cos() - b * turn.sin()) * gain + tint * hue,

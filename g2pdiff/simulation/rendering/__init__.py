@@ -1,7 +1,7 @@
-"""Traits to pictures: a museum drawer in signed distance functions.
+"""Rendering of traits as pictures of pinned specimens, by signed distance functions.
 
-The parts are painted on the half plane from the lowest to the highest, mirrored, posed, then lit, so that
-light and shadow are not mirrored with the body.
+The parts are painted on the half plane from the lowest to the highest, mirrored and posed. Light comes last,
+so that light and shadow are not mirrored with the body.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["fit_to_frame", "paint", "render"]
 SUPERSAMPLING = 1.25
 PIXELS_AT_ONCE = {"cpu": 2**18, "cuda": 2**24}
 
-# from the paper upwards: the part, the trait (and its least value) without which it is left out, its shadow
+# from the paper upwards: the part, the trait that it needs (with its least value), and its shadow
 PARTS = (
     (appendages.legs, "leg_width", 1e-3, 0.0),
     (appendages.antenna, None, 0.0, 0.0),
@@ -46,7 +46,7 @@ def render(values: Tensor, size: int = 256, seeds: Sequence[int] | None = None) 
     Args:
         values: (B, D) traits.
         size: height and width of the pictures in pixels.
-        seeds: one a specimen for its pose, light and paper; the plain specimen without.
+        seeds: one per specimen for pose, light and paper; without seeds the plain specimen is drawn.
 
     Returns:
         (B, 3, size, size) in [0, 1], on the device of ``values``.

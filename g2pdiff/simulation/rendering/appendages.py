@@ -12,7 +12,8 @@ from .geometry import segment, smoothstep
 from .skeleton import LEGS, antenna_joints, leg_joints
 from .sketch import Layer, Sketch
 
-LEG_RADII = ((1.25, 0.95), (0.75, 0.55), (0.46, 0.34))  # of femur, tibia, tarsus, at both ends, in leg widths
+# Femur, tibia and tarsus, each at both ends, in leg widths.
+LEG_RADII = ((1.25, 0.95), (0.75, 0.55), (0.46, 0.34))
 
 
 def legs(sk: Sketch) -> Layer:

@@ -1,4 +1,4 @@
-"""Abdomen, wing cases, head, thorax and eyes: tapered eggs with relief."""
+"""Abdomen, wing cases, head, thorax and eyes: tapered egg shapes with relief."""
 
 from __future__ import annotations
 

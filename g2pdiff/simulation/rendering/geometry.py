@@ -1,4 +1,4 @@
-"""Signed distances and smooth steps, elementwise on tensors of a common shape; lengths in body lengths."""
+"""Signed distances and smooth steps, elementwise on tensors of one shape. Lengths are in body lengths."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ def smooth_max(a: Tensor, b: Tensor, radius: Tensor) -> Tensor:
 
 
 def segment(x: Tensor, y: Tensor, x0: Tensor, y0: Tensor, x1: Tensor, y1: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the distance to the segment from (x0, y0) to (x1, y1), and the place 0..1 of the nearest point
-    on it."""
+    """Return the distance to the segment from (x0, y0) to (x1, y1), and the nearest point on it, 0 to 1."""
     vx, vy = x1 - x0, y1 - y0
     dx, dy = x - x0, y - y0
     t = ((dx * vx + dy * vy) / (vx * vx + vy * vy + 1e-9)).clamp(0, 1)
@@ -39,8 +38,7 @@ def segment(x: Tensor, y: Tensor, x0: Tensor, y0: Tensor, x1: Tensor, y1: Tensor
 def egg(
     x: Tensor, y: Tensor, half_width: Tensor, half_length: Tensor, taper: Tensor, square: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the signed distance to a tapered, squared ellipse, and the radius as a share of the
-    outline's."""
+    """Return the signed distance to a tapered, squared ellipse, and the radius relative to its outline."""
     v = y / half_length
     inside = v.clamp(-1.1, 1.1)
     u = x * (1 + taper * inside) * (1 - square * inside * inside) / half_width

@@ -1,4 +1,4 @@
-"""Light from the upper left, paper and drop shadow: the specimen in its drawer."""
+"""Light from the upper left, paper and drop shadow."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _shade(colour: Tensor, alpha: Tensor, height: Tensor, gloss: Tensor, nuisanc
     sheen = (1 - facing) * (0.5 - 0.5 * ny * facing)
 
     light = 0.33 + 0.22 * (0.5 + 0.5 * facing) + 0.64 * diffuse
-    # a little light returns from the paper all round, so that dark bodies keep their relief
+    # the paper reflects a little light from all sides, so that dark bodies keep their relief
     light = light[:, None] * colour + (0.020 * (0.4 + diffuse))[:, None]
     shine = gloss * (0.50 * specular**40 + 0.16 * specular**7 + 0.10 * sheen) * alpha
     return (light + shine[:, None]) * (1 + 0.08 * nuisance.exposure)[:, None]

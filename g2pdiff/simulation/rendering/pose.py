@@ -1,4 +1,4 @@
-"""What varies between two pictures of one specimen: pose, light, paper; seeded apart from the barcode."""
+"""Variation between pictures of one specimen: pose, light and paper. Its seed is not the barcode's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .skeleton import Body
 
 ROTATION = 6 * DEGREE
 SHIFT = 0.015  # of the picture
-SWING = 3.5 * DEGREE  # of one side's wings, legs and antenna
+SWING = 3.5 * DEGREE  # turn of one side's wings, legs and antenna
 BEND = 0.05  # sideways curve of the abdomen, body lengths at half a body length behind the waist
 
 
@@ -63,7 +63,7 @@ def pose(half: Tensor, values: Tensor, nuisance: Nuisance, size: int) -> Tensor:
     angle = ROTATION * nuisance.rotation
     x, y = x * angle.cos() + y * angle.sin(), -x * angle.sin() + y * angle.cos()
 
-    # in body lengths, y up: every picture point asks where on the symmetric specimen it comes from
+    # in body lengths, y up: the point of the symmetric specimen that each point of the picture shows
     trait = {name: values[:, INDEX[name], None, None] for name in ("head_length", "thorax_length", "waist")}
     at = Body.of(trait)
     length = values[:, INDEX["body_length"], None, None]
@@ -74,7 +74,7 @@ def pose(half: Tensor, values: Tensor, nuisance: Nuisance, size: int) -> Tensor:
     swing = torch.where(right, nuisance.swing_right, nuisance.swing_left)
     fan = torch.where(right, nuisance.fan_right, nuisance.fan_left)
     turn = SWING * (0.75 * swing + 0.5 * fan * (v - at.thorax).clamp(-0.8, 0.8))
-    turn = turn * smoothstep(0.06, 0.45, u.abs()) * torch.sign(u)  # the body itself keeps still
+    turn = turn * smoothstep(0.06, 0.45, u.abs()) * torch.sign(u)  # the body itself does not turn
     rise = v - at.thorax
     u, v = u * turn.cos() + rise * turn.sin(), rise * turn.cos() - u * turn.sin() + at.thorax
 

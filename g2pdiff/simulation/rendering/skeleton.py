@@ -1,6 +1,6 @@
-"""Where the parts sit, and how far legs, wings and antennae may reach.
+"""The positions of the parts, and the limits of legs, wings and antennae.
 
-``named`` below is anything that gives a trait by name, so that one geometry serves the drawing and the fit.
+``named`` below is any object that gives a trait by name, so that drawing and fitting share one geometry.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from torch import Tensor
 from ..archetypes import INDEX
 from .geometry import DEGREE
 
-# of each leg: place on the thorax, angle of the femur, bends of tibia and tarsus (degrees), relative length
+# per leg: position on the thorax, angle of the femur, bends of tibia and tarsus (degrees), relative length
 LEGS = ((0.30, 34, 24, 6, 0.85), (0.02, -8, -20, -18, 0.95), (-0.28, -38, -24, -14, 1.0))
 LEG_SEGMENTS = (0.40, 0.36, 0.30)  # femur, tibia, tarsus as shares of the leg
-ROOM = 0.475  # of a picture's half height 0.5; the rest is for the shift of the pose
-SWAY = 0.17  # a pose may turn a part by 10 degrees, which moves it by this share of its other coordinate
+ROOM = 0.475  # of a picture's half height of 0.5; the rest is room for the shift of the pose
+SWAY = 0.17  # a pose may turn a part by 10 degrees, which moves a point by this share of its other coordinate
 ROUNDING = 10  # sharpness of the limit on the reach
 
 
@@ -116,9 +116,9 @@ def antenna_joints(named: Named) -> list[tuple[Tensor, Tensor]]:
 
 
 def fit_to_frame(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Shorten what would leave the picture; the body itself keeps its length.
+    """Shorten parts that would leave the picture. The body itself keeps its length.
 
-    The limit is smooth: a part that stays well inside is left as it is.
+    The limit is smooth: a part that is well inside hardly changes.
 
     Args:
         values: (B, D) traits.
@@ -152,7 +152,7 @@ class _Columns:
 
 
 def _wing_outline(named: Named, wing: str) -> list[tuple[Tensor, Tensor]]:
-    """Return the root, then the points of a wing that can stick out furthest."""
+    """Return the root, then the points of a wing that can reach furthest."""
     frame = WingFrame.of(named, wing)
     (ax, ay), (cx, cy) = frame.apex, frame.corner
     outer = named[f"{wing}_outer_bulge"] + 0.04
@@ -170,7 +170,7 @@ def _wing_outline(named: Named, wing: str) -> list[tuple[Tensor, Tensor]]:
 
 
 def _limit(points: list[tuple[Tensor, Tensor]], room: Tensor) -> Tensor:
-    """Return the factor on a part's length that keeps all its points in the room; the first point is its
+    """Return the factor on a part's length that keeps all its points in the room. The first point is its
     root."""
     reach = [torch.maximum(x.abs() + SWAY * y.abs(), y.abs() + SWAY * x.abs()) for x, y in points]
     furthest = torch.stack(reach[1:]).amax(0)

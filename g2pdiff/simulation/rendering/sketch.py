@@ -1,4 +1,4 @@
-"""What a part of the body is drawn on: the half plane right of the midline, in body lengths.
+"""The drawing surface of body parts: the half plane right of the midline, in body lengths.
 
 The body reaches from y = +0.5 (front of the head) to y = -0.5 (tip of the abdomen); x = 0 is the midline.
 Only x >= 0 is evaluated, the left half is its mirror image.
@@ -18,12 +18,13 @@ from ..colour import oklab_to_srgb
 from .geometry import smoothstep
 
 _COLOUR = {colour.name: i for i, colour in enumerate(COLOURS)}
-THINNEST = 0.0026  # half thickness, in picture heights, below which nothing would be seen at 128 pixels
+THINNEST = 0.0026  # thinner parts would be invisible at 128 pixels; half the thickness, in picture heights
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One part: opacity, height above the paper, gloss and signed distance (B, h, w); colour (B, 3, h, w)."""
+    """One painted part: opacity, height above the paper, gloss and signed distance (B, h, w); colour (B, 3,
+    h, w)."""
 
     alpha: Tensor
     colour: Tensor
@@ -34,8 +35,7 @@ class Layer:
 
 @cache
 def texture(size: int, device: torch.device) -> Tensor:
-    """Return fixed noise (1, 3, 512, 512) smoothed for pictures of ``size`` pixels: broad, speckled,
-    streaked."""
+    """Return fixed noise (1, 3, 512, 512) for pictures of ``size`` pixels: broad, speckled and streaked."""
     generator = torch.Generator().manual_seed(7)
     n = 512
     octaves = [
@@ -63,9 +63,10 @@ class Sketch:
 
     @classmethod
     def of(cls, values: Tensor, reach: Tensor, size: int, height: int) -> Sketch:
-        """Lay ``height`` by ``height / 2`` points over the right half of a picture of ``size`` pixels.
+        """Return a sketch of ``height`` by ``height / 2`` points over the right half of a picture of ``size``
+        pixels.
 
-        ``values`` (B, D) traits, ``reach`` (B, 3) lengths of the three legs.
+        ``values`` (B, D) are the traits, ``reach`` (B, 3) the lengths of the three legs.
         """
         device = values.device
         scale = 1 / values[:, INDEX["body_length"], None, None]
@@ -86,7 +87,7 @@ class Sketch:
         return self.values[:, INDEX[name], None, None]
 
     def select(self, rows: Tensor) -> Sketch:
-        """Return the specimens ``rows`` alone."""
+        """Return the sketch of the specimens ``rows`` only."""
         parts = (self.values, self.reach, self.colours, self.x, self.y, self.noise)
         return Sketch(*(part[rows] for part in parts))
 
@@ -99,11 +100,11 @@ class Sketch:
         return smoothstep(self.pixel, -self.pixel, distance)
 
     def visible(self, half_thickness: Tensor) -> Tensor:
-        """Return a half thickness in body lengths, kept wide enough to be seen."""
+        """Return a half thickness in body lengths that is wide enough to be visible."""
         return torch.hypot(half_thickness, THINNEST / self["body_length"])
 
     def plain(self, name: str) -> Tensor:
-        """Return a colour all over the sketch, (B, 3, h, w)."""
+        """Return a colour for the whole sketch (B, 3, h, w)."""
         return self.colour(name).expand(-1, -1, *self.x.shape[1:])
 
     def fuzz(self, distance: Tensor, amount: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ class Sketch:
         return distance + amount * (0.007 * self.streak + 0.003 * self.speckle)
 
     def hair(self, colour: Tensor, amount: Tensor) -> Tensor:
-        """Light and dark strands."""
+        """Return a colour with light and dark strands of hair."""
         return (colour * (1 + amount * (0.13 * self.streak + 0.06 * self.speckle))[:, None]).clamp(0, 1)
 
     def metallic(self, colour: Tensor, radius: Tensor, along: Tensor) -> Tensor:
@@ -143,7 +144,7 @@ class Canvas:
         self.stack = sketch.x.new_zeros(len(sketch), 6, *sketch.x.shape[1:])
 
     def paint(self, layer: Layer, rows: Tensor | None, shadow: float) -> None:
-        """Put a layer on top of specimens ``rows`` (all when None), with a soft shadow on what lies below."""
+        """Put a layer on the specimens ``rows`` (None means all), with a soft shadow on the layers below."""
         below = self.stack if rows is None else self.stack[rows]
         alpha = layer.alpha
         if shadow:

@@ -22,7 +22,7 @@ ROOT = 0.035  # half the width of the wing's base
 
 @dataclass(frozen=True)
 class Wing:
-    """A wing in its own coordinates; all tensors (B, h, w) unless they are traits (B, 1, 1)."""
+    """A wing in its own coordinates. All tensors are (B, h, w), except traits (B, 1, 1)."""
 
     name: str
     frame: WingFrame
@@ -34,7 +34,7 @@ class Wing:
     radius: Tensor  # from the root
     t: Tensor
     s: Tensor
-    width: Tensor  # across the wing at this place
+    width: Tensor  # width across the wing at this point
     cell: Tensor  # s in cells between veins
 
     def off(self, towards_apex: float, towards_corner: float) -> tuple[Tensor, Tensor]:
@@ -123,7 +123,7 @@ def _draw(sk: Sketch, wing: Wing) -> Layer:
 
 
 def _pattern(sk: Sketch, wing: Wing) -> Tensor:
-    """Return the ground colour and markings (B, 3, h, w), each painted over the last."""
+    """Return the ground colour and markings (B, 3, h, w). Each marking is painted over the ones before."""
     fore = wing.name == "forewing"
     strength = 1.0 if fore else sk["hindwing_pattern"]
     dark, pale = sk.colour("dark_marking_colour"), sk.colour("pale_marking_colour")
@@ -189,8 +189,7 @@ def _spots(sk: Sketch, wing: Wing, colour: Tensor, strength: Tensor | float) -> 
 
 
 def marking(amount: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the opacity and relative size of a marking: it appears small and crisp rather than as a
-    ghost."""
+    """Return the opacity and relative size of a marking. A weak marking is small and crisp, not faint."""
     return smoothstep(0.04, 0.30, amount), 0.5 + 0.5 * amount
 
 
@@ -212,7 +211,7 @@ def _veins(sk: Sketch, wing: Wing, line: Tensor) -> Tensor:
 
 
 def _scales(sk: Sketch, wing: Wing, colour: Tensor) -> Tensor:
-    """Return what scaled wings have: fur at the base, speckles, a chequered fringe."""
+    """Return the colour with the features of scaled wings: fur at the base, speckles, a chequered fringe."""
     scaled = sk["wing_opacity"]
     colour = mix(colour, sk.colour("thorax_colour"), scaled * 0.55 * smoothstep(0.30, 0.02, wing.t))
     speckle = sk["speckle"] * (0.11 * sk.speckle + 0.04 * sk.streak) + 0.035 * sk.broad
