@@ -27,7 +27,7 @@ from training.configs.schema import DataConfig
 from training.data.pictures import open_square
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
-TURN, SCALE, SHIFT, LIGHT, TINT = 0.02, 0.015, 0.006, 0.06, 0.02
+TURN, SCALE, SHIFT, LIGHT, TINT = 0.02, 0.015, 0.006, 0.02, 0.005
 """How much an augmented picture differs at most: radians, a factor, a share of the side, factors of light."""
 
 
