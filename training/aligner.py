@@ -39,7 +39,7 @@ from training.diffusion import cache_conditions, cache_latents
 from training.evaluation.results import record_result
 from training.stages.loop import fit, step_generator
 from training.stages.losses import centre, gather, info_nce
-from training.stages.parts import load_autoencoder, load_scheduler, start_weights
+from training.stages.parts import load_autoencoder, load_scheduler, schedule_on_device, start_weights
 
 
 def reference_rows(table: pd.DataFrame, size: int, seed: int) -> np.ndarray:
@@ -107,7 +107,7 @@ class AlignerStage:
         trained = run / "diffusion"
         conditioner = BarcodeConditioner.from_pretrained(trained / "conditioner").eval()
         tokenizer = KmerTokenizer.from_pretrained(trained / "tokenizer")
-        scheduler = load_scheduler(trained / "scheduler")
+        scheduler = schedule_on_device(load_scheduler(trained / "scheduler"))
         settings = {"bank_size": 512, "specimens": 8192, **config.aligner.settings}
         seed = config.aligner.training.seed
         chosen = np.random.default_rng(seed).permutation(len(specimens))[: settings["specimens"]]

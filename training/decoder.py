@@ -37,7 +37,13 @@ from training.data.storage import whole_folder
 from training.diffusion import cache_conditions, cache_latents
 from training.evaluation.results import record_result
 from training.stages.loop import fit
-from training.stages.parts import load_autoencoder, load_scheduler, load_unet, start_weights
+from training.stages.parts import (
+    load_autoencoder,
+    load_scheduler,
+    load_unet,
+    schedule_on_device,
+    start_weights,
+)
 
 TIMESTEPS = (20, 400)  # from which the U-Net's one-step estimates are taken
 NOISE = 0.3  # deviations of a channel that noisy latents are off by, at most
@@ -147,7 +153,7 @@ class DecoderStage:
         self.conditions = cache_conditions(conditioner, input_ids, localities_of(specimens.table))
         start_weights(config, f"{self.name}/model", vae)
         settings = {"adversarial": 0.01, "detail": 3.0, **config.decoder.settings}
-        scheduler = load_scheduler(trained / "scheduler")
+        scheduler = schedule_on_device(load_scheduler(trained / "scheduler"))
         unet = load_unet(run, self.latents.shape[-1])
         self.model = DecoderLoss(vae, unet, scheduler, settings["adversarial"], settings["detail"])
 

@@ -51,7 +51,7 @@ from training.evaluation.results import record_result
 from training.stages.loop import fit
 from training.stages.lora import ADAPTER_FOLDER, add_adapter, load_base, save_adapter
 from training.stages.losses import denoising_error, min_snr_weight
-from training.stages.parts import load_autoencoder, on_device, start_weights, to_latents
+from training.stages.parts import load_autoencoder, on_device, schedule_on_device, start_weights, to_latents
 
 SKETCH_BARCODES = 8192
 """Training barcodes that the sketch's components are computed from, where no setting says otherwise."""
@@ -229,12 +229,18 @@ def cache_conditions(
         localities: unit vectors (N, 3).
         batch: specimens that are encoded at once.
     """
+    device = PartialState().device
+    conditioner = on_device(conditioner, device)
     chunks = tqdm(
         zip(input_ids.split(batch), localities.split(batch), strict=True),
         total=-(-len(input_ids) // batch),
         desc="encode conditions",
     )
-    return Condition.cat([conditioner(ids, places).to(torch.float16) for ids, places in chunks])
+    conditions = [
+        conditioner(ids.to(device), place.to(device)).to(torch.float16).cpu() for ids, place in chunks
+    ]
+    on_device(conditioner, torch.device("cpu"))
+    return Condition.cat(conditions)
 
 
 def noise_schedule(config: Config) -> DPMSolverMultistepScheduler:
@@ -311,7 +317,7 @@ class DiffusionStage:
         self.model = DiffusionLoss(
             conditioner,
             unet,
-            noise_schedule(config),
+            schedule_on_device(noise_schedule(config)),
             self.settings["min_snr_gamma"],
         )
 

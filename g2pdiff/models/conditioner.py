@@ -59,6 +59,10 @@ class Condition:
         """Return the condition in another precision."""
         return self._map(lambda tensor: tensor.to(dtype))
 
+    def cpu(self) -> Condition:
+        """Return the condition in the machine's memory."""
+        return self._map(lambda tensor: tensor.cpu())
+
     def repeat(self, times: int) -> Condition:
         """Repeat each barcode `times` times: (B, ...) -> (B * times, ...)."""
         return self._map(lambda tensor: tensor.repeat_interleave(times, 0))

@@ -98,6 +98,7 @@ class TrainingConfig:
     gradient_checkpointing: bool = False  # recompute activations: less memory, a third more time
     save_every: int = 500  # steps between checkpoints
     log_every: int = 20  # steps between lines in TensorBoard
+    feeders: int = 0  # threads that make batches ahead, for a GPU that waits for them; 0 makes each when due
     seed: int = 0
 
     def __post_init__(self):

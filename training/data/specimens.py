@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 import torch
+from accelerate import PartialState
 from filelock import FileLock
 from tqdm.auto import tqdm
 
@@ -170,14 +171,14 @@ def draw_specimens(table: pd.DataFrame, split: str, config: DataConfig, per_spec
     return rows
 
 
-def render_specimens(rows: pd.DataFrame, size: int, path: Path, batch: int = 64) -> np.ndarray:
+def render_specimens(rows: pd.DataFrame, size: int, path: Path, batch: int = 256) -> np.ndarray:
     """Draw every row's simulated specimen into a memory-mapped file, once.
 
     Returns:
         Pictures (N, 3, size, size), uint8.
     """
     if not path.exists():
-        simulator = Simulator.default()
+        simulator = Simulator.default().to(PartialState().device)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         pictures = new_array(partial, np.uint8, (len(rows), 3, size, size))

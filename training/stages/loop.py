@@ -40,6 +40,7 @@ from tqdm.auto import tqdm
 from g2pdiff.errors import InputError
 from training.configs.schema import TrainingConfig
 from training.data.storage import discard
+from training.stages.feed import feed
 
 CHECKPOINT = "checkpoint-{:08d}"
 
@@ -262,6 +263,7 @@ def start(config: TrainingConfig) -> Accelerator:
         AcceleratorState._reset_state()
     accelerator = Accelerator(mixed_precision=config.mixed_precision, step_scheduler_with_optimizer=False)
     accelerator.gradient_accumulation_steps = config.accumulation
+    torch.backends.cudnn.benchmark = True  # every step has the same shapes; without a GPU it does nothing
     check_sharing(config, accelerator.num_processes)
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         if config.mixed_precision != "no":
@@ -327,7 +329,9 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
     accelerator.register_for_checkpointing(progress)
     average, at = None, torch.device("cpu") if config.ema_offload else accelerator.device
     if config.ema_decay:
-        average = EMAModel(whole(trained, at), decay=config.ema_decay, use_ema_warmup=True, power=3 / 4)
+        average = EMAModel(
+            whole(trained, at), decay=config.ema_decay, use_ema_warmup=True, power=3 / 4, foreach=True
+        )
         accelerator.register_for_checkpointing(average)
     if found := checkpoints(folder):
         load_checkpoint(accelerator, found[-1])
@@ -343,11 +347,15 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
     before, began = progress.seconds, time.monotonic()
     logged = progress.step, progress.seconds
     health = _Health(accelerator, stage.name, folder, trained)
-    while progress.step < config.steps:
-        batch = stage.batch(config.batch_size, step_generator(config.seed, progress.step))
+    batches = feed(
+        lambda step: stage.batch(config.batch_size, step_generator(config.seed, step)),
+        range(progress.step, config.steps),
+        config.feeders,
+    )
+    for batch in batches:
         losses = []
         for share in shares(batch, config.accumulation, accelerator.process_index, accelerator.num_processes):
-            piece = {name: values.to(accelerator.device) for name, values in share.items()}
+            piece = {name: values.to(accelerator.device, non_blocking=True) for name, values in share.items()}
             with accelerator.accumulate(model):
                 with accelerator.autocast():
                     loss = model(**piece)

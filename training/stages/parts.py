@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from accelerate import PartialState
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
 from torch import nn
 
@@ -34,6 +35,16 @@ def on_device(model: AnyModule, device: torch.device | None) -> AnyModule:
     """Move a model to a device and return it; diffusers hides the type of its own `to`."""
     nn.Module.to(model, device)  # in place
     return model
+
+
+def schedule_on_device(scheduler: DPMSolverMultistepScheduler) -> DPMSolverMultistepScheduler:
+    """Move the cumulative alphas of a noise schedule to where training reads them; return the schedule.
+
+    Losses look them up at every step. A copy from the machine's memory would make a GPU wait each time. A
+    pipeline's schedule stays: diffusers computes with it on the CPU.
+    """
+    scheduler.alphas_cumprod = scheduler.alphas_cumprod.to(PartialState().device)
+    return scheduler
 
 
 def load_scheduler(folder: Path) -> DPMSolverMultistepScheduler:

@@ -1,0 +1,47 @@
+"""Batches made ahead of the step that needs them, by threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+
+Batch = dict[str, torch.Tensor]
+
+
+def feed(make: Callable[[int], Batch], steps: Sequence[int], threads: int = 0) -> Iterator[Batch]:
+    """Yield the batch of each step, in the order of the steps.
+
+    Threads change the time, never the batches: each step's batch depends on its number alone. With a GPU the
+    batches lie in pinned memory, from where they are copied while it computes.
+
+    Args:
+        make: returns the batch of a step. Threads call it at the same time.
+        steps: numbers of the steps.
+        threads: that make batches ahead; 0 makes each batch when it is due.
+
+    Raises:
+        Exception: what `make` raises, at the step that it belongs to.
+    """
+    if not threads:
+        yield from map(make, steps)
+        return
+
+    def pinned(step: int) -> Batch:
+        batch = make(step)
+        return {name: one.pin_memory() for name, one in batch.items()} if torch.cuda.is_available() else batch
+
+    with ThreadPoolExecutor(threads, "feeder") as pool:
+        waiting: deque[Future[Batch]] = deque()
+        try:
+            for step in steps:
+                waiting.append(pool.submit(pinned, step))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
