@@ -100,7 +100,7 @@ $training
 
 $note
 
-Hardware: $hardware. `$command` repeats it.
+`$command` repeats it.
 
 ## Credit and licence
 
@@ -216,7 +216,7 @@ def _kind(data: DataConfig) -> dict[str, str]:
 
 
 def _training_lines(results: dict) -> str:
-    lines = ["| stage | steps | minutes | measured on validation specimens |", "| --- | --- | --- | --- |"]
+    lines = ["| stage | steps | time | measured on validation specimens |", "| --- | --- | --- | --- |"]
     notes = {
         "autoencoder": "reconstruction {psnr_db:.1f} dB PSNR",
         "conditioner": "R2 of the mean latent {held_out_r2[both]:.2f}",
@@ -231,7 +231,8 @@ def _training_lines(results: dict) -> str:
             continue
         result = results[stage]
         told = note.format(**result) if note else _aligner_note(result)
-        lines.append(f"| {stage} | {result['steps']:,} | {result['seconds'] / 60:.0f} | {told} |")
+        minutes = max(1, round(result["seconds"] / 60))
+        lines.append(f"| {stage} | {result['steps']:,} | {minutes} min of {result['hardware']} | {told} |")
     return "\n".join(lines)
 
 
@@ -358,7 +359,6 @@ def write_model_card(config: Config, folder: Path) -> None:
             size=config.data.image_size,
             data=_data_line(config, rows),
             training=_training_lines(read_results(run)),
-            hardware=read_results(run)["diffusion"]["hardware"],
             command=repeat(config),
             note=config.assemble.note,
             terms=_terms(config),
