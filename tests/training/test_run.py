@@ -1,6 +1,7 @@
 """Everything from made barcodes to a served checkpoint, in miniature."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -85,6 +86,8 @@ def test_the_model_card_says_what_it_must(checkpoint):
         assert words in card
     assert "$" not in card
     assert (checkpoint / "figures" / "training.png").stat().st_size > 5_000
+    assert "![training curves](figures/training.png)" in card
+    assert f"min of {os.cpu_count()} CPU cores" in card
     assert "equals a training one at all sites\nthat both know are left out" in card
     assert "The task is easy by construction" in card
 

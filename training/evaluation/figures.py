@@ -149,14 +149,17 @@ def loss_curve(folder: Path) -> tuple[list[int], list[float]]:
     return steps, [curve[step] for step in steps]
 
 
-def training_figure(run: Path, path: Path) -> None:
-    """Draw the loss of every stage that a run trained itself."""
+def training_figure(run: Path, path: Path) -> bool:
+    """Draw the loss of every stage whose log a run holds; return whether there is one."""
     stages = ("autoencoder", "clibd", "diffusion", "aligner")
     stages = [stage for stage in stages if (run / stage / "tensorboard").is_dir()]
-    figure, axes = plt.subplots(1, len(stages), figsize=(3 * len(stages), 2.4))
-    for axis, stage in zip(axes, stages, strict=True):
+    if not stages:
+        return False
+    figure, axes = plt.subplots(1, len(stages), figsize=(3 * len(stages), 2.4), squeeze=False)
+    for axis, stage in zip(axes[0], stages, strict=True):
         axis.plot(*loss_curve(run / stage), color=MODEL, linewidth=1)
         axis.set(title=stage, xlabel="step")
-    axes[0].set_ylabel("loss")
+    axes[0][0].set_ylabel("loss")
     figure.tight_layout()
     _save(figure, path)
+    return True

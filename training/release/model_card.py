@@ -96,7 +96,7 @@ $splits
 
 $training
 
-![training curves](figures/training.png)
+$curves
 
 $note
 
@@ -317,7 +317,7 @@ def write_model_card(config: Config, folder: Path) -> None:
     rows = load_specimens(config.data, run).table
     evaluation = run / "evaluation"
     (folder / "figures").mkdir(exist_ok=True)
-    training_figure(run, folder / "figures" / "training.png")
+    has_curves = training_figure(run, folder / "figures" / "training.png")
     figures = "Not evaluated yet: run `python -m training.evaluate`."
     if (evaluation / "table.md").is_file():
         figures = (
@@ -359,6 +359,7 @@ def write_model_card(config: Config, folder: Path) -> None:
             size=config.data.image_size,
             data=_data_line(config, rows),
             training=_training_lines(read_results(run)),
+            curves="![training curves](figures/training.png)" if has_curves else "",
             command=repeat(config),
             note=config.assemble.note,
             terms=_terms(config),

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import torch
 from torch.testing import assert_close
+from torch.utils.tensorboard import SummaryWriter
 
 from tests.tiny import BARCODE, tiny_components
 from training.data.specimens import SpecimenSet
 from training.evaluation.copies import Memory
-from training.evaluation.figures import comparison_grid, prediction_grid
+from training.evaluation.figures import comparison_grid, prediction_grid, training_figure
 from training.evaluation.measures import Measures, lead
 from training.evaluation.sampling import Samples
 from training.evaluation.worlds import OTHERS, World
@@ -162,3 +163,14 @@ def test_the_sheet_of_what_was_drawn_shows_no_truth(measures, tmp_path):
     for world, name in ((measures.world, "one"), (black, "two")):
         prediction_grid(world, striped(3, seed=5), tmp_path / f"{name}.png")
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def test_curves_are_drawn_of_the_stages_whose_logs_are_there(tmp_path):
+    picture = tmp_path / "training.png"
+    assert not training_figure(tmp_path, picture)  # trained elsewhere, and brought without its logs
+    assert not picture.exists()
+    with SummaryWriter(str(tmp_path / "diffusion" / "tensorboard")) as writer:
+        for step in range(3):
+            writer.add_scalar("loss", 1 / (step + 1), step)
+    assert training_figure(tmp_path, picture)
+    assert picture.stat().st_size > 1_000
