@@ -79,8 +79,8 @@ class DrawingBatch:
                     name, f"{name} has {len(values)} values for {batch} pictures; give 1 or {batch}."
                 )
             columns[name] = values * (batch // len(values))
-        places = [
-            check_locality(*place) for place in zip(columns["latitude"], columns["longitude"], strict=True)
+        localities = [
+            check_locality(*pair) for pair in zip(columns["latitude"], columns["longitude"], strict=True)
         ]
         each = int(
             check_number("num_images_per_barcode", num_images_per_barcode, 1, MAXIMUM_IMAGES, whole=True)
@@ -96,4 +96,4 @@ class DrawingBatch:
             )
         if generator is None:
             generator = [torch.Generator("cpu").manual_seed(value) for value in seeds]
-        return cls(columns["barcode"], torch.tensor(places, dtype=torch.float32), each, generator)
+        return cls(columns["barcode"], torch.tensor(localities, dtype=torch.float32), each, generator)

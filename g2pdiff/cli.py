@@ -147,7 +147,7 @@ def generate(arguments: argparse.Namespace) -> dict:
         "changed_bases": specification.changed_bases,
         "seed": specification.seed,
         "nearest_species": nearest,
-        "notes": [*specification.place_notes, *specification.mutated.notes],
+        "notes": [*specification.locality_notes, *specification.mutated.notes],
         "warnings": [*specification.mutated.warnings, *unlike],
     }
 

@@ -121,7 +121,7 @@ def read_given(
         if pair and not _is_same(given[other], other, pair):
             raise InputError(
                 field,
-                f"{_name(field)} holds a whole place, {pair[0]:g}, {pair[1]:g}: "
+                f"{_name(field)} holds both coordinates, {pair[0]:g}, {pair[1]:g}: "
                 f"leave {other} empty, or give one number in each.",
             )
         if pair:
@@ -226,7 +226,7 @@ def read_announced_pair(value: object) -> tuple[float, float] | None:
     return read_pair(value)
 
 
-def is_place_link(value: object) -> bool:
+def is_map_link(value: object) -> bool:
     """Return whether a text is a link or a URI, not numbers."""
     return isinstance(value, str) and bool(re.match(r"(?i)\s*(https?://|geo:|www\.)", value))
 
@@ -353,8 +353,8 @@ def _read_one(field: str, value: Any) -> tuple[float, tuple[str, ...]]:
 def _why_not(field: str, text: str, wanted: str) -> str:
     """Return a sentence that says why a text is not a coordinate."""
     name, said = _name(field), quoted(text)
-    if is_place_link(text):
-        return f"{name} {said} is a link without a place in it: copy the coordinates themselves."
+    if is_map_link(text):
+        return f"{name} {said} is a link without coordinates in it: copy the numbers themselves."
     if re.search(r"(?i)(?<![a-z])O(?![a-z])", text) and re.search(r"\d", text):
         return f"{name} {said} has the letter O, east in one language and west in another: write E or W."
     if re.match(r"(?i)([NSEW]\s*)?-", text) and re.search(r"(?i)[NSEW]\s*$|^[NSEW]", text):
@@ -362,7 +362,7 @@ def _why_not(field: str, text: str, wanted: str) -> str:
     if re.fullmatch(rf"[-+]?(?:{_NUMBER})(?: (?:{_NUMBER}))+", text):
         return (
             f"{name} {said} may be degrees and minutes or two numbers: write 33.9 or 33°54', and "
-            "a whole place as 33.9, 18.4."
+            "both coordinates as 33.9, 18.4."
         )
     if re.search(r"""[°'":]""", text) and re.search(r"\d", text):
         return f"{name} {said} is no angle: write degrees, minutes and seconds as 33°54'12\"S, both below 60."

@@ -118,7 +118,7 @@ def test_two_places_have_no_slope(folder, checkpoint, capfd):
     assert main(["latitude", f"--barcode={CARDUI}", *options, f"--checkpoint={checkpoint}"]) == 0
     printed, _, _ = read_results(capfd, "latitude")
     assert printed["slope_percent_per_10_degrees"] is printed["interval"] is printed["planted"] is None
-    assert printed["verdict"] == "Too few places for a slope along latitude."
+    assert printed["verdict"] == "Too few localities for a slope along latitude."
 
 
 def test_compare_prints_differences(folder, checkpoint, capfd):

@@ -69,10 +69,8 @@ class Batch(Experiment, DrawingSpecification):
     fasta: Annotated[str, Check(lambda field, value: text_of(value), file="FASTA")] = Field(
         description="FASTA text of up to 100 records of 200 to 2,000 letters"
     )
-    latitude: Latitude = Field(description="degrees north, -90 to 90, of records whose header names no place")
-    longitude: Longitude = Field(
-        description="degrees east, -180 to 180, of records whose header names no place"
-    )
+    latitude: Latitude = Field(description="degrees north, -90 to 90, of records without a locality")
+    longitude: Longitude = Field(description="degrees east, -180 to 180, of records without a locality")
 
     @cached_property
     def records(self) -> Records:
@@ -203,7 +201,7 @@ def read_records(text: str | None, latitude: object, longitude: object) -> Recor
         InputError: field `fasta`, if the text is empty, too long or of another format, has too many records,
             or no readable one; field `latitude` or `longitude`, if one cannot be read.
     """
-    place = check_locality(latitude, longitude)
+    locality = check_locality(latitude, longitude)
     text = (text or "").replace("\ufeff", "")
     if len(text) > MAXIMUM_CHARACTERS:
         raise InputError(
@@ -216,9 +214,9 @@ def read_records(text: str | None, latitude: object, longitude: object) -> Recor
             "fasta", "The FASTA text is empty: give records, a header that begins with > above each sequence."
         )
     if is_flat(text) or (not is_fasta(text) and is_table(text)):
-        records = _read_table(text, place)
+        records = _read_table(text, locality)
     else:
-        records = _read_fasta(text, place)
+        records = _read_fasta(text, locality)
     if not any(record.barcode for record in records):
         raise InputError(
             "fasta",
@@ -236,7 +234,7 @@ def _check_amount(count: int) -> None:
         )
 
 
-def _read_fasta(text: str, place: tuple[float, float]) -> Records:
+def _read_fasta(text: str, locality: tuple[float, float]) -> Records:
     lines = [line.strip() for line in text.splitlines()]
     comments = sum(line.startswith(";") for line in lines)
     lines = [line for line in lines if line and not line.startswith(";")]
@@ -247,19 +245,19 @@ def _read_fasta(text: str, place: tuple[float, float]) -> Records:
         )
     _check_amount(sum(line.startswith(">") for line in lines))
     parsed = SimpleFastaParser(StringIO("\n".join(lines)))
-    records = Records(_read_record(index, *entry, place) for index, entry in enumerate(parsed, start=1))
+    records = Records(_read_record(index, *entry, locality) for index, entry in enumerate(parsed, start=1))
     if comments:
         records.remarks = (f"Ignored {comments} comment line{'s' * (comments != 1)}.",)
     return records
 
 
-def _read_record(index: int, header: str, letters: str, place: tuple[float, float]) -> Record:
+def _read_record(index: int, header: str, letters: str, locality: tuple[float, float]) -> Record:
     found = read_header(header)
     name = shorten(found.name)
     notes, warnings = (), (found.warning,) if found.warning else ()
     if found.locality:
-        place, notes = (found.locality.latitude, found.locality.longitude), found.locality.notes
-    return Record(index, name, *place, *_parsed(f">{name}\n{letters}"), notes, warnings)
+        locality, notes = (found.locality.latitude, found.locality.longitude), found.locality.notes
+    return Record(index, name, *locality, *_parsed(f">{name}\n{letters}"), notes, warnings)
 
 
 def _parsed(text: str) -> tuple[Barcode | None, str]:
@@ -270,7 +268,7 @@ def _parsed(text: str) -> tuple[Barcode | None, str]:
         return None, str(wrong)
 
 
-def _read_table(text: str, place: tuple[float, float]) -> Records:
+def _read_table(text: str, locality: tuple[float, float]) -> Records:
     from g2pdiff.dna.formats import format_of, identifiers_of, is_coi
     from g2pdiff.dna.tables import standardise
 
@@ -285,7 +283,7 @@ def _read_table(text: str, place: tuple[float, float]) -> Records:
     for row, cells, wanted in zip(rows, given, is_wanted, strict=True):
         if wanted:
             identifiers = {str(name): str(cell) for name, cell in cells.items()}
-            records.append(_read_row(len(records) + 1, row, identifiers, place))
+            records.append(_read_row(len(records) + 1, row, identifiers, locality))
     others = len(is_wanted) - len(records)
     if not records:
         raise InputError("fasta", f"None of the {others} records is of COI: give the rows of its marker.")
@@ -294,7 +292,7 @@ def _read_table(text: str, place: tuple[float, float]) -> Records:
     return records
 
 
-def _read_row(index: int, row: Mapping, identifiers: dict[str, str], place: tuple[float, float]) -> Record:
+def _read_row(index: int, row: Mapping, identifiers: dict[str, str], locality: tuple[float, float]) -> Record:
     """Return the record of a row of a standardised table."""
     named = [row.get("processid"), row.get("species") or row.get("identification")]
     name = shorten(" ".join(part for part in named if part))
@@ -303,10 +301,10 @@ def _read_row(index: int, row: Mapping, identifiers: dict[str, str], place: tupl
     if any(value is not None for value in given):
         try:
             found = read_locality(given[0], given[1])
-            place, notes = (found.latitude, found.longitude), found.notes
+            locality, notes = (found.latitude, found.longitude), found.notes
         except InputError as error:
             warnings = (f"The row's place was ignored: {error}",)
-    return Record(index, name, *place, *_parsed(row["dna_barcode"] or ""), notes, warnings, identifiers)
+    return Record(index, name, *locality, *_parsed(row["dna_barcode"] or ""), notes, warnings, identifiers)
 
 
 def _row(record: Record, picture: Picture) -> BatchRow:

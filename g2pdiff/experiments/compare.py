@@ -67,8 +67,8 @@ class Compare(Experiment, MutantSpecification):
     name: ClassVar[str] = "compare"
     position: ClassVar[int] = 3
     about: ClassVar[str] = (
-        "Draw two sides from the same noises: a barcode at a place, and the same with something changed, "
-        "such as mutations, the place or a scale."
+        "Draw two sides from the same noises: a barcode at a locality, and the same with something changed, "
+        "such as mutations, the locality or a scale."
     )
     returns: ClassVar[str] = (
         "a contact sheet; rows, one per pair; summary with the mean differences, second minus first, and "
@@ -117,7 +117,7 @@ class Compare(Experiment, MutantSpecification):
         if self.first == self.second:
             raise InputError(
                 "compare",
-                "Both sides are the same: change the second one's barcode, place, mutations or scales.",
+                "Both sides are the same: change the second one's barcode, locality, mutations or scales.",
             )
         check_total("pairs", self.wanted)
         check_seed(self.seed + self.pairs - 1)

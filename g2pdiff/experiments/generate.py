@@ -18,7 +18,7 @@ class Generate(MutantSpecification):
     name: ClassVar[str] = "generate"
     position: ClassVar[int] = 1
     about: ClassVar[str] = (
-        "Draw a specimen from a COI barcode and a place, step by step; the last picture is the result."
+        "Draw a specimen from a COI barcode and a locality, step by step; the last picture is the result."
     )
     returns: ClassVar[str] = (
         "the picture; and its CLIBDScore, the success threshold, step and steps, notes on the barcode, "

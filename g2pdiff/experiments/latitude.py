@@ -79,10 +79,10 @@ class LatitudeSweep(Experiment, MutantSpecification):
         None,
         description="where to draw; every 10 from -80 to 80, or every 20 from -160 to 160, where empty",
     )
-    replicates: Count = Field(1, description="noises at every place, for the interval")
+    replicates: Count = Field(1, description="noises per locality, for the interval")
 
     @model_validator(mode="after")
-    def _check_places(self) -> Self:
+    def _check_localities(self) -> Self:
         fixed = "longitude" if self.along == "latitude" else "latitude"
         check_number(fixed, getattr(self, fixed), -LIMITS[fixed], LIMITS[fixed], "degrees")
         limit = LIMITS[self.along]
@@ -269,7 +269,7 @@ def sweep_report(rows: Sequence[SweepRow], planted: bool) -> Report:
     found = cline(rows, planted)
     along = rows[0].along
     parts = [parts_of(row) for row in rows]
-    by_place = {(row.degrees, row.replicate): part for row, part in zip(rows, parts, strict=True)}
+    by_locality = {(row.degrees, row.replicate): part for row, part in zip(rows, parts, strict=True)}
     degrees = sorted({row.degrees for row in rows})
     # The truth has no noise: one strip of it is enough.
     strips = [(part, r) for part in parts[0] for r in replicates_of(rows) if part == "prediction" or r == 0]
@@ -292,13 +292,13 @@ def sweep_report(rows: Sequence[SweepRow], planted: bool) -> Report:
             "slope_percent_per_10_degrees": rounded(found.slope.value) if found else None,
             "interval": [rounded(found.slope.low), rounded(found.slope.high)] if found else None,
             "planted": rounded(found.planted) if found else None,
-            "verdict": found.verdict if found else f"Too few places for a slope along {along}.",
+            "verdict": found.verdict if found else f"Too few localities for a slope along {along}.",
         },
         [f"{along}{row.degrees:g}_replicate{row.replicate}" for row in rows],
         parts,
         Sheet(
             [f"{part} {r}" if part == "prediction" else part for part, r in strips],
             [f"{degree:g}°" for degree in degrees],
-            [[by_place.get((degree, r), {}).get(part) for degree in degrees] for part, r in strips],
+            [[by_locality.get((degree, r), {}).get(part) for degree in degrees] for part, r in strips],
         ),
     )

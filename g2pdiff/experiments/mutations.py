@@ -202,7 +202,7 @@ def mutation_report(rows: Sequence[MutationRow], wild_type: Barcode) -> Report:
         for curve in mutation_curves(rows)
     ]
     parts = [parts_of(row) for row in rows]
-    by_place = {(row.rate, row.replicate): part for row, part in zip(rows, parts, strict=True)}
+    by_cell = {(row.rate, row.replicate): part for row, part in zip(rows, parts, strict=True)}
     rates = [curve["rate"] for curve in curves]
     columns = [(part, replicate) for part in parts[0] for replicate in replicates_of(rows)]
     return Report(
@@ -213,6 +213,6 @@ def mutation_report(rows: Sequence[MutationRow], wild_type: Barcode) -> Report:
         Sheet(
             [f"{100 * rate:g} %" for rate in rates],
             [f"{part} {replicate}" for part, replicate in columns],
-            [[by_place.get((rate, r), {}).get(part) for part, r in columns] for rate in rates],
+            [[by_cell.get((rate, r), {}).get(part) for part, r in columns] for rate in rates],
         ),
     )

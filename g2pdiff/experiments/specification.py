@@ -67,7 +67,7 @@ class Specification(BaseModel):
         InputError: for the first wrong argument in the order of `arguments`.
     """
 
-    _place_notes: list[str] = PrivateAttr(default_factory=list)
+    _locality_notes: list[str] = PrivateAttr(default_factory=list)
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -85,12 +85,12 @@ class Specification(BaseModel):
                 )
         # A missing argument is read like None, so that its check says what is missing.
         required = {name: None for name, field in known.items() if field.is_required()}
-        places, notes = _read_places(values, known)
+        localities, notes = _read_localities(values, known)
         try:
-            super().__init__(**(required | values | places))
+            super().__init__(**(required | values | localities))
         except ValidationError as error:
             raise _as_input_error(error, list(known)) from None
-        self._place_notes = notes
+        self._locality_notes = notes
 
     @classmethod
     def arguments(cls) -> dict[str, FieldInfo]:
@@ -124,15 +124,15 @@ class Specification(BaseModel):
     @property
     def notes(self) -> list[str]:
         """Sentences about how the arguments were read."""
-        return self.place_notes
+        return self.locality_notes
 
     @property
-    def place_notes(self) -> list[str]:
+    def locality_notes(self) -> list[str]:
         """Sentences about how the localities were read."""
-        return list(self._place_notes)
+        return list(self._locality_notes)
 
 
-def _read_places(values: Mapping[str, object], known: Container[str]) -> tuple[dict, list[str]]:
+def _read_localities(values: Mapping[str, object], known: Container[str]) -> tuple[dict, list[str]]:
     """Return the coordinates in `values`, with each locality read as a whole, and notes.
 
     If one cannot be read, its error becomes the value of the wrong field. The field's check raises it, after

@@ -231,7 +231,7 @@ def test_the_reading_without_a_truth_or_with_too_few_places(walked):
     text = reading(replace(walked, rows=grown(0.05, noise=0.01), has_truth=False))
     assert "Planted" not in text and "not on animals" in text
     text = reading(replace(walked, rows=walked.rows[:2]))
-    assert "Too few places" in text and "Planted" not in text
+    assert "Too few localities" in text and "Planted" not in text
 
 
 def saved(html: str, kind: str) -> bytes:
