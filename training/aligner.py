@@ -1,16 +1,16 @@
-"""Stage 4: the aligner, which learns to tell from a noisy latent whose barcode it is.
+"""Stage 4: the aligner, which learns to match a noisy latent with its barcode.
 
     python -m training.aligner --config training/configs/embedded.yaml
 
-InfoNCE (Eq. 9 of the paper) between noisy latents and conditions, every species at most once in a batch,
-and the log-probability that guidance will ask for: the right condition among those of the reference bank,
-which are many more than a batch holds. The conditioner is frozen: trained jointly, the condition could
-collapse into whatever is easiest to align with. Its conditions are computed once, of a sample of the
-specimens: the noise makes a picture new every time, and encoding barcodes is what costs. The reference bank
-is filled with the conditions of known barcodes.
+The loss has two terms. The first is InfoNCE (Eq. 9 of the paper) between noisy latents and conditions, with
+each species at most once per batch. The second is the log-probability that guidance uses: the right condition
+among those of the reference bank, which has many more than a batch. The conditioner is frozen: if it were
+trained too, the condition could collapse to one that is easy to align with. Conditions are computed once, for
+a sample of the specimens: encoding barcodes is expensive, and the noise makes a picture new every time. The
+reference bank is filled with the conditions of known barcodes.
 
-Eq. 9 alone is the paper's. The other direction of InfoNCE (the right latent among those of the batch) and the
-term over the bank are ours.
+The paper has Eq. 9 only. The other direction of InfoNCE (the right latent among those of the batch) and the
+term over the bank are additions.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ from training.stages.parts import load_autoencoder, load_scheduler, schedule_on_
 
 
 def reference_rows(table: pd.DataFrame, size: int, seed: int) -> np.ndarray:
-    """Return rows of one specimen, as it was found, of `size` species drawn at random."""
+    """Return the rows of `size` random species: one unmutated, unmoved specimen of each."""
     natural = table[table["mutation_rate"] == 0]
     one_each = natural.sample(frac=1, random_state=seed).groupby("species").head(1)
     return one_each.index[:size].to_numpy()
 
 
 class AlignerLoss(nn.Module):
-    """Symmetric InfoNCE over the global batch, and recognition of the right condition among the bank's.
+    """Symmetric InfoNCE over the global batch, and cross-entropy of the right condition among the bank's.
 
     Args:
-        aligner: with its bank filled.
+        aligner: an aligner with a filled bank.
         scheduler: the noise schedule.
-        bank_species: number of the species of each of the bank's conditions (N,).
+        bank_species: species numbers of the bank's conditions (N,).
     """
 
     def __init__(
@@ -77,10 +77,10 @@ class AlignerLoss(nn.Module):
 
         Args:
             latents: clean latents (B, C, h, w).
-            noise: of the same shape.
+            noise: noise of the same shape.
             timesteps: (B,).
             pooled: conditions (B, D).
-            species: numbers of the species (B,).
+            species: species numbers (B,).
         """
         noisy = add_noise(latents, noise, timesteps, self.scheduler.alphas_cumprod)
         pictures = gather(self.aligner.embed_latents(noisy, timesteps).float())
@@ -88,7 +88,7 @@ class AlignerLoss(nn.Module):
         scale = self.aligner.logit_scale.exp().clamp(max=100)
         own = gather(species)
         bank = scale * pictures @ self.aligner.embed_condition(self.aligner.bank).float().T
-        # A reference of the specimen's own species is no wrong answer.
+        # A reference of the specimen's own species is not a negative.
         is_own: Any = own[:, None] == self.bank_species
         bank = bank.masked_fill(is_own, -torch.inf)
         right = scale * (pictures * conditions).sum(-1, keepdim=True)
@@ -151,7 +151,7 @@ class AlignerStage:
 
 @torch.no_grad()
 def accuracy_by_noise(stage: AlignerStage, rows: int = 256, levels: int = 5) -> dict[str, float]:
-    """Measure the top-1 accuracy among `rows` training specimens of distinct species, at a few timesteps."""
+    """Measure the top-1 accuracy among training specimens of distinct species, `rows`, at a few timesteps."""
     generator = torch.Generator().manual_seed(0)
     batch = stage.batch(min(rows, len(stage.groups)), generator)
     aligner, scheduler = stage.model.aligner, stage.model.scheduler
@@ -166,7 +166,7 @@ def accuracy_by_noise(stage: AlignerStage, rows: int = 256, levels: int = 5) -> 
 
 
 def train(config: Config) -> None:
-    """Train the aligner and save it, its reference bank filled, to `RUN/aligner/model`."""
+    """Train the aligner, fill its reference bank, and save it to `RUN/aligner/model`."""
     run = Path(config.run)
     set_seed(config.aligner.training.seed)
     vae = load_autoencoder(run)

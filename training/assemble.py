@@ -1,11 +1,10 @@
-"""Stage 5: put the trained parts together into a checkpoint that the app can serve.
+"""Stage 5: assemble the trained parts into a checkpoint that the app can serve.
 
     python -m training.assemble --config training/configs/embedded.yaml
 
-Weights go to fp16 safetensors in shards under 10 MB, with the reference species that the app looks for
-neighbours among, the examples that it offers, what people are told of the checkpoint, and a model card that
-says what it learned from. An adapter is fused into its base, so that a run on Stable Diffusion ends in a
-checkpoint like any other.
+Weights are saved as fp16 safetensors in shards under 10 MB. The checkpoint also gets the reference species
+and the examples for the app, a description for people, and a model card. An adapter is fused into its base,
+so a run on Stable Diffusion also ends in an ordinary checkpoint.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ from training.stages.parts import load_clibd, load_final_autoencoder, load_unet
 
 
 def keeps_size(data: DataConfig) -> bool:
-    """Return whether an animal's size can be read off its picture: not where every animal fills it, or stands
-    at any distance."""
+    """Return whether pictures show an animal's size. They do not if every animal fills the picture, or if the
+    distance to the camera varies."""
     if data.by_specimen:
         return not data.bold and data.package in WHOLE_FRAMES
     return not data.by_species
@@ -66,10 +65,10 @@ def build_pipeline(config: Config) -> G2PDiffusionPipeline:
 
 
 def assemble(config: Config) -> Path:
-    """Write the checkpoint, in place of an older one, with its references and model card; return its folder.
+    """Write the checkpoint with its references and model card; return its folder. An older one is replaced.
 
     Raises:
-        InputError: field `checkpoint`, if the folder holds something else, which would be lost.
+        InputError: field `checkpoint`, if the folder holds something else than a checkpoint.
     """
     folder = Path(config.assemble.checkpoint)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "model_index.json").is_file():

@@ -1,12 +1,12 @@
-"""Stage 1: the autoencoder whose latents the diffusion model works in.
+"""Stage 1: the autoencoder, which makes the latents of the diffusion model.
 
     python -m training.autoencoder --config training/configs/embedded.yaml
 
-The encoder is closed form: principal components of patches (`g2pdiff.models.autoencoder`), or those of the
-run to start from. What is trained is the decoder's refinement. Thin legs, antennae and veins are a small
-share of the pixels and most of what one looks at, so the loss weighs a pixel by how much detail surrounds it.
+The encoder is computed in closed form from principal components of patches (`g2pdiff.models.autoencoder`), or
+it is that of the run to start from. Only the decoder's refinement is trained. Thin legs, antennae and veins
+are few pixels, but people look at them most. So the loss weighs a pixel by the detail around it.
 
-A run on a base (`diffusion.base`) takes the base's autoencoder and trains none.
+A run on a base (`diffusion.base`) uses the base's autoencoder and trains none.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from training.stages.parts import reconstruct, start_weights
 
 
 def detail_weight(images: torch.Tensor, strength: float) -> torch.Tensor:
-    """Return how much detail surrounds a pixel: 1 on flat paper, up to 1 + `strength` along edges.
+    """Return weights of pixels by the detail around them: 1 on flat paper, up to 1 + `strength` along edges.
 
     Args:
         images: pictures (B, 3, H, W).
@@ -50,8 +50,8 @@ def detail_weight(images: torch.Tensor, strength: float) -> torch.Tensor:
 class AutoencoderLoss(nn.Module):
     """Detail-weighted L1 + L2 reconstruction of pictures in [-1, 1], from slightly noisy latents.
 
-    Noise on the latents, in units of a channel's deviation, asks the decoder to forgive what the diffusion
-    model gets slightly wrong.
+    Noise on the latents, in units of a channel's standard deviation, makes the decoder robust against small
+    errors of the diffusion model.
     """
 
     def __init__(self, vae: PatchAutoencoder, detail: float, latent_noise: float):
@@ -75,7 +75,7 @@ def example_patches(specimens: SpecimenSet, size: int, pictures: int, seed: int)
 
 
 class AutoencoderStage:
-    """Batches of pictures, mirrored at random."""
+    """Batches of randomly mirrored pictures."""
 
     name = "autoencoder"
 
@@ -114,7 +114,7 @@ def psnr(vae: PatchAutoencoder | AutoencoderKL, specimens: SpecimenSet, count: i
 
 
 def train(config: Config) -> None:
-    """Train the autoencoder, or take the base's, and save it to `RUN/autoencoder/model`."""
+    """Train the autoencoder, or copy the base's, and save it to `RUN/autoencoder/model`."""
     run = Path(config.run)
     if config.diffusion.base:
         state = PartialState()

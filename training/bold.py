@@ -4,11 +4,11 @@
     python -m training.bold --export bold_data.tsv --out bold
     python -m training.run --config training/configs/embedded.yaml data.bold=bold
 
-prints how many records, species and pictures the export has, by licence and by view, and what is left out for
-which reason; then fetches the pictures whose licence allows it, one at a time and slowly. The folder holds
-`pictures/`, `specimens.csv` for training, `ATTRIBUTION.csv` with the holder and licence of every picture,
-`failed.csv` and `SHA256SUMS`. The same command again goes on where it was interrupted. It ends with 1 where
-pictures are left that may come at another time.
+prints the numbers of records, species and pictures in the export, by licence and by view, and what is left
+out for which reason. Then it fetches the pictures whose licence allows it, slowly and one at a time. The
+folder holds `pictures/`, `specimens.csv` for training, `ATTRIBUTION.csv` with the holder and licence of every
+picture, `failed.csv` and `SHA256SUMS`. After an interruption, the same command continues. The exit code is 1
+if some pictures failed but may be available later.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ AGENT = "G2PDiffusion-training.bold/0.1"
 
 
 def run(export_path: Path, out: Path, wanted: Wanted, client: PoliteClient, dry_run: bool = False) -> dict:
-    """Choose the pictures of an export, say so, and fetch them unless told not to.
+    """Choose pictures of an export, report them, and fetch them unless it is a dry run.
 
     Returns:
-        `{"pictures", "failed", "left"}`: how many are there, never will be, and may come later.
+        `{"pictures", "failed", "left"}`: the numbers of pictures that are there, that are unavailable, and
+        that may come later.
 
     Raises:
-        InputError: something cannot be used, or the server asks to be left alone.
+        InputError: an argument or file cannot be used, or the server refuses for a long time.
     """
     export = read_export(export_path)
     harvest = Harvest(out, export_path, wanted, client)

@@ -2,15 +2,15 @@
 
     python -m training.clibd --config training/configs/embedded.yaml
 
-InfoNCE between pictures and barcodes (Gong et al. 2024), every species at most once in a batch, and a
-second loss that teaches both towers the species: each embedding is to find its species among learned
-prototypes that picture and barcode share. CLIBD starts from pretrained towers; these start from nothing,
-and without the prototypes each tower waits for the other to make sense. Unlabelled and much mutated
-specimens take part in InfoNCE alone. Pictures are turned, moved, blurred and noised a little, as a
-diffusion model's are; barcodes lose bases as real reads do.
+The loss has two terms. The first is InfoNCE between pictures and barcodes (Gong et al. 2024), with each
+species at most once per batch. The second teaches both towers the species: each embedding must find its
+species among learned prototypes, which pictures and barcodes share. CLIBD starts from pretrained towers.
+These towers start untrained, and without prototypes neither has a useful target at first. Unlabelled and
+strongly mutated specimens take part in InfoNCE only. Pictures are turned, moved, blurred and noised a little,
+because drawn pictures are imperfect too. Barcodes lose bases, as real reads do.
 
-With `clibd.settings.official=best.pth` the published CLIBD judges instead: nothing is trained, and its
-threshold is measured on the validation specimens alike.
+With `clibd.settings.official=best.pth` the published CLIBD is the judge: nothing is trained, and only its
+threshold is measured on the validation specimens.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from training.stages.parts import on_device
 
 
 def resize(images: torch.Tensor, side: int) -> torch.Tensor:
-    """Return pictures (B, 3, H, W) at the size that a judge sees: (B, 3, side, side)."""
+    """Resize pictures (B, 3, H, W) to the size of a judge's input: (B, 3, side, side)."""
     if images.shape[-1] == side:
         return images
     return F.interpolate(images, (side, side), mode="bilinear", antialias=True)
@@ -49,7 +49,7 @@ def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
     Args:
         images: pictures (B, 3, H, W) in [0, 1].
-        generator: of everything random.
+        generator: source of all randomness.
     """
     batch = len(images)
     angle, dx, dy, zoom, blur, noise = torch.rand(6, batch, generator=generator) * 2 - 1
@@ -70,12 +70,12 @@ def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return (images + grain).clamp(0, 1)
 
 
-NO_SPECIES = -100  # what cross-entropy passes over
-RECOGNISABLE = 0.05  # mutation rate up to which a specimen still counts as its species
+NO_SPECIES = -100  # the label that cross-entropy ignores
+RECOGNISABLE = 0.05  # highest mutation rate at which a specimen still counts as its species
 
 
 class ContrastiveLoss(nn.Module):
-    """Symmetric InfoNCE over the global batch, and recognition of the species among shared prototypes."""
+    """Symmetric InfoNCE over the global batch, and cross-entropy of the species among shared prototypes."""
 
     def __init__(self, clibd: CLIBD, species: int):
         super().__init__()
@@ -127,7 +127,7 @@ class ClibdStage:
 def embed(
     clibd: CLIBD | OfficialCLIBD, specimens: SpecimenSet, batch: int = 64
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the picture and barcode embeddings of all specimens: (N, E), (N, E)."""
+    """Return the picture embeddings and the barcode embeddings of all specimens, each (N, E)."""
     pictures, barcodes = [], []
     for start in range(0, len(specimens), batch):
         rows = list(range(start, min(start + batch, len(specimens))))
@@ -137,10 +137,10 @@ def embed(
 
 
 def measure(clibd: CLIBD | OfficialCLIBD, specimens: SpecimenSet) -> dict:
-    """Return score densities of true and shuffled pairs of held-out specimens, their crossing, and retrieval.
+    """Measure true and shuffled pairs of held-out specimens: scores, success threshold and retrieval.
 
-    A shuffled pair is a picture with the barcode of another species. Retrieval asks for the right species
-    among one barcode of every species there is, at most 200.
+    A shuffled pair is a picture with the barcode of another species. Retrieval looks for the right species
+    among one barcode per species, at most 200.
     """
     pictures, barcodes = embed(clibd, specimens)
     species = specimens.table["species"].to_numpy()
@@ -162,7 +162,7 @@ def measure(clibd: CLIBD | OfficialCLIBD, specimens: SpecimenSet) -> dict:
 
 
 def train(config: Config) -> None:
-    """Train CLIBD, or load the official one, measure its threshold on validation specimens, and save it to
+    """Train CLIBD or load the official one, measure its threshold on validation specimens, and save it to
     `RUN/clibd/model`."""
     run = Path(config.run)
     if official := config.clibd.settings.get("official"):

@@ -1,4 +1,4 @@
-"""Measure a checkpoint on barcodes it never saw, and write results.json, table.md and figures.
+"""Measure a checkpoint on held-out barcodes, and write results.json, table.md and figures.
 
     python -m training.evaluate --checkpoint assets/checkpoint --table barcodes.parquet --split test \
         --barcodes 64 --samples 20 --out results
@@ -6,18 +6,16 @@
         data.table=barcodes.parquet data.photographs=dorsal_256.parquet --phenotype RUN/phenotype/model \
         --barcodes 200 --samples 1 --out results
 
-Ground truth is the simulated specimen of a barcode and its locality, or the photograph where the
-configuration names photographs. `--split` chooses the world (`training.evaluation.worlds`). Beside the
-checkpoint stand what a look-up in its training specimens gives (`training.evaluation.nulls`), and a second
-judge (`training.evaluation.likeness`) where there is one: `--phenotype`, or that of `--run`. "Random" pairs a
-true picture with the barcode of another specimen. Scores at rank k are the best of k samples of a barcode,
-estimated without bias from all of them. Traits are measured on the pictures alone, the generated and the true
-ones alike.
+Ground truth is the simulated specimen of a barcode and its locality, or a photograph if the configuration
+names photographs. `--split` chooses the world (`training.evaluation.worlds`). The checkpoint is compared with
+look-ups in its training specimens (`training.evaluation.nulls`). A second judge
+(`training.evaluation.likeness`) comes from `--phenotype` or `--run`. "Random" pairs a true picture with the
+barcode of another specimen. Scores at rank k are the best of k samples per barcode, estimated without bias
+from all samples. Traits of generated and true pictures are measured in the same way, on the pictures alone.
 
-Samples are kept in `OUT/samples`: an evaluation that was interrupted goes on where it stopped, and under
-`accelerate launch` every process takes its share. Of photographs a sheet of truth and prediction, and the
-true pictures, are written to `OUT` and are not to be passed on without the photographs' licence;
-`drawn.png` shows what was drawn alone.
+Samples are kept in `OUT/samples`, so an interrupted evaluation continues. Under `accelerate launch` every
+process draws a share. With photographs, `OUT` also gets true pictures, alone and beside predictions: do not
+pass these on without the photographs' licence. `drawn.png` shows drawn pictures only.
 """
 
 from __future__ import annotations
@@ -62,7 +60,7 @@ from training.evaluation.worlds import WORLDS, load_world
 from training.phenotype import PhenotypeEncoder, load_phenotype
 from training.stages.parts import on_device, reconstruct
 
-PAIRED_SAMPLES = 4  # of every barcode, with and without alignment, and of the ablations
+PAIRED_SAMPLES = 4  # samples per barcode, with and without alignment, and of the ablations
 SHOWN = 48  # barcodes on the sheet of truth and prediction
 NO_LENGTHS = (
     "The experiments are left out: this checkpoint learned from crops in which every animal fills the "
@@ -72,8 +70,7 @@ NO_LENGTHS = (
 
 @torch.no_grad()
 def reconstruction(vae: PatchAutoencoder | AutoencoderKL, measures: Measures) -> dict:
-    """Measure what the autoencoder costs: PSNR in dB and CLIBDScore of true pictures that passed through
-    it."""
+    """Measure the autoencoder's loss: PSNR in dB and CLIBDScore of reconstructed true pictures."""
     truth = measures.world.truth
     decoded = [reconstruct(vae, part.to(vae.device) * 2 - 1).float().cpu() for part in truth.split(8)]
     images = torch.cat(decoded).div(2).add(0.5).clamp(0, 1)
@@ -83,8 +80,7 @@ def reconstruction(vae: PatchAutoencoder | AutoencoderKL, measures: Measures) ->
 
 
 def alignment(measures: Measures, aligned: Samples, unaligned: Samples) -> dict:
-    """Measure CLIBDScore with and without alignment guidance at the same seeds, and the difference over
-    barcodes."""
+    """Measure CLIBDScore with and without alignment guidance from the same seeds, and the difference."""
     without = measures.scores(unaligned).mean(1)
     with_it = measures.scores(aligned)[:, : unaligned.embeddings.shape[1]].mean(1)
     return {
@@ -111,18 +107,18 @@ def evaluate(
 
     Args:
         pipeline: the checkpoint.
-        data: where specimens come from; as the run had it, where one is given.
+        data: source of the specimens. With a run, it must be the run's.
         split: the world, one of `training.evaluation.worlds.WORLDS`.
-        barcodes: held-out barcodes, each of another species.
-        samples: pictures of each.
+        barcodes: number of held-out barcodes, of distinct species.
+        samples: pictures per barcode.
         out: folder for results.json, table.md and the figures.
-        experiments: barcodes at most in the latitude, longitude and, where there is a truth to compare with,
-            mutation experiments; 0 for none. A checkpoint that learned from crops gets none either: its
-            pictures do not keep an animal's size.
-        run: folder of the run that made the checkpoint, whose training pictures copies are looked for in.
-        seed: chooses the held-out barcodes; by default the data's.
-        phenotype: the second judge.
-        settings: of the pipeline's call, such as `alignment_scale`.
+        experiments: most barcodes in the experiments along latitude and longitude and, if there is a truth,
+            with mutations; 0 for none. A checkpoint that learned from crops gets none: its pictures do not
+            keep an animal's size.
+        run: folder of the run that made the checkpoint. Its training pictures are searched for copies.
+        seed: seed that chooses the held-out barcodes; by default that of `data`.
+        phenotype: encoder of the second judge.
+        settings: arguments of the pipeline's call, such as `alignment_scale`.
     """
     began, state = time.monotonic(), PartialState()
     if experiments and not pipeline.config.whole_frames:
@@ -197,7 +193,7 @@ def evaluate(
 
 
 def denoising(settings: dict) -> Denoising:
-    """Return settings of the pipeline's call as `Denoising`."""
+    """Return arguments of the pipeline's call as `Denoising`."""
     return Denoising(
         steps=settings.get("num_inference_steps"),
         **{name: value for name, value in settings.items() if name != "num_inference_steps"},
@@ -205,10 +201,10 @@ def denoising(settings: dict) -> Denoising:
 
 
 def second_judge(folder: Path | None, run: Path | None) -> PhenotypeEncoder | None:
-    """Load the second judge from its folder, or from the run's where there is one.
+    """Load the second judge from its folder, or from the run's folder if it has one.
 
     Raises:
-        InputError: field `phenotype`, if the folder holds none.
+        InputError: field `phenotype`, if the folder does not hold one.
     """
     if folder is None and run is not None and (run / "phenotype" / "model" / "config.json").is_file():
         folder = run / "phenotype" / "model"

@@ -1,10 +1,10 @@
-"""Baseline: ControlNet, a locked U-Net steered by a hint made of the barcode.
+"""Baseline: ControlNet, a locked U-Net that a hint made from the barcode steers.
 
     python -m training.baselines.controlnet --config training/configs/embedded_baselines.yaml
 
-The U-Net and the conditioner are those of the run's diffusion stage, locked; specimens, batches and
-noise draws are the same too. What is learned is `g2pdiff.models.controlnet.BarcodeControlNet`. No condition
-is dropped: the locked U-Net with the empty condition is the unconditional model already.
+The U-Net and the conditioner are those of the run's diffusion stage, and they are locked. Specimens, batches
+and noise draws are the same too. Only `g2pdiff.models.controlnet.BarcodeControlNet` learns. No condition is
+dropped: the locked U-Net with the empty condition is already the unconditional model.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from training.stages.parts import load_autoencoder, load_unet
 
 
 class ControlNetLoss(nn.Module):
-    """Error of the locked U-Net's prediction from noisy latents, under the ControlNet's hint.
+    """Error of the locked U-Net's predictions from noisy latents, steered by the ControlNet.
 
     Args:
-        conditioner, unet: locked.
-        controlnet: learns.
+        conditioner, unet: locked models.
+        controlnet: the model that learns.
         scheduler: the noise schedule.
     """
 
@@ -60,9 +60,9 @@ class ControlNetLoss(nn.Module):
 
         Args:
             latents: clean latents (B, C, h, w).
-            noise: K draws for every specimen (B, K, C, h, w).
-            timesteps: likewise (B, K).
-            specimens: barcodes and places, or conditions, see `training.diffusion.condition_of`.
+            noise: K draws per specimen (B, K, C, h, w).
+            timesteps: timesteps of the draws (B, K).
+            specimens: barcodes and localities, or conditions, see `training.diffusion.condition_of`.
         """
         with torch.no_grad():
             condition = condition_of(self.conditioner, specimens).repeat(noise.shape[1])
@@ -80,7 +80,7 @@ class ControlNetLoss(nn.Module):
 
 
 class ControlNetStage:
-    """The diffusion stage's batches, for a ControlNet over its trained models."""
+    """The diffusion stage's batches for a ControlNet, with its trained models."""
 
     name = "controlnet"
 

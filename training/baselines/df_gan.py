@@ -1,15 +1,16 @@
-"""Baseline: DF-GAN, one pass from noise and barcode to pixels.
+"""Baseline: DF-GAN, which maps noise and barcode to pixels in one pass.
 
     python -m training.baselines.df_gan --config training/configs/embedded_baselines.yaml
 
 Written from the paper (Tao et al. 2022, "DF-GAN: A Simple and Effective Baseline for Text-to-Image
-Synthesis"): a generator of deep fusion blocks, which modulate features by affine maps of condition and noise
-twice before every convolution; a discriminator with a one-way output, which sees picture and condition
-together; hinge loss; and the matching-aware gradient penalty, on real pictures with their own condition.
+Synthesis"). The generator consists of deep fusion blocks, which modulate features twice before every
+convolution by affine maps of condition and noise. The discriminator has a one-way output and sees picture and
+condition together. The loss is the hinge loss, with the matching-aware gradient penalty on real pictures with
+their own condition.
 
-Where the paper has a sentence embedding, this has the pooled condition of the run's conditioner, frozen as
-the paper's text encoder is. Both networks take their step at once, from one backward pass over one sum of
-losses: each sees the other as it was, and the loop is that of the other stages.
+The pooled condition of the run's conditioner replaces the paper's sentence embedding. The conditioner is
+frozen, like the paper's text encoder. Both networks step together, after one backward pass over the sum of
+their losses, so each sees the other as it was before the step. The loop is that of the other stages.
 """
 
 from __future__ import annotations
@@ -42,15 +43,15 @@ from training.data.storage import whole_folder
 from training.evaluation.results import record_result
 from training.stages.loop import fit
 
-PENALTY_WEIGHT, PENALTY_POWER = 2.0, 6.0  # k and p of the paper's Eq. 2
+PENALTY_WEIGHT, PENALTY_POWER = 2.0, 6.0  # k and p in Eq. 2 of the paper
 
 
 class Affine(nn.Module):
-    """Scale and shift of every channel from a condition; starts as the identity.
+    """Scale and shift of every channel, computed from a condition. It starts as the identity.
 
     Args:
         condition_size: width of noise and condition together.
-        channels: of the features (B, C, H, W) that are modulated.
+        channels: channels C of the features (B, C, H, W) that are modulated.
     """
 
     def __init__(self, condition_size: int, channels: int):
@@ -70,7 +71,7 @@ class Affine(nn.Module):
 
 
 class FusionBlock(nn.Module):
-    """Twice the size: nearest neighbour, then two fused convolutions beside a shortcut."""
+    """Doubles the size by nearest neighbours, then applies two fused convolutions beside a shortcut."""
 
     def __init__(self, condition_size: int, channels: int, out_channels: int):
         super().__init__()
@@ -95,23 +96,23 @@ class FusionBlock(nn.Module):
 
 
 class Generator(ModelMixin, ConfigMixin):
-    """Noise and condition to a picture.
+    """A generator of pictures from noise and condition.
 
     Args:
         image_size: height and width of a picture, four times a power of two.
         condition_size: width D of the pooled condition.
         noise_size: width Z of the noise.
-        width: channels at full size; every halving doubles them, up to eight times.
+        width: channels at full size. Every halving doubles them, up to eight times as many.
     """
 
-    config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
+    config: Any  # diffusers types it as a dict, but its entries are attributes too
 
     @register_to_config
     def __init__(
         self, image_size: int = 128, condition_size: int = 256, noise_size: int = 100, width: int = 16
     ):
         super().__init__()
-        channels = channels_by_size(image_size, width)[::-1]  # from 4 pixels up
+        channels = channels_by_size(image_size, width)[::-1]  # from 4 pixels upwards
         self.start = nn.Linear(noise_size, 16 * channels[0])
         self.blocks = nn.ModuleList(
             FusionBlock(noise_size + condition_size, *pair) for pair in pairwise(channels)
@@ -128,7 +129,7 @@ class Generator(ModelMixin, ConfigMixin):
 
 
 class DownBlock(nn.Module):
-    """Half the size: a strided and a plain convolution, let in by a factor that starts at zero."""
+    """Halves the size by a strided and a plain convolution. Their factor starts at zero."""
 
     def __init__(self, channels: int, out_channels: int):
         super().__init__()
@@ -143,7 +144,8 @@ class DownBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """One-way output: does this picture, with this condition, look real? Arguments as for `Generator`."""
+    """A discriminator that judges whether a picture with its condition looks real. Arguments: see
+    `Generator`."""
 
     def __init__(self, image_size: int, condition_size: int, width: int):
         super().__init__()
@@ -161,8 +163,8 @@ class Discriminator(nn.Module):
         return self.blocks(self.from_rgb(images))
 
     def logits(self, features: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
-        """Map features (B, C, 4, 4) and conditions (B, D) to (B,), high for real pictures of the
-        condition."""
+        """Map features (B, C, 4, 4) and conditions (B, D) to logits (B,), high for real, matching
+        pictures."""
         tiled = pooled[..., None, None].expand(-1, -1, 4, 4)
         return self.judge(torch.cat([features, tiled], dim=1)).flatten()
 
@@ -171,7 +173,7 @@ class Discriminator(nn.Module):
 
 
 def channels_by_size(image_size: int, width: int) -> list[int]:
-    """Return channels at full size, half, a quarter, ... down to 4 pixels."""
+    """Return the channels at full size, half size, and so on down to 4 pixels."""
     halvings = (image_size // 4).bit_length() - 1
     return [width * min(2**n, 8) for n in range(halvings + 1)]
 
@@ -179,10 +181,10 @@ def channels_by_size(image_size: int, width: int) -> list[int]:
 def gradient_penalty(
     discriminator: Discriminator, images: torch.Tensor, pooled: torch.Tensor
 ) -> torch.Tensor:
-    """Return the matching-aware gradient penalty of real pictures (B, 3, H, W) with their own conditions (B,
-    D): (B,).
+    """Return the matching-aware gradient penalty (B,) of real pictures (B, 3, H, W) with their own conditions
+    (B, D).
 
-    The gradients in the picture and in the condition count together: Eq. 2 of the paper without its factor.
+    It is Eq. 2 of the paper without its factor. Gradients in picture and condition count together.
     """
     images, pooled = images.detach().requires_grad_(True), pooled.detach().requires_grad_(True)
     total = discriminator(images, pooled).sum()
@@ -192,7 +194,7 @@ def gradient_penalty(
 
 
 class GanLoss(nn.Module):
-    """Sum of the two networks' losses, neither of which reaches the other's weights."""
+    """The sum of the two networks' losses. Neither loss reaches the other network's weights."""
 
     def __init__(self, conditioner: BarcodeConditioner, generator: Generator, discriminator: Discriminator):
         super().__init__()
@@ -206,8 +208,8 @@ class GanLoss(nn.Module):
         Args:
             input_ids: tokens (B, L).
             locality: unit vectors (B, 3).
-            images: real pictures (B, 3, H, W) in [-1, 1], each of another species.
-            noise: of the generator (B, Z).
+            images: real pictures (B, 3, H, W) in [-1, 1] of distinct species.
+            noise: noise for the generator (B, Z).
         """
         with torch.no_grad():
             pooled = self.conditioner(input_ids, locality).pooled
@@ -216,7 +218,7 @@ class GanLoss(nn.Module):
         judge = self.discriminator
         real = judge.features(images)
         matching = F.relu(1 - judge.logits(real, pooled)).mean()
-        mismatched = F.relu(1 + judge.logits(real, pooled.roll(1, 0))).mean()  # another specimen's condition
+        mismatched = F.relu(1 + judge.logits(real, pooled.roll(1, 0))).mean()  # another's condition
         fake = F.relu(1 + judge(drawn.detach(), pooled)).mean()
         penalty = PENALTY_WEIGHT * gradient_penalty(judge, images, pooled).mean()
 
@@ -225,8 +227,8 @@ class GanLoss(nn.Module):
         return matching + (fake + mismatched) / 2 + penalty + deceived
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
-        """Return parameter groups in which the discriminator learns four times as fast as the generator, as
-        in the paper."""
+        """Return parameter groups. As in the paper, the discriminator learns four times as fast as the
+        generator."""
         return [
             {"params": list(self.generator.parameters()), "lr": learning_rate},
             {"params": list(self.discriminator.parameters()), "lr": 4 * learning_rate},
@@ -268,11 +270,11 @@ class DFGANStage:
 
 @dataclass
 class DFGANSystem:
-    """A trained generator, asked for pictures as `training.evaluation.systems.System` is.
+    """A trained generator as a `training.evaluation.systems.System`.
 
     Args:
-        generator: trained.
-        pipeline: the run's, for its conditioner.
+        generator: the trained generator.
+        pipeline: the run's pipeline, whose conditioner is used.
     """
 
     generator: Generator

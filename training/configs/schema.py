@@ -1,6 +1,6 @@
-"""Training configuration: dataclasses, filled from a YAML file and from `key=value` overrides.
+"""The training configuration: dataclasses that are filled from a YAML file and `key=value` overrides.
 
-`load("training/configs/test.yaml", ["diffusion.training.steps=10"])` gives a typed `Config`; an unknown key
+`load("training/configs/test.yaml", ["diffusion.training.steps=10"])` returns a typed `Config`. An unknown key
 or a value of the wrong type is refused with one sentence.
 """
 
@@ -26,32 +26,32 @@ from training.data.storage import writing_to
 
 @dataclass
 class DataConfig:
-    """Which specimens to learn from: simulated ones, or photographs.
+    """The specimens to learn from: simulated ones or photographs.
 
-    Photographs show the barcoded animals themselves (`metadata`, `hub` or `bold`), or their
-    species (`photographs`).
+    Photographs show either the barcoded animals themselves (`metadata`, `hub` or `bold`), or other animals of
+    their species (`photographs`).
     """
 
-    table: str | None = None  # parquet or CSV in BIOSCAN-5M's columns; None makes barcodes along a tree
+    table: str | None = None  # parquet or CSV in BIOSCAN-5M's columns; else barcodes evolve along a tree
     metadata: str | None = None  # BIOSCAN-5M's CSV, see training/data/bioscan.py
-    pictures: str | None = None  # with it: folder that holds bioscan5m/images or the zips as downloaded
-    hub: str | None = None  # in place of both: a parquet data set on the Hub, or a local folder of parquet
-    photographs: str | None = None  # beside `table`: pictures by species, see training/species_pictures.py
-    bold: str | None = None  # folder of training.bold, whose photographs show the barcoded animals
-    package: str = "cropped_256"  # of photographs; to measure body size choose original_256
-    unlabelled: bool = False  # learn from the pretrain split too, whose specimens have no species name
-    cache: str = "runs/cache"  # folder for what is made once of metadata and zips
-    simulated_species: int = 48  # without a table: species to make
-    simulated_per_species: int = 12  # and barcodes of each
+    pictures: str | None = None  # for `metadata`: folder with bioscan5m/images or the downloaded zips
+    hub: str | None = None  # instead of both: a parquet data set, on the Hub or in a local folder
+    photographs: str | None = None  # with `table`: pictures by species, see training/data/species_pictures.py
+    bold: str | None = None  # folder of training.bold; its photographs show the barcoded animals
+    package: str = "cropped_256"  # package of photographs; choose original_256 to measure body size
+    unlabelled: bool = False  # learn from the pretrain split too; its specimens have no species name
+    cache: str = "runs/cache"  # folder for files that are made once from metadata and zips
+    simulated_species: int = 48  # without a table: number of species
+    simulated_per_species: int = 12  # and of barcodes per species
     image_size: int = 128  # pixels
     per_species: int = (
-        24  # training specimens of a species at most, so that common species do not drown rare ones
+        24  # most training specimens per species, so that common species do not outweigh rare ones
     )
-    held_out: int = 512  # validation specimens to keep for thresholds and previews
-    mutated_share: float = 0.2  # simulated training specimens whose barcode is mutated before they are drawn
-    max_mutation_rate: float = 0.5  # their rates are uniform up to this
-    roaming_share: float = 0.25  # simulated training specimens set down at a random place on Earth
-    unseen_species: float = 0.1  # share of the species that are held out whole
+    held_out: int = 512  # validation specimens for thresholds and previews
+    mutated_share: float = 0.2  # share of simulated training specimens with a mutated barcode
+    max_mutation_rate: float = 0.5  # their mutation rates are uniform from 0 to this
+    roaming_share: float = 0.25  # share of simulated training specimens at a random locality
+    unseen_species: float = 0.1  # share of the species that are held out with all their barcodes
     unseen_genera: float = 0.0  # share of the genera that are held out with all their species
     seed: int = 0
 
@@ -66,7 +66,7 @@ class DataConfig:
 
     @property
     def by_species(self) -> bool:
-        """Whether photographs show the species of a barcode, not the barcoded animal."""
+        """Whether photographs show the barcode's species, not the barcoded animal."""
         return bool(self.photographs)
 
     @property
@@ -82,33 +82,33 @@ class DataConfig:
 
 @dataclass
 class TrainingConfig:
-    """How a stage is optimised."""
+    """The optimisation of a stage."""
 
     steps: int = 1000
-    batch_size: int = 64  # over all processes and pieces
-    accumulation: int = 1  # pieces of a batch, one at a time in memory; contrastive losses see a piece each
+    batch_size: int = 64  # of all processes and pieces together
+    accumulation: int = 1  # pieces per batch, one in memory at a time; contrastive losses see one piece
     learning_rate: float = 4e-4
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.99])  # of Adam
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.99])  # Adam's betas
     warmup_steps: int = 100
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
-    ema_decay: float = 0.0  # 0 keeps no moving average
-    ema_offload: bool = False  # keep it in the machine's memory in place of the GPU's
+    ema_decay: float = 0.0  # 0 means no moving average
+    ema_offload: bool = False  # keep the average in main memory, not on the GPU
     mixed_precision: str = "no"  # no, fp16 or bf16
-    gradient_checkpointing: bool = False  # recompute activations: less memory, a third more time
+    gradient_checkpointing: bool = False  # recompute activations: it saves memory and costs a third more time
     save_every: int = 500  # steps between checkpoints
-    log_every: int = 20  # steps between lines in TensorBoard
-    feeders: int = 0  # threads that make batches ahead, for a GPU that waits for them; 0 makes each when due
+    log_every: int = 20  # steps between TensorBoard entries
+    feeders: int = 0  # threads that prepare batches, if a GPU waits for them; with 0 each is made when needed
     seed: int = 0
 
     def __post_init__(self):
-        if self.mixed_precision == "False":  # how YAML reads a bare `no`
+        if self.mixed_precision == "False":  # YAML reads a bare `no` as False
             self.mixed_precision = "no"
 
 
 @dataclass
 class StageConfig:
-    """One stage: the models' own arguments, the stage's settings, and the optimisation."""
+    """A stage: the arguments of its model, its settings and its optimisation."""
 
     model: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -120,25 +120,25 @@ class LoraSettings:
     """The low-rank adapter beside a base's frozen U-Net."""
 
     rank: int = 4
-    alpha: int = 4  # the update is scaled by alpha / rank
-    targets: list[str] = field(default_factory=lambda: ["to_q", "to_k", "to_v", "to_out.0"])  # ends of names
+    alpha: int = 4  # the factor on the update is alpha / rank
+    targets: list[str] = field(default_factory=lambda: ["to_q", "to_k", "to_v", "to_out.0"])  # layer names
 
 
 @dataclass
 class DiffusionConfig(StageConfig):
-    """The diffusion stage has two models, trained together, and a noise schedule."""
+    """The diffusion stage: two models that are trained together, and a noise schedule."""
 
     base: str | None = None  # folder or hub id in diffusers' layout, for U-Net, autoencoder and schedule
-    lora: LoraSettings = field(default_factory=LoraSettings)  # with a base
+    lora: LoraSettings = field(default_factory=LoraSettings)  # used with a base
     conditioner: dict[str, Any] = field(default_factory=dict)
-    conditioner_init: str | None = None  # BarcodeBERT's folder or file, which the conditioner starts from
+    conditioner_init: str | None = None  # folder or file of BarcodeBERT to start the conditioner from
     tokenizer: dict[str, Any] = field(default_factory=lambda: {"k": 4, "stride": 4})
     scheduler: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class AssembleConfig:
-    """What the finished checkpoint does by default."""
+    """The finished checkpoint and its defaults."""
 
     checkpoint: str = "runs/default/checkpoint"  # folder to write
     default_steps: int = 25
@@ -146,9 +146,9 @@ class AssembleConfig:
     default_alignment_scale: float = 1.0
     default_guidance_below: int = 1000
     max_shard_size: str = "9MB"
-    note: str = ""  # for the model card: what the configuration does not tell of these weights
-    about: dict[str, Any] = field(default_factory=dict)  # what people are told, see g2pdiff/about.py
-    examples: dict[str, str] = field(default_factory=dict)  # species a visitor can pick: their common names
+    note: str = ""  # a note for the model card about these weights
+    about: dict[str, Any] = field(default_factory=dict)  # description for people, see g2pdiff/about.py
+    examples: dict[str, str] = field(default_factory=dict)  # common names by species, for the app
 
     def __post_init__(self):
         About.check(self.about)
@@ -156,24 +156,24 @@ class AssembleConfig:
 
 @dataclass
 class ComparisonConfig:
-    """What `training.reproduce` compares, and how often it draws."""
+    """The comparison of `training.reproduce`: its worlds, samples per barcode, and ablations."""
 
-    barcodes: int = 32  # held-out barcodes of a world, one per species
-    samples: dict[str, int] = field(default_factory=lambda: {"test": 100, "test_unseen": 20})  # by split
-    ablation_samples: int = 10  # of a barcode, in the first of these splits
-    alignment_scales: list[float] = field(default_factory=list)  # beside 0 and the checkpoint's default
-    steps: list[int] = field(default_factory=list)  # beside the checkpoint's default
-    variants: dict[str, list[str]] = field(default_factory=dict)  # name to overrides; trained, then unaligned
+    barcodes: int = 32  # held-out barcodes per world, one per species
+    samples: dict[str, int] = field(default_factory=lambda: {"test": 100, "test_unseen": 20})  # by world
+    ablation_samples: int = 10  # in the first world
+    alignment_scales: list[float] = field(default_factory=list)  # besides 0 and the checkpoint's default
+    steps: list[int] = field(default_factory=list)  # besides the checkpoint's default
+    variants: dict[str, list[str]] = field(default_factory=dict)  # overrides by name; drawn unaligned
 
 
 @dataclass
 class Config:
     """A whole training run."""
 
-    run: str = "runs/default"  # folder of everything the run writes
-    start_from: str | None = None  # folder of a finished run whose weights the stages start from
-    arguments: list[str] = field(default_factory=list, compare=False)  # it was read from
-    threads: int | None = None  # of a process on CPU; None leaves PyTorch's choice
+    run: str = "runs/default"  # folder for everything that the run writes
+    start_from: str | None = None  # folder of a finished run; its weights are the stages' initial weights
+    arguments: list[str] = field(default_factory=list, compare=False)  # of this configuration
+    threads: int | None = None  # threads per process on a CPU; None means PyTorch's choice
     data: DataConfig = field(default_factory=DataConfig)
     autoencoder: StageConfig = field(default_factory=StageConfig)
     clibd: StageConfig = field(default_factory=StageConfig)
@@ -189,7 +189,7 @@ class Config:
 
 
 def _read(path: Path) -> DictConfig:
-    """Read a YAML file, laid over the one that its key `extends` names."""
+    """Read a YAML file. Its values overwrite those of the file that its key `extends` names."""
     given = OmegaConf.load(path)
     assert isinstance(given, DictConfig)
     base = given.get("extends")
@@ -202,10 +202,10 @@ def _read(path: Path) -> DictConfig:
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML file and `key=value` overrides into a `Config`, which keeps them as its `arguments`.
+    """Read a YAML file and `key=value` overrides into a `Config`, which stores them as `arguments`.
 
     Raises:
-        InputError: the file is missing, or a key or value does not fit.
+        InputError: field `config`, if the file is missing, or a key or value does not fit.
     """
     if not Path(path).is_file():
         raise InputError("config", f"There is no configuration file {path}; training/configs holds some.")
@@ -251,9 +251,9 @@ def parse_arguments(description: str | None, arguments: Sequence[str] | None = N
 
 
 def join_processes() -> PartialState:
-    """Join the other processes of `accelerate launch`; every later `PartialState()` is the same one.
+    """Join the other processes of `accelerate launch`. Every later `PartialState()` returns the same state.
 
-    It does not read from the environment itself that the launcher asks for the CPU.
+    `PartialState` does not read by itself that the launcher asks for the CPU.
     """
     return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
 
@@ -264,7 +264,7 @@ def command(
     """Run a stage from the command line.
 
     Returns:
-        The exit code: 0, or 2 after one sentence on what was wrong with what was given.
+        The exit code: 0, or 2 after one sentence about bad input.
     """
     try:
         config = parse_arguments((description or "").partition("\n")[0], arguments)

@@ -1,24 +1,24 @@
-"""BIOSCAN-5M: its metadata on disk, its splits, its photographs, and when body size may be read off them.
+"""BIOSCAN-5M: its metadata on disk, its splits and its photographs.
 
-The metadata has 5.2 million rows and stays out of memory. It is read once, in chunks, from the official CSV
-or from the Hub (`training.data.bioscan_hub`), and written as an Arrow file in which barcodes are framed
-already. That file is memory-mapped: rows are chosen by two slim columns, split and group, and only chosen
-rows are read whole.
+The metadata has 5.2 million rows and is never whole in memory. It is read once, in chunks, from the official
+CSV or from the Hub (`training.data.bioscan_hub`), and written as an Arrow file with framed barcodes. That
+file is memory-mapped: rows are chosen by two small columns, split and group, and only chosen rows are read
+whole.
 
 *Splits* are the official ones (https://arxiv.org/abs/2406.12723, section 5) and keep their names. `train`,
-`val` and `test` are the closed world, species with scientific names; `test_unseen`, `val_unseen` and
-`key_unseen` are the open world, species with placeholder names in genera with scientific ones. No stage
-learns from either those or `other_heldout`. `pretrain`, 90 % of the rows, has no species names; its rows join
-`train` where `data.unlabelled` asks for them. No barcode is in two splits.
+`val` and `test` are the closed world: species with scientific names. `test_unseen`, `val_unseen` and
+`key_unseen` are the open world: species with placeholder names in genera with scientific names. No stage
+learns from the open world or from `other_heldout`. `pretrain`, 90 % of the rows, has no species names; with
+`data.unlabelled` its rows join `train`. No barcode is in two splits.
 
-*Groups* keep common species from drowning rare ones and keep a batch free of false negatives. A row's group
-is its species; where it has none, its BIN, BOLD's cluster of barcodes that stands for a species; where it has
-none either, its barcode. The group's name takes the place of the missing name in the column `species`.
+*Groups* give rare species enough weight and keep false negatives out of a batch. A row's group is its
+species. A row without a species is grouped by its BIN, BOLD's cluster of barcodes that stands for a species,
+and a row without both by its barcode. The column `species` then holds the group's name.
 
-*Photographs* show one animal at one place, so nothing of their rows is mutated or moved.
+*Photographs* show one animal at one locality, so their rows are neither mutated nor moved.
 """
 
-# pyarrow.compute makes its functions when it is imported:
+# pyarrow.compute makes its functions at import, so pyright does not know them:
 # pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ ATTRIBUTION = (
     "(https://creativecommons.org/licenses/by/3.0/). Changes: pictures padded to a square and resized, "
     "barcodes cut to the Folmer region."
 )
-"""The credit that CC BY asks for wherever pictures, or a model that learned from them, are passed on."""
+"""The credit that CC BY requires when pictures, or a model that learned from them, are passed on."""
 
 LABELLED = ("train", "val", "test", "key_unseen", "val_unseen", "test_unseen")
-"""The splits of evaluation and references: 400,000 rows, which fit in memory."""
+"""The splits for evaluation and references: 400,000 rows, which fit in memory."""
 
 PACKAGES = ("cropped_256", "original_256", "cropped", "original_full")
 WHOLE_FRAMES = ("original_256", "original_full")
-"""Packages of whole photographs, all taken at one distance: a pixel is as long in one as in another."""
+"""Packages of whole photographs. All were taken at one distance, so a pixel has the same length in each."""
 
 TEXT = (
     "processid",
@@ -79,28 +79,28 @@ TEXT = (
 )
 NUMBERS = ("coord-lat", "coord-lon")
 TYPES = {name: pa.string() for name in TEXT + NUMBERS}
-"""The columns that are read, of 23, as text: as numbers, the chunks 07 and 7e1 would lose their names, and a
-coordinate that is none would end the reading."""
+"""The columns that are read, of 23. They are read as text: as numbers, the chunks 07 and 7e1 would lose their
+names, and a malformed coordinate would stop the reading."""
 
 PREPARED = pa.schema(
     {name: pa.string() for name in TEXT if name != "chunk"}
     | {name: pa.float64() for name in NUMBERS}
     | {"place": pa.string(), "split_code": pa.int8(), "group_code": pa.uint64()}
 )
-"""The columns of the Arrow file: where the picture lies, and the slim columns that rows are chosen by."""
+"""The columns of the Arrow file. `place` is the picture's name in its package; the last two select rows."""
 
-BLOCK = 4 << 20  # bytes of CSV read at a time; threads would read ahead, a block for every core
+BLOCK = 4 << 20  # bytes of CSV per read; threads would read ahead, one block per core
 
 
 def convert(batches: Iterator[pa.Table], target: Path) -> None:
-    """Write tables of official columns into one Arrow file of prepared rows, see `PREPARED`.
+    """Write tables with official columns into one Arrow file of prepared rows, see `PREPARED`.
 
-    Rows without barcode or coordinates, or with a barcode unlike COI, are left out; a line on the standard
-    error says how many, and why.
+    Rows without barcode or coordinates, or with a barcode unlike COI, are left out. A line on standard error
+    says how many and why.
 
     Args:
-        batches: tables of the columns of `TYPES`.
-        target: file to write; it is there whole or not at all.
+        batches: tables with the columns of `TYPES`.
+        target: file to write. It appears only when it is complete.
 
     Raises:
         InputError: field `metadata`, if a split has another name or no row can be used.
@@ -128,7 +128,7 @@ def convert(batches: Iterator[pa.Table], target: Path) -> None:
 
 
 def prepare_batch(table: pa.Table, reading: Reading) -> pa.Table:
-    """Return rows of official columns, as they go into the Arrow file; `reading` is told of those left out.
+    """Prepare rows with official columns for the Arrow file; `reading` counts the rows that are left out.
 
     Raises:
         InputError: field `metadata`, if a split has another name.
@@ -159,10 +159,10 @@ def prepare_batch(table: pa.Table, reading: Reading) -> pa.Table:
 
 
 def read_csv(path: Path) -> Iterator[pa.Table]:
-    """Yield the official CSV, plain, gzipped or alone in a ZIP, block by block.
+    """Yield the official CSV block by block. It may be plain, gzipped, or the only table of a ZIP.
 
     Raises:
-        InputError: field `metadata`, if the file is no CSV, or lacks a column.
+        InputError: field `metadata`, if the file is not a CSV, or lacks a column.
     """
     try:
         with _opened(path) as file:
@@ -189,7 +189,7 @@ def read_csv(path: Path) -> Iterator[pa.Table]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Open the bytes of a CSV, unpacked where it is packed."""
+    """Open the bytes of a CSV; a packed file is unpacked."""
     with ExitStack() as stack:
         file = stack.enter_context(path.open("rb"))
         start = file.read(4)
@@ -210,12 +210,12 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def metadata_file(config: DataConfig) -> Path:
-    """Return the Arrow file of a configuration's metadata, made on first use and kept in `data.cache`.
+    """Return the Arrow file of a configuration's metadata. It is made on first use and kept in `data.cache`.
 
-    A CSV that changed is read anew; a data set on the Hub is not asked whether it did.
+    A CSV that changed is read again. Changes of a data set on the Hub are not noticed.
 
     Raises:
-        InputError: field `metadata` or `hub`, if there is none or it cannot be used.
+        InputError: field `metadata` or `hub`, if it is missing or cannot be used.
     """
     if config.hub:
         name, version, batches = "hub", config.hub, hub.read_metadata(config.hub, TYPES)
@@ -237,10 +237,10 @@ def metadata_file(config: DataConfig) -> Path:
 
 
 def choose_rows(path: Path, splits: Sequence[str], per_group: int | None, seed: int) -> pd.DataFrame:
-    """Return rows of some splits of an Arrow file that `convert` wrote, at most `per_group` of a group.
+    """Return rows of some splits from an Arrow file of `convert`, at most `per_group` per group.
 
-    Which of a group's rows are taken is drawn at random, the same ones for the same seed. The slim columns of
-    all rows take 9 bytes a row; of the others, only what is taken is read.
+    Rows of a large group are drawn at random; equal seeds give equal rows. The small columns take 9 bytes per
+    row. The other columns are read for chosen rows only.
     """
     count = _open(path).num_record_batches
     slim = [_open(path).get_batch(number).select(["split_code", "group_code"]) for number in range(count)]
@@ -261,16 +261,17 @@ def choose_rows(path: Path, splits: Sequence[str], per_group: int | None, seed: 
 
 
 def _open(path: Path) -> pa.ipc.RecordBatchFileReader:
-    """Open the Arrow file, mapped anew for every batch, so that what was read of the last one is let go."""
+    """Yield the batches of an Arrow file. It is mapped again for each, so that the memory of the last is
+    freed."""
     return pa.ipc.open_file(pa.memory_map(str(path)))
 
 
 def candidates(config: DataConfig, split: str, per_group: int) -> pd.DataFrame:
-    """Return rows to draw a split's specimens from; those of `pretrain` are called `train` where they join
-    it.
+    """Return rows from which a split's specimens are drawn. Rows of `pretrain` that join `train` get its
+    name.
 
     Raises:
-        InputError: field `metadata`, if there is none.
+        InputError: field `metadata`, if there is no such row.
     """
     unlabelled = split == "train" and config.unlabelled
     splits = (split, "pretrain") if unlabelled else (split,)
@@ -281,7 +282,7 @@ def candidates(config: DataConfig, split: str, per_group: int) -> pd.DataFrame:
 
 
 def labelled_table(config: DataConfig) -> pd.DataFrame:
-    """Return all rows of the `LABELLED` splits, prepared as `training.data.specimens.prepare` would."""
+    """Return all rows of the `LABELLED` splits, prepared as by `training.data.specimens.prepare`."""
     return choose_rows(metadata_file(config), LABELLED, None, config.seed)
 
 
@@ -289,11 +290,12 @@ def photographs(config: DataConfig, rows: pd.DataFrame, archive: Path) -> Photog
     """Return the photographs of drawn rows.
 
     Args:
-        rows: of `candidates`.
-        archive: zip to keep pictures from the Hub in, in the official layout; filled on first use.
+        rows: rows of `candidates`.
+        archive: zip in the official layout for pictures from the Hub; it is filled on first use.
 
     Raises:
-        InputError: field `package` if there is none of that name, `pictures` or `hub` if there are none.
+        InputError: field `package`, if there is no such package; field `pictures` or `hub`, if there are no
+            pictures.
     """
     if config.package not in PACKAGES:
         raise InputError(

@@ -1,15 +1,15 @@
-"""BIOSCAN-5M's columns and pictures as parquet, on the Hugging Face Hub or in a local folder, streamed.
+"""Streaming of BIOSCAN-5M as parquet, from the Hugging Face Hub or a local folder.
 
-Two passes, neither of which holds more than a batch in memory. The first reads the metadata columns alone and
-leaves the pictures where they are; once specimens have been drawn, the second reads pictures and keeps those
-of the drawn specimens in a zip with the official layout, from where they are read like any others.
+There are two passes, and each holds only one batch in memory. The first reads the metadata columns only.
+After specimens are drawn, the second reads pictures and keeps those of the drawn specimens in a zip with the
+official layout.
 
-`datasets` runs no loading scripts since version 4, so a repository that consists of zips and a script, as
-`bioscan-ml/BIOSCAN-5M` did when this was written, has to be downloaded and read with `data.metadata` and
-`data.pictures`; any copy in parquet with the official column names and a column `image` can be streamed.
+Since version 4, `datasets` runs no loading scripts. A repository of zips and a script, as
+`bioscan-ml/BIOSCAN-5M` was when this was written, must be downloaded and read with `data.metadata` and
+`data.pictures`. Any parquet copy with the official column names and a column `image` can be streamed.
 """
 
-# pyarrow.compute makes its functions when it is imported:
+# pyarrow.compute makes its functions at import, so pyright does not know them:
 # pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tqdm.auto import tqdm
 
 from g2pdiff.errors import InputError
 
-BATCH = 10_000  # rows of metadata
-PICTURES = 256  # rows with a picture
+BATCH = 10_000  # rows of metadata per batch
+PICTURES = 256  # rows with pictures per batch
 
 
 def check_columns(source: object, names: Iterable[str], needed: Iterable[str]) -> None:
@@ -47,15 +47,15 @@ def stream(
 
     Args:
         source: a Hub id, or a folder of parquet files.
-        columns: the only ones that are read.
-        first: names of splits that come before the others.
+        columns: the columns to read.
+        first: names of the splits that come first.
 
     Raises:
-        InputError: field `hub` if the source cannot be reached or is no parquet, or `datasets` is not
-            installed; `metadata` if a column is missing.
+        InputError: field `hub`, if the source cannot be reached or is not parquet, or `datasets` is not
+            installed; field `metadata`, if a column is missing.
     """
     try:
-        from datasets import load_dataset  # half a gigabyte of memory that no other source needs
+        from datasets import load_dataset  # it takes half a gigabyte of memory, which only this source needs
 
         whole = load_dataset(source, streaming=True)
         check_columns(
@@ -80,10 +80,10 @@ def stream(
 
 
 def read_metadata(source: str, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
-    """Yield the metadata of all splits in batches and in the given types; an empty text is a missing value.
+    """Yield the metadata of all splits in batches with the given types. Empty text is a missing value.
 
     Raises:
-        InputError: see `stream`, and field `metadata` if a column holds something else.
+        InputError: see `stream`; also field `metadata`, if a column has another type.
     """
     for table in stream(source, types, BATCH):
         try:
@@ -103,16 +103,16 @@ def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 
 def fetch_pictures(source: str, members: Mapping[str, str], splits: Collection[str], target: Path) -> None:
-    """Keep the pictures of some specimens in a zip; stop reading once all are there.
+    """Write the pictures of some specimens into a zip. Reading stops when all are found.
 
     Args:
         source: a Hub id, or a folder of parquet files.
-        members: names in the zip by processid.
-        splits: those that are read first.
-        target: the zip; it is there whole or not at all.
+        members: names in the zip, by processid.
+        splits: splits to read first.
+        target: zip to write. It appears only when it is complete.
 
     Raises:
-        InputError: see `stream`, and field `hub` if a picture is missing.
+        InputError: see `stream`; also field `hub`, if a picture is missing.
     """
     wanted = dict(members)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def fetch_pictures(source: str, members: Mapping[str, str], splits: Collection[s
 
 
 def _pictures(source: str, splits: Collection[str]) -> Iterator[tuple[str, bytes | None]]:
-    """Yield processid and encoded picture of every row; the column holds bytes, or bytes and a path."""
+    """Yield processid and encoded picture of every row. The column holds bytes, or bytes and a path."""
     folder = Path(source)
     for table in stream(source, ("processid", "image"), PICTURES, first=splits):
         for processid, cell in zip(table["processid"].to_pylist(), table["image"].to_pylist(), strict=True):

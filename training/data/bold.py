@@ -1,8 +1,8 @@
-"""A folder of true pairs of barcode and photograph from BOLD, as `training.bold` leaves it.
+"""A folder of true pairs of barcode and photograph from BOLD, written by `training.bold`.
 
-`specimens.csv` has a row for each picture, in BIOSCAN-5M's columns; the pictures of one record share its
-barcode. BOLD has no splits: ours are decided when the rows are read, see `training.data.splits`. Animals were
-photographed from any distance and often cropped, so that body size is lost.
+`specimens.csv` has one row per picture, in BIOSCAN-5M's columns. The pictures of a record share its barcode.
+BOLD has no splits; `training.data.splits` assigns them when the rows are read. The distance to the camera
+varies, and many pictures are cropped, so they do not show body size.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ PICTURES, SPECIMENS, ATTRIBUTION = "pictures", "specimens.csv", "ATTRIBUTION.csv
 
 
 def read_specimens(folder: str) -> pd.DataFrame:
-    """Read the rows of a folder, one for each picture, which lies at `place` in `pictures/`.
+    """Read the rows of a folder, one per picture. The column `place` is the picture's path in `pictures/`.
 
     Raises:
-        InputError: field `bold`, if it is no such folder or has no picture.
+        InputError: field `bold`, if the folder has no `specimens.csv` or no picture.
     """
     path = Path(folder) / SPECIMENS
     if not path.is_file():
@@ -35,14 +35,14 @@ def read_specimens(folder: str) -> pd.DataFrame:
 
 
 def photographs(folder: str, rows: pd.DataFrame, size: int) -> Photographs:
-    """Return the photographs of rows of `read_specimens`."""
+    """Return the photographs of some rows of `read_specimens`."""
     files = PictureFiles([Path(folder) / PICTURES], [], "BOLD")
     return Photographs(rows["place"].tolist(), files, size)
 
 
 def credit(folder: str) -> str:
-    """Return the credit for a folder's pictures, for whatever learned from them; `ATTRIBUTION.csv` goes with
-    it."""
+    """Return the credit for a folder's pictures. Models that learned from them carry it with
+    `ATTRIBUTION.csv`."""
     rows = pd.read_csv(Path(folder) / ATTRIBUTION, keep_default_na=False)
     licences = ", ".join(f"{name} {count:,}" for name, count in rows["licence"].value_counts().items())
     return (

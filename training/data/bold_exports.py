@@ -1,11 +1,11 @@
-"""Records and pictures of BOLD's exports, and of its picture service.
+"""Records and pictures from BOLD's exports and from its picture service.
 
-Two tables are read. The *combined* TSV of BOLD 3 and 4 has a record's pictures beside it: addresses, licences
-and credits, several in a cell with `|` between them. The *BCDM* TSV of BOLD 5 and its data packages
-(https://github.com/DNAdiversity/BCDM, field_definitions.tsv) has none; there, and for old exports that lack
-credits, BOLD's picture service is asked which pictures a record has.
+Two tables can be read. The *combined* TSV of BOLD 3 and 4 lists a record's pictures: addresses, licences and
+credits; a cell may hold several, separated by `|`. The *BCDM* TSV of BOLD 5 and its data packages
+(https://github.com/DNAdiversity/BCDM, field_definitions.tsv) lists none. For it, and for old exports without
+credits, BOLD's picture service lists a record's pictures.
 
-A picture shows the barcoded animal itself, so that barcode and photograph are a true pair.
+A picture shows the barcoded animal itself, so barcode and photograph are a true pair.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from g2pdiff.errors import InputError
 from training.data.licences import canonical
 
 SERVICE = "https://caos.boldsystems.org"
-"""BOLD's store of pictures, as the source of its portal asks it (boldsystems-central/barcode-data-portal)."""
+"""BOLD's store of pictures, as the portal's source code uses it (boldsystems-central/barcode-data-portal)."""
 
-WIDTH = 1024  # pixels of the copies that the service is asked for; originals have up to 20 megapixels
-BATCH = 100  # records asked for at a time: the address stays under 2,000 letters
+WIDTH = 1024  # pixels; smaller copies are requested, because originals have up to 20 megapixels
+BATCH = 100  # records per request, so that the address stays under 2,000 letters
 LISTING_BYTES = 50_000_000
 
 TAXONOMY = ("phylum", "class", "order", "family", "subfamily", "genus", "species")
@@ -38,7 +38,7 @@ COLUMNS = {
     "country": ("country/ocean", "country"),
     "marker": ("markercode", "marker_code"),
 }
-"""What a column is called here and in the exports, old names first."""
+"""Names of columns here, and their names in the exports, old names first."""
 
 PICTURES = {
     "address": "image_urls",
@@ -57,11 +57,11 @@ SERVED = {
     "institution": "copyright_license_institution",
     "photographer": "photographer",
 }
-"""What a picture's columns are called in the combined TSV, and in an answer of the picture service."""
+"""Names of a picture's columns in the combined TSV, and in an answer of the picture service."""
 
 EMPTY = ("", "none", "na", "n/a", "null", "nan")
 MARKERS = ("coi-5p", "coi", "co1", "cox1", "coxi")
-"""The barcode region; COI-3P is the other end of the gene."""
+"""Marker of the barcode region. COI-3P is the other end of the gene."""
 
 PROCESS_ID = re.compile(r"[A-Za-z0-9][\w.-]{2,39}", re.ASCII)
 _NUMBERS = re.compile(r"-?\d+(?:\.\d+)?(?:[eE]-?\d+)?")
@@ -69,7 +69,7 @@ _NUMBERS = re.compile(r"-?\d+(?:\.\d+)?(?:[eE]-?\d+)?")
 
 @dataclass(frozen=True)
 class PictureRecord:
-    """A picture of a record and whom it belongs to, as BOLD has it."""
+    """A picture of a record, with its credit as BOLD has it."""
 
     processid: str
     address: str
@@ -87,29 +87,29 @@ class PictureRecord:
 
     @property
     def credited(self) -> bool:
-        """Whether it says whom to credit."""
+        """Whether the record names a person or holder to credit."""
         return bool(self.holder or self.institution or self.photographer)
 
 
 @dataclass
 class Export:
-    """What can be used of an export, and how much cannot."""
+    """The usable records of an export, and the numbers of those left out."""
 
-    records: dict[str, dict] = field(default_factory=dict)  # by process id, in BIOSCAN-5M's columns
+    records: dict[str, dict] = field(default_factory=dict)  # in BIOSCAN-5M's columns, by process id
     pictures: list[PictureRecord] = field(default_factory=list)
     has_pictures: bool = False  # whether the export names pictures at all
     lines: int = 0
-    left_out: Counter = field(default_factory=Counter)  # lines by reason
+    left_out: Counter = field(default_factory=Counter)  # number of lines by reason
 
 
 def read_export(path: Path) -> Export:
-    """Read the COI records of an export that can be trained on: with species, coordinates and a barcode.
+    """Read the COI records of an export that have a species, coordinates and a barcode.
 
     Args:
-        path: TSV of BOLD, combined or BCDM, may be gzipped. Lines are read one at a time.
+        path: BOLD's combined or BCDM TSV, which may be gzipped. Lines are read one at a time.
 
     Raises:
-        InputError: field `export`, if there is no such file or it is no export of BOLD.
+        InputError: field `export`, if there is no such file, or it is not an export of BOLD.
     """
     if not path.is_file():
         raise InputError("export", f"There is no file {path}: give BOLD's TSV export with --export.")
@@ -147,7 +147,7 @@ def read_export(path: Path) -> Export:
 
 
 def _lines(path: Path) -> Iterator[list[str]]:
-    """Yield the cells of one line after the other. Old exports mix encodings; nothing in them is quoted."""
+    """Yield the cells of each line. Old exports mix encodings, and nothing in them is quoted."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for line in file:
@@ -167,12 +167,12 @@ def _cell(text: str) -> str:
 
 
 def _identified(row: dict) -> str:
-    """Return the species of a BCDM row that gives it as an identification alone."""
+    """Return the species of a BCDM row that gives it only as an identification."""
     return row.get("identification", "") if row.get("identification_rank", "").lower() == "species" else ""
 
 
 def _coordinates(row: dict) -> tuple[float, float] | tuple[None, None]:
-    """Return the latitude and longitude in degrees; None where a row has none or they lie off the Earth."""
+    """Return latitude and longitude in degrees; None if a row has none, or if they are out of range."""
     text = row["coord"] if "coord" in row else f"{row['lat']} {row['lon']}"
     numbers = [float(number) for number in _NUMBERS.findall(text)]
     if len(numbers) != 2 or abs(numbers[0]) > 90 or abs(numbers[1]) > 180:
@@ -181,7 +181,7 @@ def _coordinates(row: dict) -> tuple[float, float] | tuple[None, None]:
 
 
 def _unusable(record: dict, known: dict) -> str:
-    """Say why a record cannot be trained on; nothing where it can."""
+    """Return the reason why a record cannot be used; empty if it can."""
     if record["marker"].lower() not in MARKERS:
         return "another marker"
     if not PROCESS_ID.fullmatch(record["processid"]):
@@ -198,14 +198,15 @@ def _unusable(record: dict, known: dict) -> str:
 def _pictures(row: dict) -> list[PictureRecord]:
     """Return the pictures of a row of the combined TSV.
 
-    Where a cell has not one value for each picture, nobody knows which belongs to which: it counts as empty.
+    A cell with another number of values than pictures counts as empty: nobody knows which value belongs to
+        which picture.
     """
     addresses = [address.strip() for address in row[PICTURES["address"]].split("|")]
     columns = {}
     for name, column in PICTURES.items():
         values = [_cell(value) for value in row.get(column, "").split("|")]
         columns[name] = values if len(values) == len(addresses) else [""] * len(addresses)
-    # Addresses may hold a number sign, which would start a fragment.
+    # An address may contain #, which would start a fragment.
     columns["address"] = [address.replace("#", "%23") for address in addresses]
     rows = zip(*columns.values(), strict=True)
     return [
@@ -216,7 +217,7 @@ def _pictures(row: dict) -> list[PictureRecord]:
 
 
 def _leave_out_unlike(export: Export, batch: int = 4096) -> None:
-    """Drop the records whose barcode does not resemble COI, as `training.data.specimens.prepare` would."""
+    """Drop the records whose barcode is unlike COI, as `training.data.specimens.prepare` does."""
     barcodes = sorted({record["dna_barcode"] for record in export.records.values()})
     unlike = set()
     for start in range(0, len(barcodes), batch):
@@ -227,18 +228,18 @@ def _leave_out_unlike(export: Export, batch: int = 4096) -> None:
     for name in dropped:
         del export.records[name]
     export.left_out["barcode is unlike COI"] += len(dropped)
-    export.left_out += Counter()  # lets go of zeros
+    export.left_out += Counter()  # drops zeros
     if dropped:
         export.pictures = [picture for picture in export.pictures if picture.processid in export.records]
 
 
 def listing_address(service: str, processids: Sequence[str]) -> str:
-    """Return the address at which the picture service lists the pictures of some records."""
+    """Return the address of the picture service's list for some records."""
     return f"{service}/api/images?processids={','.join(processids)}"
 
 
 def read_listing(content: bytes, service: str) -> list[PictureRecord]:
-    """Read an answer of the picture service: a JSON list with an object for each picture.
+    """Read an answer of the picture service: a JSON list with one object per picture.
 
     Raises:
         InputError: field `service`, if it is something else.

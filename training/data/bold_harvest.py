@@ -1,9 +1,9 @@
-"""Fetching photographs of BOLD into a folder: which ones, in which order, and what is noted of each.
+"""Fetching of BOLD's photographs into a folder, with a record of each.
 
-The folder is one run's. `run.json` says what was asked for, and another question is refused. Every picture is
-written whole or not at all, and then a line in `downloads.jsonl` says that it is there, or why it never will
-be; so a run that was killed goes on, and fetches nothing twice. The tables are written anew from these lines
-at the end of every run.
+A folder belongs to one run: `run.json` holds its settings, and other settings are refused. Every picture is
+    written completely or not at all. Then a line in `downloads.jsonl` says that it is there, or why it is
+    unavailable. So a killed run can continue, and it fetches nothing twice. The tables are written again from
+    these lines at the end of every run.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ from training.data.storage import write_json, write_whole
 SUMS, FAILED, ASKED, DONE, LISTED = "SHA256SUMS", "failed.csv", "run.json", "downloads.jsonl", "listing.jsonl"
 
 KINDS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png"}
-"""Formats that are kept, as Pillow calls them, and how their files end. MPO is how phones write JPEG."""
+"""Formats that are kept, by Pillow's names, and their file endings. Some phones write JPEG as MPO."""
 
 TYPES = ("image/", "application/octet-stream", "binary/octet-stream")
 IN_A_ROW = 5
-"""Pictures that may fail for the moment, one after the other, before the server is left alone."""
+"""Number of successive temporary failures after which the program stops."""
 
 NEEDED = ("train", "val", "test", "test_unseen")
-"""Splits that a run from the first stage to its evaluation reads."""
+"""Splits that a complete run reads."""
 
 RECORD = "https://portal.boldsystems.org/record/"
 CREDITS = ("holder", "year", "institution", "photographer", "licence", "licence_as_written", "address")
@@ -59,17 +59,17 @@ CREDITS = ("holder", "year", "institution", "photographer", "licence", "licence_
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which pictures to fetch, and from where."""
+    """The pictures to fetch, and their source."""
 
     licences: tuple[str, ...] = OPEN
-    views: tuple[str, ...] = ()  # words of which a view has one, in lower case; none keep every view
-    look_up: bool = False  # ask the picture service even where the export names pictures
+    views: tuple[str, ...] = ()  # in lower case; a view must contain one of them, if there are any
+    look_up: bool = False  # ask the picture service even if the export names pictures
     service: str = SERVICE
     limit: int | None = None  # pictures at most
-    max_bytes: int = 20_000_000  # of one picture
+    max_bytes: int = 20_000_000  # per picture
 
     def refusal(self, picture: PictureRecord) -> str:
-        """Say why a picture is not wanted; nothing where it is."""
+        """Return the reason why a picture is not wanted; empty if it is."""
         if picture.licence not in self.licences:
             return f"licence {picture.licence}"
         if picture.licence != "cc0" and not picture.credited:
@@ -80,7 +80,7 @@ class Wanted:
 
 
 def choose(export: Export, wanted: Wanted) -> tuple[list[PictureRecord], Counter]:
-    """Return the pictures of an export that are wanted, and how many are left out for which reason."""
+    """Return the wanted pictures of an export, and the numbers of the others by reason."""
     chosen, left_out = {}, Counter()
     for picture in export.pictures:
         reason = wanted.refusal(picture)
@@ -96,7 +96,7 @@ def choose(export: Export, wanted: Wanted) -> tuple[list[PictureRecord], Counter
 
 
 def report(export: Export, chosen: Sequence[PictureRecord], left_out: Counter) -> str:
-    """Say what an export has, what is left out for which reason, and what is to be fetched, one line each."""
+    """Return lines that say what an export has, what is left out and why, and what will be fetched."""
     species = {record["species"] for record in export.records.values()}
     ids = sorted({picture.processid for picture in chosen})
     records = [export.records[name] for name in ids]
@@ -129,25 +129,25 @@ def _counts(counter: Counter) -> str:
 
 
 class Harvest:
-    """Fetches the pictures of one export into one folder.
+    """A harvest fetches the pictures of one export into one folder.
 
     Args:
-        out: the folder.
+        out: folder to write to.
         export_path: the export.
-        wanted: which of its pictures.
-        client: asks for them.
+        wanted: the pictures to fetch.
+        client: client that fetches them.
     """
 
     def __init__(self, out: Path, export_path: Path, wanted: Wanted, client: PoliteClient):
         self.out, self.export_path, self.wanted, self.client = out, export_path, wanted, client
 
     def list_pictures(self, export: Export) -> list[PictureRecord]:
-        """Ask the picture service for the pictures of all records, and keep its answers in the folder.
+        """Ask the picture service for the pictures of all records. Its answers are kept in the folder.
 
-        With a limit it is asked no longer than until there are enough.
+        With a limit, it stops asking when there are enough pictures.
 
         Raises:
-            InputError: field `service`, if it does not answer, or with something else.
+            InputError: field `service`, if it does not answer, or answers with something else.
         """
         service, pictures, asked = self.wanted.service, [], set()
         for line in _read_lines(self.out / LISTED):
@@ -183,14 +183,15 @@ class Harvest:
         return read_listing(content, service)
 
     def fetch(self, export: Export, chosen: Sequence[PictureRecord]) -> dict:
-        """Fetch what is not there yet, then write the tables, also where it ends early.
+        """Fetch the missing pictures, then write the tables, even if fetching ends early.
 
         Returns:
-            `{"pictures", "failed", "left"}`: how many are there, never will be, and may come later.
+            `{"pictures", "failed", "left"}`: the numbers of pictures that are there, that are unavailable,
+            and that may come later.
 
         Raises:
-            InputError: field `out`, if the folder is another run's; `rate`, if the server fails all the time
-                or asks to be left alone.
+            InputError: field `out`, if the folder belongs to another run; field `rate`, if the server keeps
+                failing or refuses for a long time.
         """
         self._claim()
         files, failures, later = {}, {}, {}
@@ -231,7 +232,7 @@ class Harvest:
         }
 
     def _claim(self) -> None:
-        """Note what the folder is for, or refuse one that is for something else."""
+        """Record the settings of the folder, or refuse a folder with other settings."""
         with self.export_path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         asked = {
@@ -254,14 +255,14 @@ class Harvest:
         return path.is_file() and path.stat().st_size == line["bytes"]
 
     def _fetch(self, picture: PictureRecord) -> dict:
-        """Fetch a picture, write it, and return the line that says so."""
+        """Fetch a picture, write it, and return its line for `downloads.jsonl`."""
         digest = hashlib.sha256(picture.address.encode()).hexdigest()
         stem = f"{digest[:2]}/{picture.processid}_{digest[:8]}"
-        for ending in sorted(set(KINDS.values())):  # of a run that was killed before it noted the picture
+        for ending in sorted(set(KINDS.values())):  # a run was killed before it recorded the picture
             path = self.out / PICTURES / f"{stem}.{ending}"
             if path.is_file() and _kind(content := path.read_bytes()):
                 return self._note(picture, f"{stem}.{ending}", content)
-        for _ in range(2):  # a reply without a length may have been cut off
+        for _ in range(2):  # a reply without a length may be incomplete
             content = self.client.get(picture.address, TYPES, self.wanted.max_bytes)
             if kind := _kind(content):
                 break
@@ -290,7 +291,7 @@ class Harvest:
     def _write_tables(
         self, export: Export, chosen: Sequence[PictureRecord], files: dict, failures: dict
     ) -> None:
-        """Write the tables of the pictures that are there, and of those that are not."""
+        """Write the tables of fetched and of failed pictures."""
         specimens, credited, failed, sums = [], [], [], {}
         for picture in chosen:
             record = export.records[picture.processid]
@@ -315,12 +316,12 @@ class Harvest:
 
 
 def _kind(content: bytes) -> str:
-    """Return the ending for a picture's file; nothing where it is no whole picture of the `KINDS`."""
+    """Return the file ending of a picture; empty if it is not a complete picture of the `KINDS`."""
     try:
         with Image.open(BytesIO(content)) as picture:
             picture.load()
             return KINDS.get(picture.format or "", "")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # as Pillow tells of a bad file
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # Pillow's errors for a bad file
         return ""
 
 
@@ -329,7 +330,7 @@ def _csv(rows: list[dict]) -> str:
 
 
 def _append(path: Path, line: dict) -> None:
-    """Add a line of JSON to a file, after the half line that a killed process may have left."""
+    """Append a line of JSON to a file. A half line that a killed process left is ended first."""
     with path.open("a+b") as file:
         if file.tell() and not _ends_line(file):
             file.write(b"\n")
@@ -342,7 +343,7 @@ def _ends_line(file: BinaryIO) -> bool:
 
 
 def _read_lines(path: Path) -> list[dict]:
-    """Return the lines of JSON in a file; half lines are left out."""
+    """Return the lines of JSON in a file. Half lines are skipped."""
     lines = []
     for text in path.read_text().splitlines() if path.is_file() else ():
         try:

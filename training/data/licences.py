@@ -1,8 +1,8 @@
-"""Licences of pictures as people write them, brought to one name each.
+"""Licences of pictures as people write them, reduced to one name each.
 
-BOLD lets everyone type a licence: "CreativeCommons - Attribution Share-Alike", "Creative Commons-by-nc-sa"
-and "No Rights Reserved (nrr)" are all found in its exports. What a text does not clearly allow is not
-allowed: one that names no licence in full is `unclear`, and one that says two things has the narrower.
+In BOLD everyone types a licence as free text: its exports contain "CreativeCommons - Attribution
+    Share-Alike", "Creative Commons-by-nc-sa" and "No Rights Reserved (nrr)". Only a clear permission counts:
+    a text without a complete licence name is `unclear`, and of two licences in one text the narrower counts.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import re
 from functools import lru_cache
 
 OPEN = ("cc0", "cc-by", "cc-by-sa")
-"""Licences under which pictures may be used and passed on by everyone, where their holder is named."""
+"""Licences under which everyone may use and pass on pictures, if the holder is named."""
 
 NON_COMMERCIAL = ("cc-by-nc", "cc-by-nc-sa")
-"""Licences that can be asked for beside these. Those that allow no derivatives cannot: a model derives."""
+"""Licences that a user can allow too. Those without derivatives are excluded: a model may be a derivative."""
 
 MISSING, RESERVED, UNCLEAR = "missing", "all rights reserved", "unclear"
 
-# "by" as part of a licence's name is followed by its other parts, a version and where that holds, and no
-# more: "CreativeCommons by Jane Doe" names a person.
+# "by" as part of a licence's name is followed only by its other parts, a version and a country. In
+# "CreativeCommons by Jane Doe" it names a person.
 _BY = re.compile(
     r"(?:\b|cc)by(?:[\W_]*(?:nc|sa|nd))*[\W_]*(?:\d\.\d)?[\W_]*"
     r"(?:international|unported|generic|(?:deed|legalcode)(?:\.[a-z]+)?)?[\W_]*$"
@@ -29,15 +29,14 @@ _ZERO = re.compile(r"\bcc[\W_]*[0o]\b")
 
 @lru_cache
 def canonical(text: str) -> str:
-    """Return the name of the licence that a text gives.
+    """Return the name of the licence in a text.
 
     Args:
-        text: as somebody typed it, in any spelling; the address of a licence will do.
+        text: a licence in any spelling, or the address of one.
 
     Returns:
-        `cc0`, `cc-by`, `cc-by-sa`, `cc-by-nc`, `cc-by-nd`, `cc-by-nc-sa`, `cc-by-nc-nd`; `missing` where
-        there is no text, `all rights reserved`, or `unclear`. "No Rights Reserved" and "public domain" are
-        `cc0`.
+        `cc0`, `cc-by`, `cc-by-sa`, `cc-by-nc`, `cc-by-nd`, `cc-by-nc-sa`, `cc-by-nc-nd`; `missing` if there
+        is no text, `all rights reserved`, or `unclear`. "No Rights Reserved" and "public domain" are `cc0`.
     """
     text = text.lower().strip()
     if not text:
@@ -49,7 +48,7 @@ def canonical(text: str) -> str:
             parts |= set(joined.groups(default="by"))
     if "allrightsreserved" in letters:
         return RESERVED
-    non_commercial = "nc" in parts or "merc" in letters or "nonco" in letters  # it is often misspelt
+    non_commercial = "nc" in parts or "merc" in letters or "nonco" in letters  # a common misspelling
     no_derivatives = "nd" in parts or "deriv" in letters
     share_alike = "sa" in parts or ("share" in letters and "alike" in letters)
     restricted = non_commercial or no_derivatives or share_alike
@@ -65,6 +64,6 @@ def canonical(text: str) -> str:
 
 
 def _is_zero(text: str, letters: str) -> bool:
-    """Return whether a text gives up all rights."""
+    """Return whether a text waives all rights."""
     given_up = any(words in letters for words in ("norightsreserved", "publicdomain", "commonszero"))
     return given_up or bool(_ZERO.search(text))

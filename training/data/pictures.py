@@ -1,10 +1,11 @@
-"""Photographs of specimens: found in folders or zips as downloaded, decoded and made square when asked for.
+"""Photographs of specimens in folders or downloaded zips. They are decoded and made square on demand.
 
-BIOSCAN-5M lays pictures out as `bioscan5m/images/{package}/{split}/[chunk/]{processid}.jpg`, in folders and
-inside its zips alike; the part after the package is called a picture's *place* here. The largest zip holds
-4.7 million pictures. Python's `zipfile` would keep an object for each in the memory of every process, so the
-zip's own directory is read once into a sorted array on disk, which is then memory-mapped. Files are opened
-for every read: nothing is shared between processes or threads.
+In folders and zips, BIOSCAN-5M's pictures lie at
+`bioscan5m/images/{package}/{split}/[chunk/]{processid}.jpg`. Here a picture's *name* is the part after the
+package; tables have it in the column `place`. The largest zip holds 4.7 million pictures. Python's `zipfile`
+would keep an object for each in the memory of every process. So the zip's directory is read once into a
+sorted array on disk, which is memory-mapped. Files are opened for every read: processes and threads share
+nothing.
 """
 
 from __future__ import annotations
@@ -27,23 +28,23 @@ from g2pdiff.errors import InputError
 
 INDEX = np.dtype([("key", "<u8"), ("offset", "<u8"), ("size", "<u8"), ("method", "<u8")])
 DEFLATED = 8
-RIM = 1 / 64  # of the short side: the band along an edge whose median colour continues the picture
-THREADS = 8  # decode at a time; Pillow lets go of the interpreter meanwhile
-# What Pillow raises at no picture, one that ends too early, or one with damaged parts.
+RIM = 1 / 64  # share of the short side: the band at an edge whose median colour is continued
+THREADS = 8  # pictures decoded at a time; Pillow releases the interpreter lock
+# Pillow's errors for a file that is not a picture, ends too early, or is damaged.
 DAMAGE = (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, struct.error, zlib.error)
 
 
 def square(picture: Image.Image, size: int) -> np.ndarray:
-    """Pad a picture to a square with the colour of its own border, and resize it.
+    """Pad a picture to a square with the colour of its border, and resize it.
 
-    `cropped_256` is cut to the box around the animal, so a centre crop would take the ends of every long one:
-    padding keeps the animal whole. Either long edge is continued by its own median colour, because light
-    falls off differently on both sides of the slide. The frames of `original_256` all have the same sides:
-    padded, they all shrink by the same factor and lengths stay comparable.
+    `cropped_256` is cropped to a box around the animal, so a centre crop would cut the ends of long animals;
+    padding keeps them. Each long edge is continued with its own median colour, because the light differs
+    between the sides of the slide. The frames of `original_256` all have the same size, so padding shrinks
+    all by the same factor and lengths stay comparable.
 
     Args:
-        picture: of any sides and mode.
-        size: sides of what comes out, in pixels.
+        picture: a picture of any size and mode.
+        size: height and width of the result, in pixels.
 
     Returns:
         (3, size, size), uint8.
@@ -52,10 +53,10 @@ def square(picture: Image.Image, size: int) -> np.ndarray:
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
-    """Return a picture as a person sees it: upright, on white paper, with 8 bits of red, green and blue.
+    """Return a picture as a viewer shows it: upright, on white, with 8 bits of red, green and blue.
 
-    EXIF's orientation is obeyed, what is transparent shows white, greys of 16 bits and floating point keep
-    their range, and palettes and CMYK become colours.
+    EXIF's orientation is applied, transparent pixels become white, 16-bit and floating-point greys keep their
+    range, and palettes and CMYK become RGB.
     """
     picture = ImageOps.exif_transpose(picture)
     if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
@@ -68,7 +69,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _eight_bits(greys: np.ndarray) -> np.ndarray:
-    """Return greys (H, W) of any numbers as uint8: 0 to 1, 0 to 255 or 0 to 65,535, as their top says."""
+    """Return greys (H, W) as uint8. Their maximum decides whether they range to 1, 255 or 65,535."""
     greys = np.nan_to_num(greys.astype(np.float64), nan=0, posinf=0, neginf=0)
     top = greys.max(initial=0)
     is_share = top <= 1 and not (greys == greys.round()).all()
@@ -92,13 +93,12 @@ def _square(picture: Image.Image, size: int) -> np.ndarray:
 
 
 def members(path: Path) -> Iterator[tuple[str, int, int, int]]:
-    """Return the name, offset of the local header, compressed size and method of every file in a zip, one at
-    a time.
+    """Yield the name, offset of the local header, compressed size and method of every file in a zip.
 
-    Reads the central directory as PKWARE's APPNOTE 4.3.12 to 4.3.16 lays it out, zip64 included.
+    It reads the central directory as in PKWARE's APPNOTE 4.3.12 to 4.3.16, including zip64.
 
     Raises:
-        InputError: field `pictures`, if the file is no whole zip.
+        InputError: field `pictures`, if the file is not a complete zip.
     """
     with path.open("rb") as file:
         try:
@@ -118,7 +118,7 @@ def members(path: Path) -> Iterator[tuple[str, int, int, int]]:
 
 
 def _directory(file: BinaryIO) -> tuple[int, int]:
-    """Return the number of entries and start of the central directory."""
+    """Return the number of entries and the start of the central directory."""
     length = file.seek(0, os.SEEK_END)
     file.seek(max(0, length - 65_557))  # the end record, the longest comment and a zip64 locator
     end = file.read()
@@ -135,8 +135,7 @@ def _directory(file: BinaryIO) -> tuple[int, int]:
 
 
 def _wide(extra: bytes, full_size: int, size: int, offset: int) -> tuple[int, int]:
-    """Return the offset and compressed size, from the zip64 extra field where the directory has no room for
-    them."""
+    """Return offset and compressed size. Numbers that are too large come from the zip64 extra field."""
     values = [full_size, size, offset]
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<HH", extra)
@@ -147,13 +146,13 @@ def _wide(extra: bytes, full_size: int, size: int, offset: int) -> tuple[int, in
     return values[2], values[1]
 
 
-def place_key(place: str) -> int:
-    """Return a 64-bit number for a picture's place: two of 5 million agree in one data set of a million."""
-    return int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest(), "little")
+def name_key(name: str) -> int:
+    """Return a 64-bit number for a picture's name. Among 5 million names two agree with probability 1e-6."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
 class Archive:
-    """A zip of pictures and the index of its places, made once and kept in `cache`."""
+    """A zip of pictures and the index of their names, which is made once and kept in `cache`."""
 
     def __init__(self, path: Path, package: str, cache: Path):
         self.path = path
@@ -166,7 +165,7 @@ class Archive:
             prefix = re.compile(rf"(?:.*/)?images/{re.escape(package)}/(.+\.jpg)")
             entries = np.fromiter(
                 (
-                    (place_key(found[1]), offset, size, method)
+                    (name_key(found[1]), offset, size, method)
                     for name, offset, size, method in members(path)
                     if (found := prefix.fullmatch(name))
                 ),
@@ -178,9 +177,9 @@ class Archive:
             os.replace(partial, self.index_path)
         self.index = np.load(self.index_path, mmap_mode="r")
 
-    def read(self, place: str) -> bytes | None:
-        """Return the bytes of a picture, None where the zip lacks it."""
-        key = np.uint64(place_key(place))
+    def read(self, name: str) -> bytes | None:
+        """Return the bytes of a picture; None if the zip lacks it."""
+        key = np.uint64(name_key(name))
         at = int(np.searchsorted(self.index["key"], key))
         if at == len(self.index) or self.index["key"][at] != key:
             return None
@@ -189,29 +188,29 @@ class Archive:
             file.seek(int(entry["offset"]))
             header = file.read(30)
             if len(header) < 30 or header[:4] != b"PK\3\4":
-                raise _broken(place, self.path)
+                raise _broken(name, self.path)
             name_length, extra_length = struct.unpack_from("<HH", header, 26)
             file.seek(name_length + extra_length, os.SEEK_CUR)
             content = file.read(int(entry["size"]))
         try:
             return zlib.decompress(content, -zlib.MAX_WBITS) if entry["method"] == DEFLATED else content
         except zlib.error as error:
-            raise _broken(place, self.path) from error
+            raise _broken(name, self.path) from error
 
 
-def _broken(place: str, where: Path) -> InputError:
-    return InputError("pictures", f"The picture {place} in {where} is broken: download it again.")
+def _broken(name: str, where: Path) -> InputError:
+    return InputError("pictures", f"The picture {name} in {where} is broken: download it again.")
 
 
 class PictureFiles:
-    """The pictures of one package by their place, looked for in folders first and then in zips."""
+    """The pictures of one package by name. Folders are searched first, then zips."""
 
     def __init__(self, folders: Sequence[Path], archives: Sequence[Archive], package: str):
         self.folders, self.archives, self.package = folders, archives, package
 
     @classmethod
     def find(cls, root: Path, package: str, cache: Path) -> PictureFiles:
-        """Find everything of a package under a folder as downloaded: `bioscan5m/images`, zips, or both.
+        """Find a package's pictures in a folder of downloads: `bioscan5m/images`, zips, or both.
 
         Raises:
             InputError: field `pictures`, if there is neither.
@@ -229,59 +228,59 @@ class PictureFiles:
             )
         return cls(folders, [Archive(path, package, cache) for path in zips], package)
 
-    def read(self, place: str) -> bytes:
-        """Return the bytes of the picture at a place such as `train/0/AACTA1026-20.jpg`.
+    def read(self, name: str) -> bytes:
+        """Return the bytes of the picture with a name such as `train/0/AACTA1026-20.jpg`.
 
         Raises:
-            InputError: field `pictures`, if it is nowhere, or broken.
+            InputError: field `pictures`, if it is missing or broken.
         """
         for folder in self.folders:
-            if (path := folder / place).is_file():
+            if (path := folder / name).is_file():
                 return path.read_bytes()
         for archive in self.archives:
-            if (content := archive.read(place)) is not None:
+            if (content := archive.read(name)) is not None:
                 return content
         searched = ", ".join(map(str, [*self.folders, *(archive.path for archive in self.archives)]))
-        raise InputError("pictures", f"There is no {self.package} picture {place} in {searched}.")
+        raise InputError("pictures", f"There is no {self.package} picture {name} in {searched}.")
 
 
 class Photographs:
-    """Pictures (N, 3, size, size) uint8 on disk; indexed with row numbers as an array in memory would be.
+    """Pictures (N, 3, size, size) uint8 on disk. Row numbers index them like an array.
 
     Args:
-        places: of the pictures of all N rows.
-        files: where they lie.
-        size: pixels of a side.
+        names: names of the pictures of all N rows.
+        files: the folders and zips that hold them.
+        size: height and width, in pixels.
     """
 
-    def __init__(self, places: Sequence[str], files: PictureFiles, size: int):
-        self.places, self.files = np.asarray(places, dtype=object), files
-        self.shape = (len(self.places), 3, size, size)
+    def __init__(self, names: Sequence[str], files: PictureFiles, size: int):
+        self.names, self.files = np.asarray(names, dtype=object), files
+        self.shape = (len(self.names), 3, size, size)
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.names)
 
     def __getitem__(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return pictures of B rows: (B, 3, size, size), uint8."""
+        """Return the pictures of B rows (B, 3, size, size), uint8."""
         with ThreadPoolExecutor(THREADS) as pool:
-            return np.stack(list(pool.map(self._picture, self.places[rows])))
+            return np.stack(list(pool.map(self._picture, self.names[rows])))
 
-    def _picture(self, place: str) -> np.ndarray:
-        content = self.files.read(place)
-        return open_square(content, self.shape[-1], f"The picture {place}")
+    def _picture(self, name: str) -> np.ndarray:
+        content = self.files.read(name)
+        return open_square(content, self.shape[-1], f"The picture {name}")
 
 
 def open_square(content: bytes, size: int, name: str, field: str = "pictures") -> np.ndarray:
-    """Return the picture in a file's bytes, made `square`.
+    """Return the picture in a file's bytes as a `square`.
 
     Raises:
-        InputError: `field`, if it cannot be decoded, or has more pixels than a picture has: small
-            files can unpack to more than the memory holds.
+        InputError: `field`, if it cannot be decoded, or has too many pixels: a small file can unpack to more
+            than the memory holds.
     """
     try:
         with Image.open(BytesIO(content)) as picture:
             most = Image.MAX_IMAGE_PIXELS
-            if most is not None and picture.width * picture.height > most:  # Pillow only warns of these
+            if most is not None and picture.width * picture.height > most:  # Pillow only warns about these
                 raise Image.DecompressionBombError
             return square(picture, size)
     except Image.DecompressionBombError as error:

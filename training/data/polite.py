@@ -1,8 +1,7 @@
-"""Asking other people's servers for many files: slowly, patiently, and never for the same thing twice.
+"""A client for many files from other people's servers: slow, patient, and never asking twice.
 
-One request at a time, so many a second and no more. What a server says about coming back later is done. A
-request that failed for a moment is made again, after a longer pause each time; a server that fails all the
-time is left alone.
+It sends one request at a time and keeps to a rate. It waits as long as a server tells it to. After a
+temporary failure it tries again, with a longer pause each time. If a server keeps failing, it stops.
 """
 
 from __future__ import annotations
@@ -18,30 +17,31 @@ from g2pdiff.errors import InputError
 
 ATTEMPTS = 5
 PATIENCE = 600.0
-"""Seconds that a server may ask to be left alone before the program ends and lets a person decide."""
+"""Longest wait in seconds that a server may ask for. Beyond it the program ends, so that a person decides."""
 
 REDIRECTS = 5
-TIMEOUT = 60.0  # seconds without a byte
+TIMEOUT = 60.0  # seconds without receiving a byte
 SCHEMES = ("http", "https")
 MOMENTARY = (408, 425, 429, 500, 502, 503, 504)
-"""Statuses that may be different a little later."""
+"""Statuses of temporary failures."""
 
 
 class GoneError(Exception):
-    """A file that a server will not give, today or tomorrow; the text is the reason in a few words."""
+    """A file that a server will never deliver. The text is the reason in a few words."""
 
 
 class LaterError(Exception):
-    """A file that a server does not give now and may give later; the text is the reason in a few words."""
+    """A file that a server does not deliver now but may deliver later. The text is the reason in a few
+    words."""
 
 
 class PoliteClient:
-    """Fetches one file at a time.
+    """A client that fetches one file at a time.
 
     Args:
-        rate: requests a second at most.
-        agent: who asks, for the server's log.
-        sleep: waits so many seconds.
+        rate: largest number of requests per second.
+        agent: name for the server's log.
+        sleep: function that waits for some seconds.
 
     Raises:
         InputError: field `rate`, if it is not positive.
@@ -54,17 +54,17 @@ class PoliteClient:
         self.client = httpx.Client(headers={"User-Agent": agent}, timeout=TIMEOUT)
 
     def get(self, address: str, types: tuple[str, ...], limit: int) -> bytes:
-        """Return what lies at an address.
+        """Return the bytes at an address.
 
         Args:
-            address: http or https, as redirects must be too.
-            types: starts of the content types that will do; a reply that names none will do as well.
-            limit: bytes at most.
+            address: http or https address. Redirects must be one too.
+            types: starts of allowed content types. A reply without a type is allowed.
+            limit: largest number of bytes.
 
         Raises:
-            GoneError: it is not there, is something else or too large.
+            GoneError: the file does not exist, has another type, or is too large.
             LaterError: the server failed `ATTEMPTS` times.
-            InputError: field `rate`, if the server asks to be left alone for longer than `PATIENCE`.
+            InputError: field `rate`, if the server asks for a longer wait than `PATIENCE`.
         """
         reason = ""
         for attempt in range(ATTEMPTS):
@@ -83,7 +83,7 @@ class PoliteClient:
         raise LaterError(reason)
 
     def _follow(self, address: str, types: tuple[str, ...], limit: int) -> bytes:
-        """Return what lies at an address or where it redirects to."""
+        """Return the bytes at an address, following redirects."""
         try:
             url = httpx.URL(address)
             for _ in range(REDIRECTS + 1):
@@ -98,7 +98,7 @@ class PoliteClient:
         raise GoneError("too many redirects")
 
     def _ask(self, url: httpx.URL, types: tuple[str, ...], limit: int) -> bytes | str:
-        """Return what one request gives: bytes, or the address of a redirect."""
+        """Send one request; return the bytes, or the address of a redirect."""
         now = time.monotonic()
         if now < self.free_at:
             self.sleep(self.free_at - now)
@@ -111,7 +111,7 @@ class PoliteClient:
 
 
 class _MomentaryError(Exception):
-    """A failure that may be over in `wait` seconds."""
+    """A temporary failure; try again in `wait` seconds."""
 
     def __init__(self, reason: str, wait: float = 0.0):
         super().__init__(reason)
@@ -119,7 +119,7 @@ class _MomentaryError(Exception):
 
 
 def _read(reply: httpx.Response, types: tuple[str, ...], limit: int) -> bytes | str:
-    """Return the body of a reply, or the address it redirects to."""
+    """Return the body of a reply, or the address of its redirect."""
     status = reply.status_code
     if reply.has_redirect_location:
         return reply.headers["location"]
@@ -139,7 +139,7 @@ def _read(reply: httpx.Response, types: tuple[str, ...], limit: int) -> bytes | 
 
 
 def _retry_after(value: str | None) -> float:
-    """Return the seconds that a `Retry-After` header asks for, a number or a date (RFC 9110, 10.2.3)."""
+    """Return the seconds of a `Retry-After` header, which holds a number or a date (RFC 9110, 10.2.3)."""
     if not value:
         return 0.0
     if value.strip().isdecimal():

@@ -1,13 +1,12 @@
-"""Photographs given by species: a few pictures of each species, and many barcodes.
+"""Photographs by species: a few pictures and many barcodes of each species.
 
-A folder of pictures, or a parquet file, has a picture and a species name in every row; a barcode table has
-the species' barcodes. No picture shows the animal that a barcode was read from. So a training specimen is a
-barcode and a photograph drawn at random among those of its species, turned, moved, scaled, mirrored and lit a
-little differently each time: the model is to learn wings, not a file. A held-out specimen has a photograph as
-it is.
+A folder of pictures, or a parquet file, gives pictures with species names. A barcode table gives barcodes of
+these species. No picture shows the animal of a barcode. So a training specimen is a barcode with a random
+photograph of its species. The photograph is turned, moved, scaled, mirrored and lit a little differently each
+time, so that the model learns wings, not a file. A held-out specimen has an unchanged photograph.
 
 Folders follow the convention of Hugging Face's `imagefolder`: a `metadata.csv` with the columns `file_name`
-and `species`, or one sub-folder for each species, named after it.
+and `species`, or one sub-folder per species, named after it.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ from training.data.pictures import open_square
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 TURN, SCALE, SHIFT, LIGHT, TINT = 0.02, 0.015, 0.006, 0.02, 0.005
-"""How much an augmented picture differs at most: radians, a factor, a share of the side, factors of light."""
+"""Limits of augmentation: radians, a factor, a share of the side, factors of light."""
 
 
 def read_photographs(source: str | Path) -> pd.DataFrame:
-    """Read what a folder or a parquet file holds: a table with `species` and `picture`, the encoded bytes.
+    """Read a folder or a parquet file into a table with `species` and `picture`, the encoded bytes.
 
     Raises:
-        InputError: field `photographs`, if there is nothing to read, or it lacks a column.
+        InputError: field `photographs`, if it cannot be read, holds no pictures, or lacks a column.
     """
     source = Path(source)
     if source.is_dir():
@@ -93,7 +92,7 @@ def load_photographs(source: str, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pictured_rows(table: pd.DataFrame, config: DataConfig) -> pd.DataFrame:
-    """Return the rows of a prepared table whose species has a photograph; say what has no counterpart.
+    """Return the rows of a prepared table whose species has a photograph. Print what has no counterpart.
 
     Raises:
         InputError: field `photographs`, if no species has both.
@@ -115,7 +114,7 @@ def pictured_rows(table: pd.DataFrame, config: DataConfig) -> pd.DataFrame:
 
 
 def pictures_of(rows: pd.DataFrame, config: DataConfig) -> SpeciesPictures:
-    """Return the pictures of chosen rows; those of training rows are augmented."""
+    """Return the pictures of chosen rows. Those of training rows are augmented."""
     names, photographs = load_photographs(config.photographs, config.image_size)
     of_species = {name: np.flatnonzero(names == name) for name in np.unique(names)}
     chosen = [
@@ -127,13 +126,13 @@ def pictures_of(rows: pd.DataFrame, config: DataConfig) -> SpeciesPictures:
 
 
 class SpeciesPictures:
-    """Pictures (N, 3, size, size) uint8 of N specimens, made when they are asked for.
+    """Pictures (N, 3, size, size) uint8 of N specimens, made on demand.
 
     Args:
         photographs: pictures (M, 3, size, size), uint8.
-        chosen: number of each specimen's photograph (N,).
-        seeds: of each specimen's augmentation (N,).
-        augmented: which specimens' pictures are augmented (N,).
+        chosen: index of each specimen's photograph (N,).
+        seeds: seeds of the specimens' augmentations (N,).
+        augmented: whether each specimen's picture is augmented (N,).
     """
 
     def __init__(self, photographs: np.ndarray, chosen: np.ndarray, seeds: np.ndarray, augmented: np.ndarray):
@@ -155,7 +154,7 @@ class SpeciesPictures:
 
 
 def augment(images: torch.Tensor, seeds: np.ndarray) -> torch.Tensor:
-    """Turn, scale, move, mirror and light pictures (B, 3, H, W) in [0, 1], each by its own seed."""
+    """Turn, scale, move, mirror and relight pictures (B, 3, H, W) in [0, 1], each with its own seed."""
     draws = np.stack([np.random.default_rng(seed).random(9) for seed in seeds])
     draws = torch.from_numpy(draws).float() * 2 - 1  # (B, 9) in [-1, 1]
     angle, scale, dx, dy, mirror, light, *tint = draws.unbind(1)

@@ -1,16 +1,17 @@
-"""Who trains and who is held out, decided by hashes so that anyone with the same table gets the same split.
+"""Splits into training and held-out specimens. Hashes decide, so equal tables give equal splits.
 
-Names follow BIOSCAN-5M. A tenth of the species is held out whole (`test_unseen`, the open world). Of the
-other species, barcodes are held out (`test`, `val`, the closed world): the hash is of the framed barcode,
-so records with one barcode fall on one side of these three, whatever their species or order in the table.
+Names follow BIOSCAN-5M. A tenth of the species is held out with all barcodes (`test_unseen`, the open world).
+Of the other species, some barcodes are held out (`test` and `val`, the closed world). The framed barcode is
+hashed, so records with equal barcodes get the same of the splits `train`, `val` and `test`, whatever their
+species or order in the table.
 
-The paper calls unseen once the specimens "without species labels", once those that "do not have scientific
-names". Of BIOSCAN-5M it is here the splits `*_unseen`; of other tables whole species, some of whose genus may
-have been learned from, or, by `unseen_genera`, whole genera.
+The paper uses "unseen" for specimens "without species labels", and elsewhere for those that "do not have
+scientific names". Here it means BIOSCAN-5M's splits `*_unseen`. In other tables it means whole species, whose
+genus may be in training, or, with `unseen_genera`, whole genera.
 
-A hash cannot see that two barcodes say the same: a read that is shorter than another has N where the other
-has letters, and species can share a barcode. `unlearned` leaves out of whatever is drawn from a held-out
-split every row whose barcode equals a learned one at all sites that both know.
+A hash does not notice that two barcodes agree if one is shorter and has N where the other has letters.
+Species can also share a barcode. So `unlearned` removes from a held-out split every row whose barcode equals
+a learned one at all sites that both know.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ SPLITS = (
     "test_unseen",
     "other_heldout",
 )
-"""BIOSCAN-5M's names, the only ones that a table's own column may hold."""
+"""BIOSCAN-5M's names. A table's own column `split` may hold only these."""
 
 UNSEEN_SPECIES = 0.10
 TEST_BARCODES = 0.10
@@ -40,7 +41,7 @@ VALIDATION_BARCODES = 0.03
 
 
 def fraction(text: str, salt: str) -> float:
-    """Return a number in [0, 1) that depends on nothing but the text and the salt."""
+    """Return a number in [0, 1) that depends only on the text and the salt."""
     digest = hashlib.sha256(f"{salt}:{text}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
@@ -49,9 +50,9 @@ def split_of(species: str, barcode: str, unseen_species: float = 0.1, unseen_gen
     """Return `train`, `val`, `test` or `test_unseen` for a framed barcode of a species.
 
     Args:
-        species: its name; the first word is the genus.
+        species: name of the species; the first word is the genus.
         barcode: the framed barcode.
-        unseen_species: share of the species that are held out whole.
+        unseen_species: share of the species that are held out with all barcodes.
         unseen_genera: share of the genera that are held out with all their species.
     """
     genus = species.partition(" ")[0]
@@ -64,17 +65,18 @@ def split_of(species: str, barcode: str, unseen_species: float = 0.1, unseen_gen
 
 
 def unlearned(rows: pd.DataFrame, table: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Return the rows of a held-out split whose barcode says something that no learned barcode says.
+    """Return the rows of a held-out split whose barcode equals no learned barcode.
 
     Args:
-        rows: of the split.
-        table: rows of all splits, with framed barcodes. Of BIOSCAN-5M a stage reads one split at a time and
-            finds nothing to leave out: that its splits share no barcode is its own promise.
-        split: its name, not `train`.
+        rows: rows of the split.
+        table: rows of all splits, with framed barcodes. With BIOSCAN-5M a stage reads one split at a time, so
+            nothing is left out here: BIOSCAN-5M itself keeps barcodes of its splits apart.
+        split: name of the split, not `train`.
 
     Returns:
-        The rows, in their order, without those whose barcode equals, at all sites that both know, one in
-        `train` or, for a split other than `val`, one in `val`, which thresholds are set on.
+        The rows in their order, without those whose barcode equals a barcode of `train` at all sites that
+        both know. Barcodes of `val` count as learned too, except for the split `val`: thresholds are set on
+        them.
     """
     learned = table.loc[table["split"].isin({"train", "val"} - {split}), "dna_barcode"]
     kept = rows[~rows["dna_barcode"].isin(learned)]
@@ -85,18 +87,17 @@ def unlearned(rows: pd.DataFrame, table: pd.DataFrame, split: str) -> pd.DataFra
 
 
 def nearest_difference(barcodes: list[str], learned: list[str], rows: int = 2048) -> np.ndarray:
-    """Return the share of differing sites between each framed barcode and the learned one nearest to it.
+    """Return the share of differing sites between each framed barcode and its nearest learned barcode.
 
-    Sites are compared where both are known. Pairs that share fewer than half of the sites do not count as
-    near.
+    Only sites that both know are compared. Pairs that share fewer than half of the sites do not count.
 
     Args:
         barcodes: N framed barcodes.
         learned: M framed barcodes.
-        rows: barcodes that are compared at once.
+        rows: barcodes per comparison.
 
     Returns:
-        Shares (N,), from 0 for a barcode that a learned one equals, to 1.
+        Shares (N,), 0 to 1; 0 for a barcode that equals a learned one.
     """
     unique, inverse = np.unique(barcodes, return_inverse=True)
     nearest = np.ones(len(unique), np.float32)
@@ -114,12 +115,12 @@ def nearest_difference(barcodes: list[str], learned: list[str], rows: int = 2048
 
 
 def _one_hot(codes: np.ndarray) -> np.ndarray:
-    """Return codes (N, L) as (N, 4L), zeros where a site is unknown."""
+    """Return one-hot codes (N, 4L) of codes (N, L); unknown sites are zeros."""
     return (codes[:, :, None] == np.arange(len(BASES))).reshape(len(codes), -1).astype(np.float32)
 
 
 def assign_splits(table: pd.DataFrame, unseen_species: float = 0.1, unseen_genera: float = 0.0) -> pd.Series:
-    """Return the split of every row; a table that brings its own `split` column (BIOSCAN-5M's) keeps it."""
+    """Return the split of every row. A table with its own column `split`, such as BIOSCAN-5M's, keeps it."""
     if "split" in table:
         return table["split"]
     pairs = zip(table["species"], table["dna_barcode"], strict=True)

@@ -1,4 +1,4 @@
-"""What a run writes: files that are there whole or not at all, and one sentence where they cannot be."""
+"""Writing of a run's files: each is complete or absent, and a failure is reported in one sentence."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from safetensors import SafetensorError
 
 from g2pdiff.errors import InputError
 
-# What keeps a file from being written that is no fault of the program's.
+# Reasons why a file cannot be written that are not errors of the program.
 FAULTS = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EIO
 )  # fmt: skip
 
 
 def new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
-    """Return a new array file, memory-mapped, with its place on the disk taken.
+    """Return a new memory-mapped array file with its space on the disk allocated.
 
-    A mapped file is sparse otherwise: a disk that is full later would end the process without a word.
+    Without allocation, a disk that fills up later would kill the process without a message.
     """
     array = np.lib.format.open_memmap(path, "w+", dtype, shape)
     with path.open("r+b") as file:
@@ -37,14 +37,15 @@ def new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Write a text file that is there whole or not at all, in place of an older one."""
+    """Write a text file such that it is complete or absent. An older file is replaced."""
     partial = file.with_name(f"partial-{file.name}")
     partial.write_text(text)
     os.replace(partial, file)
 
 
 def discard(folder: Path) -> None:
-    """Delete a folder in one step as far as its name goes: no half of it is ever found under it."""
+    """Delete a folder such that its name disappears in one step: a half-deleted folder never has this
+    name."""
     doomed = folder.with_name(f"partial-{folder.name}")
     os.replace(folder, doomed)
     shutil.rmtree(doomed)
@@ -52,15 +53,15 @@ def discard(folder: Path) -> None:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder that is there whole or not at all: it is written under another name and then renamed.
+    """Write a folder such that it is complete or absent: it is written under another name, then renamed.
 
-    It takes the place of an older one, of which nothing stays. What an interrupted process left half written
-    goes. Of several processes one alone writes.
+    An older folder is replaced completely. Files that an interrupted process left are deleted. Only one of
+    several processes writes.
 
     Yields:
         The empty folder to write to.
     """
-    folder = folder.resolve()  # of a link to another disk the target is replaced, not the link
+    folder = folder.resolve()  # if it is a link to another disk, the target is replaced, not the link
     partial, old = (folder.with_name(f"partial-{name}{folder.name}") for name in ("", "old-"))
     for leftover in (partial, old):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -73,7 +74,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_json(file: Path, value: dict) -> None:
-    """Write a JSON file whole; what is not a number becomes null, which every reader knows."""
+    """Write a JSON file such that it is complete or absent. NaN becomes null, which every reader knows."""
 
     def plain(part: Any) -> Any:
         if isinstance(part, dict):
@@ -87,13 +88,13 @@ def write_json(file: Path, value: dict) -> None:
 
 @contextmanager
 def writing_to(folder: Path, option: str = "run") -> Iterator[None]:
-    """Make a folder, and turn a failure to write inside the block into an `InputError`.
+    """Make a folder. Turn a failure to write inside the block into an `InputError`.
 
-    PyTorch and safetensors tell of a failure in words alone, so their words are read too.
+    PyTorch and safetensors report such a failure only in the message, so their messages are read.
 
     Args:
-        folder: to write to.
-        option: of the command line that chose the folder; the error's field.
+        folder: folder to write to.
+        option: command-line option that chose the folder; it is the error's field.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -120,7 +121,7 @@ def writing_to(folder: Path, option: str = "run") -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str | None:
-    """Say why a file could not be written; None where the error is of another kind."""
+    """Return the reason why a file could not be written; None if the error has another cause."""
     told = re.search(r"os error (\d+)", str(error))  # safetensors
     number = int(told[1]) if told else getattr(error, "errno", None)
     if number in FAULTS:

@@ -1,9 +1,9 @@
-"""Are drawn pictures copies of training pictures? All are searched, and small shifts do not hide one.
+"""Search for copies of training pictures among drawn pictures. Small shifts do not hide a copy.
 
-A copy that is moved by a pixel is far from its original pixel by pixel. So the search has two steps. Pictures
-are blurred to `COARSE` pixels a side, where a small shift changes little, and compared with every training
-picture. The `SHORTLIST` nearest are then compared at `FINE` pixels a side with the picture moved by up to a
-64th of its side in every direction, and with its mirror image moved likewise; the smallest difference counts.
+A copy that is shifted by one pixel differs from its original at many pixels. So the search has two steps.
+First, pictures are shrunk to `COARSE` pixels per side, where a small shift changes little, and compared with
+every training picture. Then the `SHORTLIST` nearest are compared at `FINE` pixels per side. The picture and
+its mirror image are shifted by up to 1/64 of the side in every direction, and the smallest difference counts.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ import torch.nn.functional as F
 
 from training.data.specimens import SpecimenSet
 
-COARSE, FINE = 16, 32  # pixels along the side of the pictures that are compared
+COARSE, FINE = 16, 32  # side of the compared pictures, in pixels
 SHORTLIST = 16
-REACH = 64  # pictures are moved by up to this part of their side, two pixels of 128
-COMPARED = 512  # training pictures whose nearest picture of another species is looked for
-RARE = 0.01  # share of them that are nearer to one than the measure of a copy
+REACH = 64  # pictures are shifted by up to this share of their side: two pixels of 128
+COMPARED = 512  # training pictures that give the distances between species
+RARE = 0.01  # share of these distances below the measure of a copy
 
 
 def shrink(images: torch.Tensor, size: int) -> torch.Tensor:
-    """Shrink pictures (N, 3, H, W) to thumbnails as vectors (N, 3 * size^2)."""
+    """Shrink pictures (N, 3, H, W) to vectors of thumbnails (N, 3 * size^2)."""
     return F.adaptive_avg_pool2d(images, size).flatten(1)
 
 
 def moved(image: torch.Tensor) -> torch.Tensor:
-    """Move a picture (3, H, W) and its mirror image in steps of half the reach: (50, 3, H, W).
+    """Shift a picture (3, H, W) and its mirror image in steps of half the reach: (50, 3, H, W).
 
-    What is moved in at a border repeats the border.
+    New pixels at a border repeat the border.
     """
     size = image.shape[-1]
     step = max(1, round(size / REACH / 2))
@@ -50,7 +50,7 @@ def moved(image: torch.Tensor) -> torch.Tensor:
 
 @dataclass
 class Memory:
-    """Training pictures to look for copies among, with the column `species`."""
+    """Training pictures that are searched for copies. Their table has the column `species`."""
 
     originals: SpecimenSet
 
@@ -60,19 +60,18 @@ class Memory:
 
     @cached_property
     def coarse(self) -> torch.Tensor:
-        """Blurred training pictures (M, 3 * COARSE^2)."""
+        """Return shrunk training pictures (M, 3 * COARSE^2)."""
         return self._thumbnails(np.arange(len(self.originals)), COARSE)
 
     def distance(
         self, images: torch.Tensor, species: np.ndarray | None = None, batch: int = 32
     ) -> torch.Tensor:
-        """Return RMS differences (N,) of pictures (N, 3, H, W) to the nearest training picture, shifts
-        forgiven.
+        """Return RMS differences (N,) of pictures (N, 3, H, W) to the nearest training picture, up to shifts.
 
         Args:
             images: pictures in [0, 1].
-            species: names (N,) of species whose pictures do not count; None counts all.
-            batch: pictures at once.
+            species: names (N,) of species whose pictures are excluded; None excludes none.
+            batch: pictures per batch.
         """
         found = []
         own = self.originals.table["species"].to_numpy()
@@ -92,9 +91,10 @@ class Memory:
 
     @cached_property
     def unrelated(self) -> float:
-        """The RMS difference below which `RARE` of the training pictures have one of another species."""
+        """Return the RMS difference below which a share `RARE` of training pictures has one of another
+        species."""
         rows = np.sort(np.random.default_rng(0).permutation(len(self.originals))[:COMPARED])
         names = self.originals.table["species"].to_numpy()[rows]
         apart = self.distance(self.originals.images(rows), names)
-        apart = apart[apart.isfinite()]  # pictures of a single species have none of another
+        apart = apart[apart.isfinite()]  # with a single species there is no other
         return apart.quantile(RARE).item() if len(apart) else 0.0

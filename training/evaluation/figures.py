@@ -18,14 +18,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from g2pdiff.experiments.latitude import tens_of_degrees
 from training.evaluation.worlds import World
 
-# To be told apart with any kind of colour vision: tests/test_colours.py measures it.
+# People with any kind of colour vision can tell these apart: tests/test_colours.py measures it.
 TRUTH, MODEL, RANDOM, THRESHOLD = "#d97706", "#1d4ed8", "#9ca3af", "#111111"
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Write a figure to `path`, and a line drawing as SVG beside it.
+    """Write a figure to `path`, and beside it as SVG if it is a line drawing.
 
-    A figure that holds pictures is no line drawing: its SVG would wrap the pixels and be larger than the PNG.
+    The SVG of a figure with pictures would contain their pixels and be larger than the PNG.
     """
     has_pictures = any(axis.images for axis in figure.axes)
     for file in {path} if has_pictures else {path, path.with_suffix(".svg")}:
@@ -36,7 +36,8 @@ def _save(figure: Figure, path: Path) -> None:
 def picture_grid(
     pictures: torch.Tensor, rows: list[str], columns: list[str], path: Path, title: str = ""
 ) -> None:
-    """Draw pictures (R, C, 3, H, W) in a grid with named rows and columns: Fig. 3, 5 and 6 of the paper."""
+    """Draw pictures (R, C, 3, H, W) in a grid with named rows and columns, as Fig. 3, 5 and 6 of the
+    paper."""
     figure, axes = plt.subplots(
         len(rows), len(columns), figsize=(1.25 * len(columns) + 1, 1.3 * len(rows)), squeeze=False
     )
@@ -54,7 +55,7 @@ def picture_grid(
 
 
 def comparison_grid(world: World, images: torch.Tensor, path: Path, columns: int = 8) -> None:
-    """Draw true pictures above predicted ones (N, 3, H, W) of a world's first N specimens, named."""
+    """Draw named true pictures above predicted ones (N, 3, H, W), of a world's first N specimens."""
     rows = -(-len(images) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(1.7 * columns, 3.5 * rows), squeeze=False)
     for axis in axes.flat:
@@ -72,8 +73,7 @@ def comparison_grid(world: World, images: torch.Tensor, path: Path, columns: int
 
 
 def prediction_grid(world: World, images: torch.Tensor, path: Path, columns: int = 8) -> None:
-    """Draw predicted pictures (N, 3, H, W) alone of a world's first N specimens, named: no photograph is
-    shown."""
+    """Draw named predicted pictures (N, 3, H, W) of a world's first N specimens, without photographs."""
     rows = -(-len(images) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(1.7 * columns, 1.9 * rows), squeeze=False)
     for axis in axes.flat:
@@ -107,8 +107,7 @@ def density_figure(
 
 
 def sweep_figure(latitude: dict, longitude: dict, path: Path) -> None:
-    """Draw mean relative body length along latitude and along longitude, with what was planted where it
-    was."""
+    """Draw mean relative body length along latitude and longitude, with the planted slope."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
     for axis, sweep, name in zip(axes, (latitude, longitude), ("latitude", "longitude"), strict=True):
         degrees = np.array(sweep["degrees"])
@@ -138,12 +137,11 @@ def mutation_figure(mutations: dict, path: Path) -> None:
 
 
 def loss_curve(folder: Path) -> tuple[list[int], list[float]]:
-    """Read steps and losses of a stage from TensorBoard's files; a resumed run overwrites what it did
-    again."""
+    """Read steps and losses of a stage from TensorBoard's files. Later files overwrite repeated steps."""
     curve = {}
     for file in sorted((folder / "tensorboard").iterdir()):
         events = EventAccumulator(str(file)).Reload()
-        if "loss" in events.Tags()["scalars"]:  # not where a run was killed, or resumed, before it wrote one
+        if "loss" in events.Tags()["scalars"]:  # a file is empty if its run was killed early
             curve |= {event.step: event.value for event in events.Scalars("loss")}
     steps = sorted(curve)
     return steps, [curve[step] for step in steps]

@@ -1,8 +1,8 @@
-"""What systems learned from, to look things up in: training specimens with their pictures.
+"""A library of training specimens with their pictures, for look-ups.
 
-A generator that does no better than a look-up in its own training specimens has learned nothing beyond them.
-So whatever it draws is held against the picture of the nearest training barcode, against mean pictures, and
-against every training picture, in the search for copies.
+A generator that is not better than a look-up in its training specimens has learned nothing beyond them. So
+drawn pictures are compared with the picture of the nearest training barcode, with mean pictures, and, in the
+search for copies, with every training picture.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from training.configs.schema import DataConfig
 from training.data import species_pictures
 from training.data.specimens import SpecimenSet, draw_specimens, load_specimens
 
-RANKS = ("species", "genus", "family")  # groups that a mean picture is made of, the narrowest first
-AVERAGED = 32  # pictures of a group at most that go into its mean
+RANKS = ("species", "genus", "family")  # groups for mean pictures, narrowest first
+AVERAGED = 32  # most pictures per mean
 
 
 class RenderedPictures:
-    """Pictures (N, 3, size, size) uint8 of simulated specimens, drawn when they are first asked for."""
+    """Pictures (N, 3, size, size) uint8 of simulated specimens, drawn on first use."""
 
     def __init__(self, rows: pd.DataFrame, size: int):
         self.rows, self.shape = rows, (len(rows), 3, size, size)
@@ -50,12 +50,12 @@ class RenderedPictures:
 
 @dataclass
 class Library:
-    """Training specimens as a run learned from them.
+    """The training specimens of a run.
 
     Attributes:
-        specimens: M rows with their pictures; photographs by species are shown as they are, unaugmented.
-        originals: distinct pictures to look for copies among, with the column `species`; None where they
-            are not at hand, as without the run's folder.
+        specimens: M rows with their pictures. Photographs by species are not augmented.
+        originals: distinct pictures for the search for copies, with the column `species`; None if they are
+            not available, as without the run's folder.
     """
 
     specimens: SpecimenSet
@@ -63,14 +63,14 @@ class Library:
 
     @cached_property
     def _codes(self) -> np.ndarray:
-        """Base codes (M, 658) of the barcodes, 4 where unknown."""
+        """Return base codes (M, 658) of the barcodes; 4 is unknown."""
         return encode(self.specimens.table["dna_barcode"].tolist())
 
     def nearest(self, barcode: str) -> np.ndarray:
-        """Return the rows whose barcode is nearest to a framed one, all of them where several tie.
+        """Return the rows whose barcode is nearest to a framed one, all of them if there is a tie.
 
-        Near is what differs at the smallest share of the sites that both know; a barcode that shares fewer
-        than half of the sites does not count as near.
+        The nearest barcode differs at the smallest share of the sites that both know. Barcodes that share
+        fewer than half of the sites do not count.
         """
         own = encode([barcode])[0]
         both = (self._codes < len(BASES)) & (own < len(BASES))
@@ -80,9 +80,10 @@ class Library:
         return np.flatnonzero(share == share.min())
 
     def group(self, specimen: pd.Series, rank: str) -> np.ndarray:
-        """Return the rows of a specimen's species, genus or family, or of the next wider group that has any.
+        """Return the rows of a specimen's species, genus or family. If there are none, the next wider group
+        counts.
 
-        Where a specimen has no relatives at all, they are all rows.
+        If a specimen has no relatives, return all rows.
         """
         for name in RANKS[RANKS.index(rank) :]:
             found = self._groups[name].get(specimen[name])
@@ -100,24 +101,24 @@ class Library:
         }
 
     def mean(self, rows: np.ndarray) -> torch.Tensor:
-        """Return the mean picture (3, H, W) of rows, of `AVERAGED` among them if there are more."""
+        """Return the mean picture (3, H, W) of some rows, or of a sample of `AVERAGED` if there are more."""
         rows = np.sort(np.random.default_rng(0).permutation(rows)[:AVERAGED])
         return self.specimens.images(rows).mean(0)
 
 
 def load_library(data: DataConfig, table: pd.DataFrame, fallback: SpecimenSet, run: Path | None) -> Library:
-    """Load what a checkpoint learned from.
+    """Load the training specimens of a checkpoint.
 
     Args:
-        data: where specimens come from, as the run had it.
+        data: source of the specimens, as in the run.
         table: `load_table(data)`.
-        fallback: specimens to take where the run's photographs are not at hand: one per species.
-        run: folder of the run. Without it, simulated specimens are drawn again as they are asked for, and
-            copies are not looked for.
+        fallback: specimens to use if the run's photographs are not available: one per species.
+        run: folder of the run. Without it, simulated specimens are drawn again on demand, and there is no
+            search for copies.
     """
     if data.by_species:
         rows = draw_specimens(table, "train", data, data.per_species)
-        # Rows of another split than `train` are not augmented: these are the photographs as they are.
+        # Rows of a split other than `train` are not augmented.
         shown = species_pictures.pictures_of(rows.assign(split="shown"), data)
         names, photographs = species_pictures.load_photographs(data.photographs, data.image_size)
         learned = np.isin(names, rows["species"].unique())

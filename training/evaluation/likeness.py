@@ -1,9 +1,9 @@
-"""How like a drawn picture is to the true one: pixels, fine detail, and the second judge.
+"""Likeness of drawn pictures to true ones: by pixels, by fine detail, and by the second judge.
 
-The second judge is the phenotype encoder of `training.phenotype`, which took no part in anything that is
-judged. Its score, the phenotype embedding score, is the cosine between the drawn and the true picture in its
-features, as in the third version of the paper. Where photographs show a species and not an animal, the
-photograph of the species that is most like the drawn picture counts.
+The second judge is the phenotype encoder of `training.phenotype`, which was not used in training or sampling.
+Its phenotype embedding score is the cosine of the drawn and the true picture in its features, as in the third
+version of the paper. If photographs show species and not the barcoded animals, the most similar photograph of
+the species counts.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from training.phenotype import PhenotypeEncoder
 
 
 def true_pictures(world: World) -> list[torch.Tensor]:
-    """Return what each of N specimens truly looks like: one picture (1, 3, H, W), or its species' (P, 3, H,
-    W)."""
+    """Return the true pictures of N specimens: one each (1, 3, H, W), or all of the species (P, 3, H, W)."""
     return list(world.truth[:, None]) if world.likenesses is None else world.likenesses
 
 
 def rms_to_truth(pictures: torch.Tensor, world: World) -> np.ndarray:
-    """Return RMS differences (N, n) of pixels of pictures (N, n, 3, H, W) to the most alike true picture."""
+    """Return RMS differences (N, n) of the pixels of pictures (N, n, 3, H, W) to the most similar true
+    one."""
     each = zip(pictures, true_pictures(world), strict=True)
     return torch.stack(
         [
@@ -36,15 +36,16 @@ def rms_to_truth(pictures: torch.Tensor, world: World) -> np.ndarray:
 
 
 def detail(images: torch.Tensor) -> torch.Tensor:
-    """Return RMS (N,) of the finest detail of pictures (N, 3, H, W): what averaging pixels by two loses."""
+    """Return the RMS (N,) of the finest detail of pictures (N, 3, H, W), which averaging of 2 x 2 pixels
+    removes."""
     coarse = F.interpolate(F.avg_pool2d(images, 2), images.shape[-2:], mode="nearest")
     return (images - coarse).square().mean((1, 2, 3)).sqrt()
 
 
 def detail_ratio(pictures: torch.Tensor, world: World) -> dict:
-    """Return the fine detail of drawn pictures (N, n, 3, H, W) as a multiple of the true pictures'.
+    """Return the fine detail of drawn pictures (N, n, 3, H, W) relative to that of the true pictures.
 
-    Below 1 pictures are blurred, above 1 they crackle. A judge that shrinks pictures sees neither.
+    Below 1 pictures are blurred, above 1 they are noisy. A judge that shrinks pictures sees neither.
     """
     true = np.array([detail(some).mean() for some in true_pictures(world)])
     drawn = np.array([detail(some).mean() for some in pictures])
@@ -53,10 +54,10 @@ def detail_ratio(pictures: torch.Tensor, world: World) -> dict:
 
 
 class SecondJudge:
-    """The phenotype encoder before a world.
+    """The phenotype encoder applied to a world.
 
     Args:
-        encoder: see `training.phenotype.load_phenotype`.
+        encoder: encoder of `training.phenotype.load_phenotype`.
         world: held-out specimens.
     """
 
@@ -69,23 +70,22 @@ class SecondJudge:
         self.families = world.gallery.table["family"].to_numpy()
 
     def scores(self, vectors: torch.Tensor | None) -> np.ndarray:
-        """Return the phenotype embedding scores (N, n) of drawn pictures' vectors (N, n, E)."""
-        assert vectors is not None  # drawn for this judge
+        """Return the phenotype embedding scores (N, n) of the vectors (N, n, E) of drawn pictures."""
+        assert vectors is not None  # samples for this judge have these vectors
         each = zip(vectors, self.true, strict=True)
         return torch.stack([(some @ true.T).amax(1) for some, true in each]).numpy()
 
     def told(self, vectors: torch.Tensor | None) -> dict | None:
-        """Return whether the nearest picture of the gallery is of the right species and family.
+        """Measure whether the nearest picture of the gallery has the right species and family.
 
         Args:
-            vectors: of drawn pictures (N, n, E).
+            vectors: vectors (N, n, E) of drawn pictures.
 
         Returns:
-            Shares with 95 % intervals over all specimens whose species the gallery has, and by their family.
-            None for mutants, of which nobody can say what species they are, and where there is no such
-            specimen.
+            Shares with 95 % intervals over all specimens whose species is in the gallery, and by family. None
+            for mutants, whose species is undefined, and if there is no such specimen.
         """
-        assert vectors is not None  # drawn for this judge
+        assert vectors is not None  # samples for this judge have these vectors
         specimens = self.world.specimens
         known = np.isin(specimens["species"], self.species)
         if self.world.split == "mutants" or not known.any():
@@ -103,38 +103,38 @@ class SecondJudge:
         }
 
     def ground_truth(self) -> dict | None:
-        """Return the same of the true pictures; None where these are in the gallery themselves."""
+        """Return the same for the true pictures; None if the gallery contains them."""
         if self.world.likenesses is not None:
             return None
         return {"told": self.told(torch.stack(self.true))}
 
     def floor(self) -> float:
-        """Return the mean score of true pictures of other specimens: what a picture of no animal in
-        particular gets."""
+        """Return the mean score of true pictures of other specimens, which is the score of an unrelated
+        picture."""
         truth = torch.stack([true[0] for true in self.true])
         apart = ~torch.eye(len(truth), dtype=torch.bool)
         return float((truth @ truth.T)[apart].mean())
 
 
 def _share(shares: np.ndarray) -> dict:
-    """Return a share over barcodes, from each one's share (N,), with its interval."""
+    """Return the mean share over barcodes, given each barcode's share (N,), with its interval."""
     return {"share": float(shares.mean()), "interval": list(share_interval(shares)), "barcodes": len(shares)}
 
 
 def nearer(
     drawn: Samples, looked_up: Samples, world: World, judge: SecondJudge | None
 ) -> dict[str, dict | None]:
-    """Measure in what share of cases a drawn picture is nearer to the true one than a looked-up picture is.
+    """Measure how often a drawn picture is nearer to the true one than a looked-up picture is.
 
     Args:
-        drawn: of the checkpoint.
-        looked_up: of the nearest training barcode.
-        world: that both were asked for.
+        drawn: samples of the checkpoint.
+        looked_up: samples of the look-up by nearest training barcode.
+        world: the world of both.
         judge: the second judge.
 
     Returns:
-        The share over barcodes, in RMS difference of pixels (`rms`) and by the second judge (`phenotype`).
-        A tie is not nearer.
+        The share over barcodes, by RMS difference of pixels (`rms`) and by the second judge (`phenotype`). A
+        tie does not count as nearer.
     """
     own, theirs = (rms_to_truth(one.pictures, world) for one in (drawn, looked_up))
     found = {"rms": _share((own < theirs.mean(1, keepdims=True)).mean(1)), "phenotype": None}

@@ -1,12 +1,12 @@
-"""What is measured on a system's pictures of a world's specimens.
+"""Measures of a system's pictures of a world's specimens.
 
-CLIBDScore and success at every rank follow the paper: the best of k samples of a barcode, absolute and
-relative to ground truth. A best-of-k score alone rewards memorising and rewards variety without aim, and the
-judge learned from the same specimens as the systems did. So the rest asks whether a second judge agrees,
-whether a picture tells its species and family, how far samples of one barcode differ, how near the set of
-pictures is to the true one (FID and KID on the judge's features, beside what further true individuals get),
-whether traits are recovered where a simulator knows them, whether pictures are as sharp as the true ones, and
-whether they are copies of training pictures.
+CLIBDScore and success at every rank follow the paper: the best of k samples per barcode, absolute and
+    relative to ground truth. A best-of-k score alone rewards memorising and random variety, and the judge
+    learned from the same specimens as the systems. So there are further measures: the agreement of a second
+    judge; retrieval of species and family; the diversity of the samples of a barcode; the distance between
+    the sets of drawn and true pictures (FID and KID on the judge's features, compared with those of further
+    true individuals); the recovery of traits that a simulator knows; sharpness; and a search for copies of
+    training pictures.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from training.evaluation.worlds import OTHERS, World
 from training.phenotype import PhenotypeEncoder
 
 RANKS = (1, 5, 10, 20, 50, 100)
-NEIGHBOURS = 5  # reference pictures that vote on the family of a picture
+NEIGHBOURS = 5  # reference pictures that vote on a picture's family
 TOLD = ("species", "species_of_all", "family")
 
 
 class Measures:
-    """A world seen by a judge, ready to measure any system's samples.
+    """The measures of a world under a judge, for samples of any system.
 
     Args:
         world: held-out specimens.
         judge: CLIBD model, with its threshold.
-        memory: what the systems learned from, for the search for copies; None leaves that out.
-        phenotype: encoder of the second judge; None leaves that out.
+        memory: training pictures for the search for copies; None means no search.
+        phenotype: encoder of the second judge; None means no second judge.
     """
 
     def __init__(
@@ -73,14 +73,14 @@ class Measures:
 
     @torch.no_grad()
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the judge's unit vectors of pictures (N, 3, H, W): (N, E)."""
+        """Return the judge's unit vectors (N, E) of pictures (N, 3, H, W)."""
         device = self.judge.device
         parts = (self.judge.embed_images(some.to(device)) for some in images.split(64))
         return torch.cat([embedded.float().cpu() for embedded in parts])
 
     @torch.no_grad()
     def embed_barcodes(self, rows: pd.DataFrame) -> torch.Tensor:
-        """Return the judge's unit vectors of N rows' barcodes: (N, E)."""
+        """Return the judge's unit vectors (N, E) of the barcodes of N rows."""
         barcodes = rows["dna_barcode"].tolist()
         parts = (barcodes[start : start + 64] for start in range(0, len(barcodes), 64))
         return torch.cat([self.judge.embed_barcodes(some).float().cpu() for some in parts])
@@ -90,11 +90,11 @@ class Measures:
         return (samples.embeddings * self.barcodes[:, None]).sum(-1).numpy()
 
     def retrieval(self, embeddings: torch.Tensor) -> dict[str, np.ndarray]:
-        """Say which of N specimens' pictures (N, E) tell their specimen: booleans (N,) by name.
+        """Return which of N specimens' pictures (N, E) are retrieved correctly: booleans (N,) by name.
 
-        `species`: the picture is nearer to its own barcode than to those of the other specimens, N drawn in
-        all. `species_of_all`: than to the barcodes of all other species that were learned. `family`: most of
-        the nearest reference pictures are of its family.
+        `species`: the picture is nearer to its own barcode than to those of the other N - 1 specimens.
+        `species_of_all`: it is nearer to its own than to the barcodes of all other learned species. `family`:
+        most of the nearest reference pictures are of its family.
         """
         own = (embeddings * self.barcodes).sum(-1, keepdim=True)
         drawn = embeddings @ self.barcodes.T
@@ -113,7 +113,8 @@ class Measures:
         }
 
     def told(self, embeddings: torch.Tensor) -> dict:
-        """Return shares of pictures (N, n, E) that `retrieval` finds right, among how many, and intervals."""
+        """Return the shares of pictures (N, n, E) that `retrieval` finds correct, with numbers and
+        intervals."""
         each = [self.retrieval(one) for one in embeddings.unbind(1)]
         shares = {name: np.mean([one[name] for one in each], axis=0) for name in TOLD}
         return {name: float(found.mean()) for name, found in shares.items()} | {
@@ -127,10 +128,9 @@ class Measures:
         }
 
     def traits(self, pictures: torch.Tensor) -> dict | None:
-        """Return how well traits measured on pictures (N, n, 3, H, W) recover those of the true pictures.
+        """Measure how well traits on drawn pictures (N, n, 3, H, W) recover those on the true pictures.
 
-        R2 with its interval over barcodes. None where specimens are photographs: what is behind them is not
-        known.
+        Return R2 with its interval over barcodes; None for photographs, whose true traits are not known.
         """
         if not self.world.known_traits:
             return None
@@ -144,11 +144,12 @@ class Measures:
         return found
 
     def memorisation(self, pictures: torch.Tensor) -> dict[str, float] | None:
-        """Measure whether pictures (N, n, 3, H, W) are copies, see `training.evaluation.copies`.
+        """Search pictures (N, n, 3, H, W) for copies, see `training.evaluation.copies`.
 
-        `copies` is the share of pictures nearer to a training picture than 99 % of training pictures are to
-        any of another species, `measure`. `nearest` is the median distance to the nearest training picture,
-        and `nearest_true` that of the held-out specimens' true pictures.
+        `copies` is the share of pictures whose distance to a training picture is below `measure`; 99 % of
+        training pictures are further than that from all pictures of other species. `nearest` is the median
+        distance to the nearest training picture, and `nearest_true` that of the held-out specimens' true
+        pictures.
         """
         if self.memory is None:
             return None
@@ -162,8 +163,8 @@ class Measures:
         }
 
     def phenotype(self, samples: Samples) -> dict | None:
-        """Return the second judge's scores, and how far its ranks of pictures agree with CLIBD's
-        (Spearman)."""
+        """Return the second judge's scores, and the rank correlation (Spearman) of both judges over
+        pictures."""
         if self.second is None:
             return None
         scores = self.second.scores(samples.phenotype)
@@ -180,7 +181,7 @@ class Measures:
         }
 
     def system(self, samples: Samples) -> dict:
-        """Return everything of one system, as results.json has it."""
+        """Return all measures of one system, as results.json has them."""
         embeddings = samples.embeddings
         count = embeddings.shape[1]
         rms = rms_to_truth(samples.pictures, self.world).mean(1)
@@ -199,19 +200,19 @@ class Measures:
         }
 
     def distances(self, embeddings: torch.Tensor) -> dict[str, float]:
-        """Return the FID and KID of pictures (N, n, E) against the true ones.
+        """Return the FID and KID between pictures (N, n, E) and the true ones.
 
-        FID falls as pictures become more, so that `OTHERS` pictures of a barcode at most take part, as many
-        as its further true individuals are.
+        FID decreases with the number of pictures. So at most `OTHERS` pictures per barcode are used, as many
+        as there are further true individuals.
         """
-        # Unit vectors are drawn out to unit variance, for which KID's kernel is meant.
+        # KID's kernel is made for unit variance, so unit vectors are scaled to it.
         stretch = embeddings.shape[-1] ** 0.5
         real = self.truth.numpy() * stretch
         drawn = embeddings[:, :OTHERS].flatten(0, 1).numpy() * stretch
         return {"fid": frechet_distance(real, drawn), "kid": kernel_distance(real, drawn)}
 
     def ranked(self, scores: np.ndarray) -> dict:
-        """Return scores (N, n) and success at every rank that n allows, absolute and relative to ground
+        """Return the best scores and success of (N, n) at all ranks up to n, absolute and relative to ground
         truth."""
         top = {}
         for k in (k for k in RANKS if k <= scores.shape[1]):
@@ -225,9 +226,9 @@ class Measures:
         return top
 
     def ground_truth(self) -> dict:
-        """Return the true pictures, measured as a system's are.
+        """Return the measures of the true pictures.
 
-        Traits, FID and KID are those of further true individuals: the floor that no system gets under.
+        Traits, FID and KID are those of further true individuals: no system can be better.
         """
         further, others = self.world.others, None
         if self.world.known_traits and further is not None:
@@ -242,7 +243,7 @@ class Measures:
         }
 
     def random(self) -> dict:
-        """Return true pictures with other specimens' barcodes."""
+        """Return the measures of true pictures with the barcodes of other specimens."""
         return {
             "clibd_score": float(self.shuffled_scores.mean()),
             "success": float((self.shuffled_scores >= self.threshold).mean()),
@@ -250,17 +251,15 @@ class Measures:
         }
 
     def overlap(self) -> float:
-        """Return how much of true and shuffled pairs lies on the wrong side of the threshold, in this
-        world."""
+        """Return the share of this world's true and shuffled pairs on the wrong side of the threshold."""
         return overlap(self.threshold, self.true_scores, self.shuffled_scores)
 
 
 def lead(first: np.ndarray, second: np.ndarray) -> dict:
-    """Measure by how much the first of two systems scores (N, n) and (N, m) is ahead, at every rank both
-    allow.
+    """Return the lead of the first system's scores (N, n) over the second's (N, m), at all common ranks.
 
-    Of a system that draws one picture alone, whatever the seed, that is rank 1. The interval is a bootstrap
-    over the barcodes that both were asked for.
+    For a system whose picture does not depend on the seed this is rank 1 only. The interval is a bootstrap
+    over the common barcodes.
     """
     ahead = {}
     for k in (k for k in RANKS if k <= min(first.shape[1], second.shape[1])):

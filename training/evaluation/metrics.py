@@ -1,4 +1,4 @@
-"""Figures of merit, as pure functions of arrays."""
+"""Metrics as pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ BOOTSTRAPS = 2000
 
 
 def best_of_k(scores: np.ndarray, k: int) -> np.ndarray:
-    """Return the expected best score of k samples, estimated without bias from n >= k samples of every
-    barcode.
+    """Return the expected best score of k samples, estimated without bias from n >= k samples per barcode.
 
-    The i-th smallest of n scores is the best of k drawn without replacement with probability C(i-1, k-1) /
-    C(n, k).
+    The i-th smallest of n scores is the best of k scores, drawn without replacement, with probability C(i-1,
+    k-1) / C(n, k).
 
     Args:
         scores: (barcodes, n).
-        k: samples to choose the best of.
+        k: number of samples.
 
     Returns:
-        One value for every barcode (barcodes,).
+        One value per barcode (barcodes,).
     """
     n = scores.shape[1]
     weights = np.array([comb(i - 1, k - 1) / comb(n, k) for i in range(1, n + 1)])
@@ -30,8 +29,7 @@ def best_of_k(scores: np.ndarray, k: int) -> np.ndarray:
 
 
 def success_of_k(scores: np.ndarray, k: int, threshold: float) -> np.ndarray:
-    """Return the probability that the best of k samples reaches the threshold, for every barcode
-    (barcodes,)."""
+    """Return the probability (barcodes,) that the best of k samples of a barcode reaches the threshold."""
     n = scores.shape[1]
     failures = (scores < threshold).sum(1)
     return np.array([1 - comb(int(f), k) / comb(n, k) for f in failures])
@@ -64,10 +62,10 @@ def r_squared_interval(
     """Return the percentile bootstrap interval of R2 over barcodes.
 
     Args:
-        predicted: predictions (barcodes, n, ...), n for each barcode.
+        predicted: predictions (barcodes, n, ...), n per barcode.
         truth: (barcodes, ...).
-        seed: of the resampling.
-        confidence: of the interval.
+        seed: seed of the resampling.
+        confidence: probability that the interval covers.
     """
     count, n = predicted.shape[:2]
     truth, predicted = truth.reshape(count, 1, -1), predicted.reshape(count, n, -1)
@@ -75,7 +73,7 @@ def r_squared_interval(
     rows = np.random.default_rng(seed).integers(0, count, (BOOTSTRAPS, count))
     values = truth[:, 0][rows]  # (BOOTSTRAPS, barcodes, traits)
     spread = np.square(values - values.mean(1, keepdims=True)).sum((1, 2))
-    with np.errstate(divide="ignore", invalid="ignore"):  # a resample of one barcode alone has no spread
+    with np.errstate(divide="ignore", invalid="ignore"):  # a resample of one barcode has no variance
         found = 1 - residual[rows].sum(1) / spread
     found = found[np.isfinite(found)]
     if not len(found):
@@ -85,10 +83,9 @@ def r_squared_interval(
 
 
 def share_interval(shares: np.ndarray) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share, from the shares of N barcodes (N,), each of one picture or
-    more.
+    """Return Wilson's 95 % interval of a share, given the shares of N barcodes (N,).
 
-    It is wide enough where the barcodes are few and all agree, where a bootstrap has no width.
+    It also has a width if the barcodes are few and all agree; a bootstrap would not.
     """
     n, share, z = len(shares), float(np.mean(shares)), float(stats.norm.ppf(0.975))
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
@@ -97,13 +94,13 @@ def share_interval(shares: np.ndarray) -> tuple[float, float]:
 
 
 def mean_pairwise_distance(embeddings: np.ndarray) -> np.ndarray:
-    """Return the diversity: the mean cosine distance of two different samples of a barcode.
+    """Return the diversity: the mean cosine distance between two samples of a barcode.
 
     Args:
         embeddings: unit vectors (barcodes, n, E), n >= 2.
 
     Returns:
-        One value for every barcode (barcodes,).
+        One value per barcode (barcodes,).
     """
     n = embeddings.shape[1]
     squared = np.square(embeddings.sum(1)).sum(-1)  # sum of all n^2 cosines
@@ -111,24 +108,24 @@ def mean_pairwise_distance(embeddings: np.ndarray) -> np.ndarray:
 
 
 def frechet_distance(real: np.ndarray, drawn: np.ndarray) -> float:
-    """Return the squared Frechet distance of the normal laws fitted to features (N, E) and (M, E).
+    """Return the squared Frechet distance between normal distributions of features (N, E) and (M, E).
 
-    The formula of FID (Heusel et al. 2017). With fewer pictures than features it is biased upwards: compare
-    it between systems with equal numbers of pictures, not with a published figure.
+    This is the formula of FID (Heusel et al. 2017). With fewer pictures than features it is biased upwards:
+    compare systems with equal numbers of pictures, not with published values.
     """
     means, covariances = zip(*((x.mean(0), np.cov(x, rowvar=False)) for x in (real, drawn)), strict=True)
-    # The trace of the root of a product is the sum of the roots of its eigenvalues, which are not negative.
+    # The trace of a product's square root is the sum of the square roots of its eigenvalues (>= 0).
     eigenvalues = np.linalg.eigvals(covariances[0] @ covariances[1]).real.clip(min=0)
     trace = np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * np.sqrt(eigenvalues).sum()
     return float(np.square(means[0] - means[1]).sum() + trace)
 
 
 def kernel_distance(real: np.ndarray, drawn: np.ndarray) -> float:
-    """Return the unbiased squared maximum mean discrepancy of features (N, E) and (M, E) under a cubic
+    """Return the unbiased squared maximum mean discrepancy of features (N, E) and (M, E), with a cubic
     kernel.
 
-    The formula of KID (Binkowski et al. 2018): 0 on average where both come of one law, for any number of
-    pictures, and so now and then below 0.
+    This is the formula of KID (Binkowski et al. 2018). If both come from one distribution, its mean is 0 for
+    any number of pictures, so it can be negative.
     """
 
     def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:

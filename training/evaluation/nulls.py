@@ -1,7 +1,7 @@
-"""Systems that know no more than a look-up does: what a generator has to beat.
+"""Null systems, which only look up training pictures. A generator must be better than they are.
 
-Each draws from the training specimens alone (`training.evaluation.library`), or skips the diffusion. A lead
-over them is a paired bootstrap over barcodes, in both judges.
+Each uses only the training specimens (`training.evaluation.library`), or skips the diffusion. A lead over
+them is a paired bootstrap over barcodes, for both judges.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from training.evaluation.measures import Measures, lead
 from training.evaluation.sampling import Samples, sample
 from training.evaluation.systems import System
 
-NULL_SAMPLES = 2  # pictures of a barcode where the seed matters
+NULL_SAMPLES = 2  # pictures per barcode, if the seed matters
 
 
 @dataclass
 class NearestBarcode:
-    """The picture of the training barcode nearest to a specimen's; of several, the seed takes one."""
+    """The picture of the training barcode nearest to a specimen's. The seed chooses one if there is a tie."""
 
     library: Library
     settings: dict = field(default_factory=lambda: {"null": "nearest barcode"})
@@ -54,7 +54,7 @@ class MeanPicture:
 
 @dataclass
 class RandomPicture:
-    """Any training picture."""
+    """A random training picture."""
 
     library: Library
     settings: dict = field(default_factory=lambda: {"null": "random picture"})
@@ -68,7 +68,7 @@ class RandomPicture:
 
 @dataclass
 class MeanLatent:
-    """The mean latent that a checkpoint regresses from barcode and place, decoded without diffusion."""
+    """The mean latent that a checkpoint regresses from barcode and locality, decoded without diffusion."""
 
     pipeline: G2PDiffusionPipeline
     settings: dict = field(default_factory=lambda: {"null": "mean latent"})
@@ -76,13 +76,13 @@ class MeanLatent:
     def draw(self, specimen: pd.Series, seeds: list[int]) -> torch.Tensor:
         place = torch.tensor([[specimen["coord-lat"], specimen["coord-lon"]]], dtype=torch.float32)
         condition = self.pipeline.encode_condition([Barcode(specimen["dna_barcode"])], place)
-        assert condition.mean_latent is not None  # only such a checkpoint has this null
+        assert condition.mean_latent is not None  # only checkpoints with a mean latent have this null
         images = self.pipeline.decode(condition.mean_latent)
         return images.expand(len(seeds), -1, -1, -1)
 
 
 def null_systems(pipeline: G2PDiffusionPipeline, library: Library) -> dict[str, tuple[System, int]]:
-    """Return the systems that know no more than a look-up, by name, each with its pictures of a barcode."""
+    """Return the null systems by name, each with its number of pictures per barcode."""
     found: dict[str, tuple[System, int]] = {"nearest_barcode": (NearestBarcode(library), NULL_SAMPLES)}
     found |= {f"{rank}_mean": (MeanPicture(library, rank), 1) for rank in RANKS}
     found["random_picture"] = (RandomPicture(library), NULL_SAMPLES)
@@ -92,8 +92,7 @@ def null_systems(pipeline: G2PDiffusionPipeline, library: Library) -> dict[str, 
 
 
 def leads(measures: Measures, first: Samples, second: Samples) -> dict[str, dict | None]:
-    """Measure by how much one system is ahead of another in each judge, at every rank; see
-    `measures.lead`."""
+    """Measure the lead of one system over another for each judge, at all ranks; see `measures.lead`."""
     ahead = {"clibd": lead(measures.scores(first), measures.scores(second)), "phenotype": None}
     if measures.second is not None:
         ahead["phenotype"] = lead(*(measures.second.scores(one.phenotype) for one in (first, second)))
@@ -103,18 +102,18 @@ def leads(measures: Measures, first: Samples, second: Samples) -> dict[str, dict
 def against_nulls(
     measures: Measures, drawn: Samples, pipeline: G2PDiffusionPipeline, library: Library, folder: Path
 ) -> dict:
-    """Measure the nulls in a world, and a system against them.
+    """Measure the null systems in a world, and a system against them.
 
     Args:
-        measures: of the world.
-        drawn: what the system drew in it.
+        measures: measures of the world.
+        drawn: the system's samples.
         pipeline: the system's checkpoint.
-        library: what it learned from.
-        folder: for the nulls' samples.
+        library: its training specimens.
+        folder: folder for the nulls' samples.
 
     Returns:
-        `nulls`, each measured as a system is; the system's `lead_over_nulls` in both judges; and in what
-        share of cases it is `nearer_than_nearest` to the true picture.
+        `nulls`, each measured as a system; the system's `lead_over_nulls` for both judges; and the share of
+        cases in which it is `nearer_than_nearest` to the true picture.
     """
     encoder = None if measures.second is None else measures.second.encoder
     samples = {

@@ -1,9 +1,9 @@
-"""How much of the traits a regression from barcode and place tells, without any picture.
+"""Regressions of traits from barcode and locality, without any picture.
 
-A linear and a small MLP regression from the checkpoint's own sketch of the barcode, and the place, to the
-simulator's traits. The simulator's genotype map is a projection of the same sites as the sketch is: the task
-is easy by construction, and these figures say how easy. Where they are far above what the pictures reach,
-the condition is not what holds the pictures back.
+A linear and a small MLP regression predict the simulator's traits from the checkpoint's sketch of the barcode
+and the locality. The simulator's genotype map is a projection of the same sites as the sketch: the task is
+easy by construction, and these numbers say how easy. If they are far above those of the pictures, the
+condition is not the bottleneck.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from training.evaluation.library import Library
 from training.evaluation.metrics import r_squared, r_squared_interval
 from training.evaluation.worlds import World
 
-STEPS, BATCH, WIDTH, LEARNING_RATE = 800, 256, 256, 2e-3  # of the MLP; two steps a specimen at most
+STEPS, BATCH, WIDTH, LEARNING_RATE = 800, 256, 256, 2e-3  # steps of the MLP; at most two per specimen
 
 
 def traits_of(rows: pd.DataFrame) -> torch.Tensor:
-    """Return the simulator's body length and hue of N rows: (N, 3)."""
+    """Return the simulator's body length and hue (N, 3) of N rows."""
     parts = (rows.iloc[start : start + 1024] for start in range(0, len(rows), 1024))
     found = [
         Simulator.default().traits(some["dna_barcode"].tolist(), some["coord-lat"].to_numpy())
@@ -35,10 +35,10 @@ def traits_of(rows: pd.DataFrame) -> torch.Tensor:
 
 
 class Regressions:
-    """Regressions that learned from a library's barcodes.
+    """Regressions that are fitted to a library's barcodes.
 
     Args:
-        pipeline: whose sketch of the barcode is read.
+        pipeline: checkpoint with a sketch.
         library: simulated training specimens.
     """
 
@@ -55,8 +55,8 @@ class Regressions:
 
     @torch.no_grad()
     def _inputs(self, rows: pd.DataFrame) -> torch.Tensor:
-        """Return components of the barcode, the place as a unit vector, and |sin latitude|: (N, components +
-        4)."""
+        """Return the inputs (N, components + 4): components of the barcode, locality as a unit vector, and
+        |sin latitude|."""
         device = self.sketch.components.device
         ids = self.tokenizer.ids(rows["dna_barcode"].tolist())
         sketch = torch.cat([self.sketch.principal(some.to(device)).cpu() for some in ids.split(1024)])
@@ -84,7 +84,7 @@ class Regressions:
 
     @torch.no_grad()
     def measure(self, world: World) -> dict[str, dict]:
-        """Return the R2 of body length and hue in a world by `linear` and `mlp`, with intervals over
+        """Return the R2 of body length and hue in a world for `linear` and `mlp`, with intervals over
         barcodes."""
         inputs, true = self._inputs(world.specimens), traits_of(world.specimens).numpy()
         joined = torch.cat([inputs, torch.ones(len(inputs), 1)], dim=1)
@@ -100,7 +100,7 @@ class Regressions:
 
 
 def regressions(pipeline: G2PDiffusionPipeline, library: Library) -> Regressions | None:
-    """Return regressions of a checkpoint that learned from simulated specimens and reads a sketch; else
+    """Return the regressions of a checkpoint with a sketch that learned from simulated specimens; else
     None."""
     known = pipeline.config.truth == "simulated" and pipeline.conditioner.sketch is not None
     return Regressions(pipeline, library) if known else None

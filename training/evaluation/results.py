@@ -1,4 +1,4 @@
-"""Figures the stages measure, gathered in `RUN/results.json` for the model card."""
+"""The stages' measurements, collected in `RUN/results.json` for the model card."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ FILE = "results.json"
 
 
 def read_results(run: Path) -> dict:
-    """Return all figures recorded so far, by stage."""
+    """Return all recorded measurements by stage."""
     path = run / FILE
     return json.loads(path.read_text()) if path.exists() else {}
 
 
 def hardware() -> str:
-    """Return what this process trains on, in words."""
+    """Return the hardware of this process in words."""
     device = PartialState().device
     if device is not None and device.type == "cuda":
         return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
@@ -30,7 +30,7 @@ def hardware() -> str:
 
 
 def record_result(run: Path, stage: str, result: dict) -> None:
-    """Add a stage's figures, and print them as one JSON line. Only the main process writes."""
+    """Add a stage's measurements, and print them as one JSON line. Only the main process writes."""
     if int(os.environ.get("RANK", "0")) != 0:
         return
     result = result | {"hardware": hardware()}

@@ -1,9 +1,8 @@
-"""Pictures of a world's specimens by a system: resumable, and shared out over processes.
+"""Sampling of a system's pictures of a world: it can be resumed and is shared between processes.
 
-A file a barcode, `FOLDER/00017.npz`, holds what the comparison needs of all its samples: both judges'
-embeddings, and the first few pictures. Sample n of every barcode has the noise of seed n, drawn in batches of
-a fixed size within the barcode, so that the files are the same whoever draws them: a single process, one of
-several, or a run that goes on where another stopped.
+One file per barcode, such as `FOLDER/00017.npz`, holds the judges' embeddings of all its samples and the
+first few pictures. Sample n of every barcode has the noise of seed n. Samples of a barcode are drawn in
+batches of a fixed size, so the files do not depend on the number of processes, nor on interruptions.
 """
 
 from __future__ import annotations
@@ -29,21 +28,21 @@ from training.evaluation.worlds import World
 from training.phenotype import PhenotypeEncoder
 
 BATCH = 10  # samples drawn together
-KEPT = 4  # samples of a barcode whose pictures are kept, for traits, figures and the memorisation test
+KEPT = 4  # samples per barcode whose pictures are kept, for traits, figures and the search for copies
 
 
 @dataclass
 class Samples:
-    """What a system drew of N specimens, n samples each."""
+    """A system's samples of N specimens, n each."""
 
     embeddings: torch.Tensor  # (N, n, E), unit vectors of the judge's picture tower
     pictures: torch.Tensor  # (N, min(n, KEPT), 3, H, W) in [0, 1]
-    seconds: float  # spent drawing and judging, over all processes and resumed parts
+    seconds: float  # time for drawing and judging, summed over processes and resumed parts
     phenotype: torch.Tensor | None = None  # (N, n, E), unit vectors of the second judge
 
 
 def _claim(folder: Path, order: dict) -> None:
-    """Make `folder` hold samples of this order alone; samples of another order are thrown away."""
+    """Claim `folder` for the samples of this order. Samples of another order are deleted."""
     marker = folder / "order.json"
     text = json.dumps(order, sort_keys=True)
     if marker.exists() and marker.read_text() == text:
@@ -54,7 +53,7 @@ def _claim(folder: Path, order: dict) -> None:
 
 
 def _digest(system: System, world: World, judge: Judge, phenotype: PhenotypeEncoder | None) -> str:
-    """Return a digest of the specimens and of a picture of the first: weights differ where it does."""
+    """Return a digest of the specimens and of a picture of the first one, which changes with the weights."""
     first = system.draw(world.specimens.iloc[0], [0])
     embedded = judge.embed_images(first).cpu().numpy()
     text = world.specimens[["dna_barcode", "coord-lat", "coord-lon"]].to_csv() + str(embedded.round(3))
@@ -73,16 +72,16 @@ def sample(
     name: str,
     phenotype: PhenotypeEncoder | None = None,
 ) -> Samples:
-    """Draw and judge `count` samples of every specimen of a world, as far as they are not there yet.
+    """Draw and judge `count` samples per specimen of a world. Existing samples are kept.
 
     Args:
-        system: what draws.
-        world: whose specimens.
+        system: system that draws.
+        world: world with the specimens.
         judge: CLIBD model.
-        count: samples of a barcode.
-        folder: where the samples of this system in this world go.
-        name: for the progress bar.
-        phenotype: the second judge.
+        count: samples per barcode.
+        folder: folder for this system's samples in this world.
+        name: name for the progress bar.
+        phenotype: encoder of the second judge.
     """
     state = PartialState()
     order = {"count": count, "settings": system.settings, "digest": _digest(system, world, judge, phenotype)}

@@ -8,7 +8,7 @@ JUDGES = (("clibd", "CLIBDScore"), ("phenotype", "second judge"))
 
 
 def results_table(result: dict) -> str:
-    """Write the figures of results.json as Markdown."""
+    """Return the numbers of results.json as Markdown."""
     head = (
         f"{result['barcodes']} barcodes of the world `{result['split']}`, {result['samples']} samples each, "
         f"success from CLIBDScore {result['threshold']:.3f}. In brackets: 95 % intervals over barcodes."
@@ -58,8 +58,7 @@ def _scores(result: dict) -> tuple[list[str], list[list[str]]]:
 
 
 def _nulls(result: dict) -> tuple[list[str], list[list[str]]]:
-    """Return the nulls and the checkpoint with a part of its conditioner deaf, each beside the lead over
-    it."""
+    """Return rows for the nulls and for the checkpoint with one blinded part, each with the lead over it."""
     header = ["", "CLIBDScore", "second judge", "RMS to truth", "length R2", "hue R2", "fine detail"]
     header += ["lead, CLIBDScore", "lead, second judge"]
     rows = []
@@ -89,7 +88,7 @@ def _nulls(result: dict) -> tuple[list[str], list[list[str]]]:
 
 
 def _families(result: dict) -> list[list[str]]:
-    """Return a row a family of the second judge's verdicts on photographs, the largest families first."""
+    """Return one row per family of the second judge's verdicts on photographs, largest families first."""
     system = result["systems"]["g2pdiffusion"]
     second = system["phenotype"]
     if system["traits"] or not second or not second["told"]:
@@ -99,7 +98,7 @@ def _families(result: dict) -> list[list[str]]:
 
 
 def _facts(result: dict) -> list[list[str]]:
-    """Return what there is to say beside the scores, in pairs of name and value."""
+    """Return the measures beside the scores, as pairs of name and value."""
     return [*_told(result), *_traits(result), *_experiments(result), *_pictures(result)]
 
 

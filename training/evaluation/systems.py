@@ -1,4 +1,4 @@
-"""What is compared: systems that draw pictures of specimens, each behind one method."""
+"""The compared systems. Each draws pictures of specimens by one method."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from g2pdiff.pipeline import G2PDiffusionPipeline
 
 
 class System(Protocol):
-    """Draws pictures of a specimen from its barcode and locality alone."""
+    """A system that draws pictures of a specimen from its barcode and locality alone."""
 
     def draw(self, specimen: pd.Series, seeds: list[int]) -> torch.Tensor:
-        """Return one picture for every seed: (len(seeds), 3, H, W) in [0, 1]."""
+        """Return one picture per seed: (len(seeds), 3, H, W) in [0, 1]."""
         ...
 
     @property
     def settings(self) -> dict:
-        """What the pictures depend on beside the weights, as JSON."""
+        """The settings on which the pictures depend beside the weights, as JSON."""
         ...
 
 
 @dataclass
 class PipelineSystem:
-    """A checkpoint under some settings of its call, such as `alignment_scale`.
+    """A checkpoint with some settings of its call, such as `alignment_scale`.
 
-    With an alignment scale of 0 this is the Stable Diffusion baseline; with a pipeline that holds a
-    ControlNet, that one.
+    With an alignment scale of 0 this is the Stable Diffusion baseline. With a pipeline that has a ControlNet,
+    it is the ControlNet baseline.
     """
 
     pipeline: G2PDiffusionPipeline
@@ -52,15 +52,16 @@ class PipelineSystem:
 
 @dataclass
 class PartlyDeaf:
-    """A checkpoint, one part of whose conditioner is told nothing of the barcode: what does the part carry?
+    """A checkpoint in which one part of the conditioner does not see the barcode. It shows what that part
+    contributes.
 
-    Its settings are the checkpoint's own. The condition of a checkpoint with a sketch is BERT's mean over
-    tokens plus the sketch (`g2pdiff.models.conditioner`).
+    The settings are the checkpoint's own. The condition of a checkpoint with a sketch is the sum of BERT's
+    mean over tokens and the sketch (`g2pdiff.models.conditioner`).
 
     Attributes:
-        pipeline: the checkpoint, which has a sketch.
-        part: `bert`, which reads the barcode of a random training specimen in place of the right one (and
-            the right place still), or `sketch`, which reads the mean barcode.
+        pipeline: checkpoint with a sketch.
+        part: `bert`, which then reads the barcode of a random training specimen (with the right locality), or
+            `sketch`, which then reads the mean barcode.
         barcodes: framed training barcodes.
         denoising: settings of the run.
     """
@@ -98,7 +99,7 @@ class PartlyDeaf:
 def partly_deaf(
     pipeline: G2PDiffusionPipeline, barcodes: list[str], denoising: Denoising
 ) -> dict[str, System]:
-    """Return the ablation of the conditioner's parts, by what each is told; none without a sketch."""
+    """Return the ablations of the conditioner's parts by description; none without a sketch."""
     if pipeline.conditioner.sketch is None:
         return {}
     told = {"bert": "BERT on a random barcode", "sketch": "sketch on the mean barcode"}

@@ -1,12 +1,12 @@
-"""The comparison as tables: Table 1 (closed world) and Table 2 (open world) in the paper's layout.
+"""The tables of the comparison: Table 1 (closed world) and Table 2 (open world) in the paper's layout.
 
-A row a system, a column a rank, CLIBDScore with its share of ground truth's, then success. The paper's
-printed figures stand in a column of their own: they were measured on photographs of BIOSCAN-5M with the
-official CLIBD, and only order and distance of the systems can be compared. Two things go by one name and are
-not the same: "25 steps (paper)" are the paper's steps of its own sampler, where a checkpoint here has the
-default on its card; the paper's unseen species are those of BIOSCAN-5M, ours are drawn by a hash
-(`training.data.splits`). Markdown and LaTeX are for reading; CSV has a line for every system and rank, JSON
-is results.json itself.
+There is one row per system and one column per rank: CLIBDScore with its share of ground truth, then success.
+    The paper's printed values have their own column. They were measured on photographs of BIOSCAN-5M with the
+    official CLIBD, so only order and distance of the systems can be compared. Two terms have different
+    meanings: "25 steps (paper)" are steps of the paper's sampler, while a checkpoint here has the default on
+    its card; the paper's unseen species are those of BIOSCAN-5M, while a hash chooses them here
+    (`training.data.splits`). Markdown and LaTeX are for reading. CSV has one line per system and rank. JSON
+    is results.json itself.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ WORLDS = {
 PAPER_RANKS = ("1", "5", "10", "20", "50", "100")
 NO_FIGURES = (None,) * len(PAPER_RANKS)
 # Liu et al. 2025, "G2PDiffusion" (arXiv 2502.04684), second version, Tables 1 and 2, on BIOSCAN-5M:
-# CLIBDScore and success in per cent at `PAPER_RANKS`; None where nothing is printed.
+# CLIBDScore and success in per cent at `PAPER_RANKS`; None if nothing is printed.
 PAPER = {
     "test": {
         "ground_truth": {"clibd_score": (0.512, *NO_FIGURES[1:]), "success": (96.4, *NO_FIGURES[1:])},
@@ -87,7 +87,7 @@ MISSING = "-"
 
 
 def _paper(split: str, name: str, figure: str) -> str:
-    """Return the paper's figures of a system at `PAPER_RANKS`, in one cell."""
+    """Return the paper's values of a system at `PAPER_RANKS` as one cell."""
     values = PAPER.get(split, {}).get(name, {}).get(figure, NO_FIGURES)
     if all(value is None for value in values):
         return MISSING
@@ -104,15 +104,15 @@ def _success(row: dict) -> str:
 
 
 def _ranks(result: dict) -> list[str]:
-    """Return ranks of the systems, which all have the same number of samples."""
+    """Return the ranks. All systems have the same number of samples."""
     return list(next(iter(result["systems"].values()))["top"])
 
 
 def _rows(result: dict, figure: str, cell: Callable[[dict], str]) -> list[list[str]]:
-    """Return the name, a cell for every rank, and the paper's figures: ground truth, random, systems,
-    ablations."""
+    """Return rows for ground truth, random, systems and ablations: name, one cell per rank, and the paper's
+    values."""
     split, ranks, truth = result["split"], _ranks(result), result["ground_truth"]["clibd_score"]
-    blank = [""] * (len(ranks) - 1)  # one picture per barcode: there is nothing to choose from
+    blank = [""] * (len(ranks) - 1)  # there is only one picture per barcode
     constant = []
     for name, title in (("ground_truth", "ground truth"), ("random", "random pairs")):
         row = result[name] | {"relative": result[name]["clibd_score"] / truth}
@@ -145,14 +145,14 @@ def _header(result: dict) -> list[str]:
 
 
 def grid(header: list[str], rows: list[list[str]]) -> str:
-    """Write a table as Markdown."""
+    """Return a table as Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def beyond(result: dict) -> tuple[list[str], list[list[str]]]:
-    """Return the header and rows of what is measured beyond the paper; KID and FID of ground truth are their
-    floor."""
+    """Return header and rows of the measures that the paper lacks. No system can have a lower KID and FID
+    than ground truth."""
     count = result["ground_truth"]["retrieval"]["candidates"]
     header = ["", f"species of {count['species']}", f"species of {count['species_of_all']:,}", "family"]
     header += ["second judge", "rank agreement", "species, second judge", "body length R2", "hue R2"]
@@ -182,7 +182,7 @@ def beyond(result: dict) -> tuple[list[str], list[list[str]]]:
 
 
 def _ahead(lead: dict | None) -> list[str]:
-    """Return the lead over a system in both judges at Top-1."""
+    """Return the lead over a system at Top-1 for both judges."""
     cells = []
     for judge in ("clibd", "phenotype"):
         row = lead and lead[judge] and lead[judge]["1"]
@@ -199,7 +199,7 @@ def _distances(found: dict) -> list[str]:
 
 
 def _told(found: dict) -> list[str]:
-    """Return what both judges tell of a system or of ground truth, and its traits."""
+    """Return the cells of both judges' retrieval for a system or for ground truth, and of its traits."""
     cells = [f"{found['retrieval'][name]:.1%}" for name in ("species", "species_of_all", "family")]
     second, traits = found["phenotype"] or {}, found["traits"]
     top, told, agreement = second.get("top"), second.get("told"), second.get("rank_agreement")
@@ -213,7 +213,7 @@ def _told(found: dict) -> list[str]:
 
 
 def markdown(result: dict) -> str:
-    """Write a world's table, and what is measured beyond the paper, as Markdown."""
+    """Return a world's table, and the measures that the paper lacks, as Markdown."""
     parts = [f"### {WORLDS.get(result['split'], result['split'])}", _caption(result)]
     for title, rows in _grids(result):
         parts += [f"**{title}**", grid(_header(result), rows)]
@@ -238,7 +238,7 @@ def _latex(text: str) -> str:
 
 
 def latex(result: dict) -> str:
-    """Write a world's table as LaTeX (booktabs)."""
+    """Return a world's table as LaTeX (booktabs)."""
     header = [_latex(cell) for cell in _header(result)]
     lines = [
         r"\begin{table}",
@@ -255,7 +255,7 @@ def latex(result: dict) -> str:
 
 
 def tidy(result: dict) -> list[dict]:
-    """Return a line for every system or ablation and rank, with the paper's figures where they are known."""
+    """Return one line per system or ablation and rank, with the paper's values if they are known."""
     lines = []
     paper = PAPER.get(result["split"], {})
     for kind in ("nulls", "systems", "ablations"):
@@ -316,7 +316,7 @@ SIMULATED = """\
 
 
 def report(results: dict[str, dict], simulated: bool) -> str:
-    """Write both worlds, and what training took, as Markdown beside the figures."""
+    """Return all worlds and the costs of training as Markdown with the figures."""
     first = next(iter(results.values()))
     lines = ["| trained | steps | minutes | on |", "| --- | --- | --- | --- |"]
     for name, stage in first["training"].items():

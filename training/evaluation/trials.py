@@ -1,4 +1,5 @@
-"""Experiments with a checkpoint on held-out specimens: latitude, the null control, and mutations."""
+"""Experiments with a checkpoint on held-out specimens: latitude, longitude as the null control, and
+mutations."""
 
 from __future__ import annotations
 
@@ -17,16 +18,16 @@ from g2pdiff.pipeline import G2PDiffusionPipeline
 from g2pdiff.simulation.traits import PLANTED_SLOPE
 from training.evaluation.worlds import World
 
-NOTHING = Estimate(float("nan"), float("nan"), float("nan"))  # of pictures without a specimen
+NOTHING = Estimate(float("nan"), float("nan"), float("nan"))  # the simulator's picture is empty
 
 
 class Trials:
-    """Experiments with a checkpoint on a world's first few specimens.
+    """Experiments with a checkpoint on a world's first specimens.
 
     Args:
         pipeline: the checkpoint.
         world: held-out specimens.
-        settings: of the pipeline's call, such as `alignment_scale`.
+        settings: arguments of the pipeline's call, such as `alignment_scale`.
     """
 
     def __init__(self, pipeline: G2PDiffusionPipeline, world: World, settings: dict):
@@ -35,7 +36,7 @@ class Trials:
         self.denoising = {"steps": settings.get("num_inference_steps")} | scales
 
     def rows(self, kind: Callable[..., Experiment], count: int, **arguments: Any) -> list[list]:
-        """Return the rows of an experiment on each of the first `count` specimens there are."""
+        """Return the rows of an experiment on each of the first `count` specimens."""
         rows = []
         for _, specimen in tqdm(list(self.world.specimens.iloc[:count].iterrows()), desc=kind.__name__):
             experiment = kind(
@@ -49,10 +50,10 @@ class Trials:
         return rows
 
     def sweep(self, along: str, count: int, replicates: int = 2) -> dict:
-        """Measure body length along latitude, or along longitude as the null control; barcode and noise stay
-        fixed.
+        """Measure body length along latitude, or along longitude as the null control, with fixed barcode and
+        noise.
 
-        A slope is fitted for every barcode; the interval is that of their mean.
+        One slope is fitted per barcode. The interval is that of their mean.
         """
         simulated = self.pipeline.config.truth == "simulated"
         swept = self.rows(LatitudeSweep, count, along=along, replicates=replicates)
@@ -72,10 +73,10 @@ class Trials:
         }
 
     def mutations(self, count: int) -> dict:
-        """Measure appearance drift under mutation, generated and true, and their rank agreement over single
+        """Measure generated and true appearance drift under mutation, and their rank correlation over
         pictures.
 
-        The mean curves rise together by construction; `spearman` is over every mutated picture on its own.
+        The mean curves rise together by construction, so `spearman` is computed over single mutated pictures.
         """
         series = self.rows(Mutations, count, replicates=1)
         generated = np.array([[row.drift for row in rows] for rows in series])

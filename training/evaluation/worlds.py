@@ -1,15 +1,14 @@
-"""Worlds to compare systems in: held-out specimens, what they truly look like, and what was learned from.
+"""Worlds for comparing systems: held-out specimens, their true pictures, and training specimens.
 
-Three worlds are specimens as they were found. The closed world (`test`) has unseen barcodes of seen species,
-flattened to one barcode a species. `far` has those among them that differ from every learned barcode by 1 %
-of the sites or more: the others are often a base or two from one, and a look-up finds it. The open world
-(`test_unseen`) has species that no stage ever saw. ("Unseen" is said of species here. The paper says it of
-the species of BIOSCAN-5M's unseen splits, whose genera were seen; so they are here, unless whole genera are
-held out by `data.unseen_genera`.)
+Three worlds have real specimens. The closed world (`test`) has unseen barcodes of seen species, one barcode
+per species. `far` has those of them that differ from every learned barcode at 1 % of the sites or more; the
+others are often one or two bases from a learned barcode, so a look-up finds it. The open world
+(`test_unseen`) has species that no stage saw. As in the paper's splits of BIOSCAN-5M, the genera of unseen
+species may be seen, unless `data.unseen_genera` holds out whole genera.
 
-Two worlds ask for what nobody ever collected, and so exist where a simulator knows the answer: `mutants`,
-barcodes of the closed world mutated at 5 to 30 %, and `places`, the same barcodes set down at latitudes at
-least 20 degrees nearer to or farther from the equator.
+Two worlds have specimens that nobody collected, so they need a simulator: `mutants` has barcodes of the
+    closed world, mutated at 5 to 30 %, and `places` has the same barcodes at latitudes that are at least 20
+    degrees nearer to the equator or farther from it.
 """
 
 from __future__ import annotations
@@ -31,34 +30,34 @@ from training.data.specimens import SpecimenSet, draw_specimens, load_table, pic
 from training.data.splits import nearest_difference
 
 FOUND = ("val", "test", "test_unseen", "far")
-MADE = ("mutants", "places")  # of simulated specimens alone
+MADE = ("mutants", "places")  # worlds of simulated specimens
 WORLDS = (*FOUND, *MADE)
-OTHERS = 2  # further individuals of a simulated specimen, which say what the measurements allow
+OTHERS = 2  # further individuals per simulated specimen; they show the limit of the measurements
 FAR = 0.01  # share of sites
 RATES = (0.05, 0.30)  # lowest and highest mutation rate of `mutants`
-LATITUDES, MOVED = 80, 20  # degrees: how far from the equator `places` reach, and how far they move at least
+LATITUDES, MOVED = 80, 20  # degrees: the highest latitude in `places`, and the smallest move
 
 
 @dataclass
 class World:
-    """N held-out specimens of distinct species, and training specimens to hold pictures against."""
+    """N held-out specimens of distinct species, and training specimens for comparison."""
 
     split: str
     specimens: pd.DataFrame  # N rows
-    truth: torch.Tensor  # what they look like (N, 3, H, W) in [0, 1]
-    others: torch.Tensor | None  # further individuals of each (N, OTHERS, 3, H, W), where a simulator knows
-    references: SpecimenSet  # training specimens as they were found, one per species
-    gallery: SpecimenSet  # pictures by species, among which a drawn picture's species is looked up
-    likenesses: list[torch.Tensor] | None = None  # all photographs (P, 3, H, W) of each one's species
+    truth: torch.Tensor  # their true pictures (N, 3, H, W) in [0, 1]
+    others: torch.Tensor | None  # further individuals of each (N, OTHERS, 3, H, W), if they are simulated
+    references: SpecimenSet  # unchanged training specimens, one per species
+    gallery: SpecimenSet  # pictures by species, for looking up a drawn picture's species
+    likenesses: list[torch.Tensor] | None = None  # all photographs (P, 3, H, W) of each specimen's species
 
     @property
     def known_traits(self) -> bool:
-        """Whether a simulator knows the traits behind the pictures."""
+        """Whether the traits of the pictures are known, from a simulator."""
         return self.others is not None
 
 
 def _stem(rows: pd.DataFrame, config: DataConfig, folder: Path) -> Path:
-    """Return where the pictures of some rows are kept: the name follows from what they show."""
+    """Return the path without ending for the pictures of some rows. It depends on the pictures' contents."""
     shown = rows[["dna_barcode", "coord-lat", "seed"]].to_csv() + str(config.image_size)
     if config.photographed:
         shown += str(config.package)
@@ -68,13 +67,13 @@ def _stem(rows: pd.DataFrame, config: DataConfig, folder: Path) -> Path:
 def _pictured(rows: pd.DataFrame, config: DataConfig, folder: Path) -> SpecimenSet:
     stem = _stem(rows, config, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    # Of processes that start together the first makes the files; the others wait and find them.
+    # If several processes start together, the first makes the files and the others wait for them.
     with FileLock(stem.with_suffix(".lock")):
         return picture_specimens(rows, config, stem)
 
 
 def _far(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table without the test rows that are near to a learned barcode."""
+    """Return a table without the test rows that are near a learned barcode."""
     test = table["split"] == "test"
     learned = table.loc[table["split"].isin(["train", "val"]), "dna_barcode"].unique().tolist()
     near = nearest_difference(table.loc[test, "dna_barcode"].tolist(), learned) < FAR
@@ -82,7 +81,7 @@ def _far(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mutated(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return specimens with mutated barcodes, each at a rate of its own, given as `mutation_rate`."""
+    """Return specimens with mutated barcodes. Each has its own `mutation_rate`."""
     rates = [np.random.default_rng(seed).uniform(*RATES) for seed in rows["seed"]]
     barcodes = [
         Barcode(text).mutate(rate, seed=seed).sequence
@@ -92,7 +91,7 @@ def _mutated(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _moved(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return specimens at other places, whose |latitude| differs by `MOVED` or more from their own."""
+    """Return specimens at other localities, whose |latitude| differs by `MOVED` or more from the original."""
     latitudes, longitudes = [], []
     for own, seed in zip(rows["coord-lat"], rows["seed"], strict=True):
         rng = np.random.default_rng(seed)
@@ -104,9 +103,9 @@ def _moved(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _gallery(chosen: pd.DataFrame, others: torch.Tensor | None, references: SpecimenSet) -> SpecimenSet:
-    """Return the references, and a further individual of each species that is not among them.
+    """Return the references, and a further individual of each chosen species that is not among them.
 
-    Of photographed animals there is no further individual.
+    Photographed animals have no further individual.
     """
     new = np.flatnonzero(~chosen["species"].isin(references.table["species"]))
     if others is None or not len(new):
@@ -117,7 +116,7 @@ def _gallery(chosen: pd.DataFrame, others: torch.Tensor | None, references: Spec
 
 
 def _photographs(species: pd.DataFrame, config: DataConfig) -> SpecimenSet:
-    """Return all photographs of some species, given by rows with `species` and `family`."""
+    """Return all photographs of the species in some rows with `species` and `family`."""
     names, photographs = load_photographs(config.photographs, config.image_size)
     families = species.drop_duplicates("species").set_index("species")["family"]
     kept = np.isin(names, families.index)
@@ -133,16 +132,16 @@ def load_world(
     seed: int | None = None,
     table: pd.DataFrame | None = None,
 ) -> World:
-    """Load the world of a name.
+    """Load a world by name.
 
     Args:
-        config: where specimens come from.
+        config: source of the specimens.
         split: one of `WORLDS`.
-        barcodes: held-out specimens at most.
-        folder: for pictures that are drawn or made square once.
-        seed: decides which specimens of the table; by default the configuration's, which decides the table
-            itself where barcodes evolve along a tree.
-        table: `load_table(config)`, where it is at hand.
+        barcodes: largest number of held-out specimens.
+        folder: folder for pictures that are made once.
+        seed: seed that chooses specimens from the table; by default the configuration's. The configuration's
+            seed also makes the table if barcodes evolve along a tree.
+        table: `load_table(config)`, if it is loaded already.
 
     Raises:
         InputError: field `split`, if there is no such specimen.
@@ -164,7 +163,7 @@ def load_world(
     trained = draw_specimens(table, "train", natural, per_species=1)
     everyone = np.arange(len(chosen))
     if config.by_species:
-        trained = trained.assign(split="shown")  # photographs as they are: those of `train` are augmented
+        trained = trained.assign(split="shown")  # not `train`, whose photographs are augmented
     references, others = _pictured(trained, config, folder), None
     if not config.photographed:
         individuals = [chosen.assign(seed=chosen["seed"] + n) for n in range(1, OTHERS + 1)]
