@@ -1,17 +1,15 @@
-"""Make the examples that the app offers: one consensus barcode and one locality for each of some known
-species.
+"""Make the app's examples: one consensus barcode and one locality per species.
 
     python -m training.examples --config training/configs/butterflies.yaml --table barcodes.parquet
 
-writes them into the configuration's checkpoint, and
+writes the examples of a configuration into its checkpoint, and
 
     python -m training.examples --table barcodes.parquet --out assets/examples.csv
 
-the table that serves every checkpoint that has none of its own.
+writes the table for all checkpoints without examples of their own.
 
-A consensus is the most frequent base at each site over all framed records of a species. The locality is that
-of a real record, the one nearest to the median of the species' coordinates, so that no example lies in the
-sea.
+A consensus has the most frequent base at each site over all framed records of a species. The locality is that
+of the real record nearest to the median of the species' coordinates, so that no example lies in the sea.
 """
 
 from __future__ import annotations
@@ -62,15 +60,15 @@ SPECIES = {
     "Polistes wattii": "paper wasp",
     "Pheidole pugnax": "big-headed ant",
 }
-"""Species and common names of the table for checkpoints without one of their own."""
+"""Common names by species, for the table of all checkpoints without their own examples."""
 
 MINIMUM_RECORDS = 10
 MINIMUM_SCORE = 0.5
-"""Match score that a record must have to be counted; a record under it is hardly COI or misaligned."""
+"""Lowest match score of a record that is used. Below it, a record is hardly COI or misaligned."""
 
 
 def consensus(framed: list[str]) -> str:
-    """Return the most frequent base at each site of framed sequences; N where none of them is known."""
+    """Return the most frequent base at each site of framed sequences; N if it is unknown in all."""
     one_hot = np.eye(len(BASES) + 1, dtype=np.int64)[encode(framed)]  # (N, 658, 5)
     counts = one_hot[:, :, : len(BASES)].sum(axis=0)
     codes = np.where(counts.any(axis=1), counts.argmax(axis=1), len(BASES))
@@ -78,8 +76,7 @@ def consensus(framed: list[str]) -> str:
 
 
 def central_locality(records: pd.DataFrame) -> tuple[float, float]:
-    """Return the latitude and longitude of the record nearest to the median latitude and longitude, in
-    degrees."""
+    """Return latitude and longitude in degrees of the record nearest to their medians."""
     places = records[["coord-lat", "coord-lon"]].dropna().to_numpy()
     latitude, longitude = np.radians(np.median(places, axis=0))
     b, l = np.radians(places).T  # noqa: E741
@@ -88,7 +85,7 @@ def central_locality(records: pd.DataFrame) -> tuple[float, float]:
 
 
 def example(records: pd.DataFrame, common_name: str) -> dict:
-    """Make the row of a table of examples for the records of one species, framed in column `framed`."""
+    """Make the example of one species from its records, which have a column `framed`."""
     first = records.iloc[0]
     latitude, longitude = central_locality(records)
     return {
@@ -103,14 +100,14 @@ def example(records: pd.DataFrame, common_name: str) -> dict:
 
 
 def make_examples(table: pd.DataFrame, species: Mapping[str, str] = SPECIES) -> pd.DataFrame:
-    """Make one example for each species, in the order given.
+    """Make one example per species, in the given order.
 
     Args:
         table: barcode records in BIOSCAN-5M's columns.
         species: common names by species.
 
     Raises:
-        InputError: field `examples`, if a species has too few records or a consensus with unknown sites.
+        InputError: field `examples`, if a species has too few records, or its consensus has unknown sites.
     """
     records = table[table["species"].isin(list(species))].copy()
     if records.empty:
@@ -129,10 +126,10 @@ def make_examples(table: pd.DataFrame, species: Mapping[str, str] = SPECIES) -> 
 
 
 def write_examples(config: Config) -> None:
-    """Write the examples that a configuration lists into its checkpoint's folder; none where it lists none.
+    """Write the examples that a configuration lists into its checkpoint's folder, if it lists any.
 
     Raises:
-        InputError: field `examples`, if they cannot be made of the configuration's barcode table.
+        InputError: field `examples`, if they cannot be made from the configuration's barcode table.
     """
     if not config.assemble.examples:
         return
@@ -144,7 +141,7 @@ def write_examples(config: Config) -> None:
 
 
 def _read(path: str | Path) -> pd.DataFrame:
-    """Read a barcode table. Raises `InputError("table")` if that cannot be, or it lacks a column."""
+    """Read a barcode table. Raises `InputError("table")` if it cannot be read or lacks a column."""
     try:
         table = pd.read_parquet(path) if Path(path).suffix == ".parquet" else pd.read_csv(path)
     except (OSError, ValueError) as error:

@@ -2,10 +2,10 @@
 
     python -m training.folmer --table barcodes.parquet
 
-The profile is estimated in turns with the framing it serves. It starts from the records of exactly 658
-letters that read as one open frame, which are the region itself in nearly all cases; then all records are
-framed with it and it is estimated afresh from those that match well and have no stop codon. Every species has
-the same say, so that the species sequenced a thousand times do not decide what COI looks like.
+Profile and framing are improved in turns. The first profile comes from the records of exactly 658 letters
+without a stop codon, which nearly always are the region itself. Then all records are framed with the profile,
+and it is estimated again from those that match well and have no stop codon. All species have the same weight,
+so that a species with a thousand records does not dominate.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import pandas as pd
 from g2pdiff.dna.framing import BASES, CODON_START, PROFILE_PATH, SITES, encode, frame
 
 STOP_CODONS = ("TAA", "TAG")
-"""Of the invertebrate mitochondrial code, NCBI table 5."""
+"""Stop codons of the invertebrate mitochondrial code, NCBI table 5."""
 
 MINIMUM_SCORE = 0.5
 PSEUDOCOUNT = 0.5
@@ -30,7 +30,7 @@ def is_open_frame(sequence: str) -> bool:
 
 
 def estimate_profile(framed: list[str], species: pd.Series) -> np.ndarray:
-    """Estimate base frequencies (658, 4) of framed sequences, each species weighing the same."""
+    """Estimate base frequencies (658, 4) of framed sequences. All species have the same weight."""
     weight = (1 / species.groupby(species).transform("size")).to_numpy()
     one_hot = np.eye(len(BASES) + 1)[encode(framed)][:, :, : len(BASES)]  # (N, 658, 4)
     counts = np.einsum("n,nsb->sb", weight, one_hot) + PSEUDOCOUNT

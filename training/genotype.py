@@ -1,8 +1,7 @@
 """Fit the genotype map to a barcode table: ``python -m training.genotype --table barcodes.parquet``.
 
-Writes ``genotype.npz``, the arrays of :class:`g2pdiff.simulation.genome.Genome`, from a subsample that no
-species dominates. The arrays fix the planted function, so a new fit is a new world: models trained on
-specimens of the old one do not know it.
+It writes ``genotype.npz``, the arrays of `g2pdiff.simulation.genome.Genome`, from a subsample that no species
+dominates. The arrays define the simulated biology: after a new fit, old models no longer match the simulator.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from g2pdiff.simulation.archetypes import COLOUR_GROUPS, NAMES, TRAITS, load_arc
 from g2pdiff.simulation.genome import GENOTYPE_PATH, SITES, Genome, one_hot
 from g2pdiff.simulation.traits import Development
 
-PER_SPECIES = 30  # barcodes kept of a species
+PER_SPECIES = 30  # barcodes per species
 COORDINATES = 96
 FEATURES = 384
 SEED = 658
 
 
 def subsample(table: pd.DataFrame, per_species: int = PER_SPECIES, seed: int = SEED) -> pd.DataFrame:
-    """Draw at most ``per_species`` rows of each species, in random order."""
+    """Draw at most ``per_species`` rows per species, in random order."""
     return table.sample(frac=1, random_state=seed).groupby("species").head(per_species).reset_index(drop=True)
 
 
@@ -37,18 +36,18 @@ def principal_components(hot: torch.Tensor, weight: torch.Tensor, size: int = CO
     known = hot.sum(-1, keepdim=True)
     center = (hot * weight[:, None, None]).sum(0) / ((known * weight[:, None, None]).sum(0) + 1e-6)
     residual = ((hot - center * known) * weight.sqrt()[:, None, None]).flatten(1)
-    if len(residual) < residual.shape[1]:  # the covariance would be singular
+    if len(residual) < residual.shape[1]:  # otherwise the covariance would be singular
         _, deviations, directions = torch.linalg.svd(residual, full_matrices=False)
         eigenvalues, vectors = deviations.square().flip(0) / weight.sum(), directions.flip(0).T
     else:
         eigenvalues, vectors = torch.linalg.eigh(residual.T @ residual / weight.sum())
-    eigenvalues = eigenvalues.clamp(min=0)  # below zero by rounding
+    eigenvalues = eigenvalues.clamp(min=0)  # rounding can make it negative
     kept = eigenvalues[-size:].flip(0)
     print(f"{size} coordinates hold {float(kept.sum() / eigenvalues.sum()):.1%} of the variance")
     return {
         "center": center.numpy(),
         "components": vectors[:, -size:].flip(1).reshape(SITES, 4, size).numpy().astype(np.float16),
-        "variance": kept.clamp(min=1e-6).numpy(),  # a small table may span fewer directions
+        "variance": kept.clamp(min=1e-6).numpy(),  # a small table may have fewer directions
         "noise": np.float32(eigenvalues[:-size].sum() / (3 * SITES - size)),
     }
 
@@ -90,7 +89,7 @@ def kernel(coordinates: np.ndarray, table: pd.DataFrame) -> tuple[dict, float, f
 
 
 def random_fields(between_species: float, between_genera: float) -> dict:
-    """Draw random Fourier features of the trait fields, half at the length scale of species, half of
+    """Draw random Fourier features of the trait fields: half at the length scale of species, half at that of
     genera."""
     rng = np.random.default_rng(SEED + 1)
     halves = np.repeat([between_species, between_genera], FEATURES // 2)
@@ -107,7 +106,7 @@ def fit(table: pd.DataFrame) -> dict[str, np.ndarray]:
     """Fit the genotype map to a table with columns dna_barcode, order, family, genus, species.
 
     Raises:
-        InputError: the table has no more barcodes than the map has coordinates.
+        InputError: the table has too few barcodes for the map's coordinates.
     """
     table = subsample(table)
     if len(table) <= COORDINATES:

@@ -1,14 +1,13 @@
-"""The second judge: a picture encoder that takes no part in anything that is judged.
+"""The second judge: a picture encoder that is used in neither training nor sampling.
 
     python -m training.phenotype --config training/configs/butterflies.yaml
 
-CLIBD scores a picture against a barcode. The phenotype encoder knows no barcodes: it learns from pictures
-alone to tell species apart. The phenotype embedding score is the cosine between the drawn and the true
-picture in its features, as in the third version of the paper. Neither the generator, nor the aligner, nor
-CLIBD sees it.
+CLIBD scores a picture with a barcode. The phenotype encoder knows no barcodes: it learns to distinguish
+    species from pictures alone. The phenotype embedding score is the cosine of the drawn and the true picture
+    in its features, as in the third version of the paper. Generator, aligner and CLIBD do not use it.
 
-It may learn from species that a generator does not: an encoder of the closed world's run judges the open
-world's.
+It may learn from species that a generator does not know: an encoder from the run of the closed world can
+    judge the open world.
 """
 
 from __future__ import annotations
@@ -33,20 +32,20 @@ from training.data.storage import whole_folder
 from training.evaluation.results import record_result
 from training.stages.loop import fit
 
-SHARPNESS = 16.0  # by which cosines with prototypes are multiplied before the softmax
+SHARPNESS = 16.0  # factor on cosines with prototypes before the softmax
 
 
 class PhenotypeEncoder(ModelMixin, ConfigMixin):
     """A residual network from pictures to unit vectors.
 
     Args:
-        image_size: height and width that it sees, in pixels.
+        image_size: height and width of its input, in pixels.
         widths: channels of its four stages.
-        depths: residual blocks of each.
+        depths: residual blocks per stage.
         embed_size: width E of the vectors.
     """
 
-    config: Any  # diffusers calls it a dict, which hides that its entries are attributes too
+    config: Any  # diffusers types it as a dict, but its entries are attributes too
 
     @register_to_config
     def __init__(
@@ -77,7 +76,7 @@ class PhenotypeEncoder(ModelMixin, ConfigMixin):
 
 
 class SpeciesLoss(nn.Module):
-    """Cross-entropy of a picture's species among learned prototypes."""
+    """Cross-entropy of the picture's species among learned prototypes."""
 
     def __init__(self, encoder: PhenotypeEncoder, species: int):
         super().__init__()
@@ -107,7 +106,7 @@ class PhenotypeStage:
 
 
 def load_phenotype(folder: Path) -> PhenotypeEncoder:
-    """Load the encoder that a run has saved, ready to judge."""
+    """Load a saved encoder for judging."""
     return PhenotypeEncoder.from_pretrained(folder).eval()
 
 

@@ -1,15 +1,15 @@
-"""A checkpoint in the Hub's layout with its model card, and a Space that serves it.
+"""Publish a checkpoint with its model card in the Hub's layout, and a Space that serves it.
 
     python -m training.publish --checkpoint runs/paper/checkpoint --repo owner/name --space owner/demo \
         --out published
 
-writes `published/model` and `published/space`; with `--push` it uploads them too. A Space carries its
-checkpoint, up to the gigabyte that the Hub takes for one; with `--repo` it fetches the checkpoint from there
-while it is built. Without `--checkpoint` the model is the first built-in checkpoint, and the Space serves all
-of them, as the app does.
+writes `published/model` and `published/space`; with `--push` it uploads them too. A Space contains its
+checkpoint, up to the Hub's limit of one gigabyte. With `--repo` it fetches the checkpoint from there instead.
+Without `--checkpoint` the model is the first built-in checkpoint, and the Space serves all of them, like the
+app.
 """
 
-# huggingface_hub sets the fields of a card's data from its front matter:
+# huggingface_hub sets a card's fields from its front matter, so pyright does not know them:
 # pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from training.data.storage import whole_folder, writing_to
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD, FIGURES, INDEX = "README.md", "figures", "model_index.json"
-SECTIONS = ("Do not use it for", "Training data", "Figures")  # which training.release.model_card writes
+SECTIONS = ("Do not use it for", "Training data", "Figures")  # written by training.release.model_card
 LICENCE, NOTICE = "LICENSE", "NOTICE"
 SPACE_FILES = ("app.py", "requirements.txt", LICENCE, NOTICE, "g2pdiff", "assets/examples.csv")
 SPACE_APP_FILE = "space.py"
-SPACE_BYTES = 1e9  # of files that the Hub takes for a Space
+SPACE_BYTES = 1e9  # the Hub's limit for a Space
 LIBRARY = "g2pdiffusion"
 
 USAGE_TITLE = "\n## How to use it\n"
@@ -73,7 +73,7 @@ learned from and what it cannot do: {card}.
 """
 SPACE_VARIABLE = "The variable `G2PDIFF_CHECKPOINT` of this Space names other checkpoints"
 
-# What tells a folder that was published from one that holds something else: a file, and words of its card.
+# A published folder has this file, and these words in its card.
 PUBLISHED = {"model": (INDEX, f"library_name: {LIBRARY}"), "space": ("app.py", SPACE_VARIABLE)}
 
 SPACE_APP = '''"""Serves {repo}, unless the Space's variable G2PDIFF_CHECKPOINT names another checkpoint."""
@@ -87,15 +87,15 @@ runpy.run_path("app.py", run_name=__name__)
 
 
 def read_card(checkpoint: Path, licence: str | None) -> ModelCard:
-    """Return the model card of a checkpoint, with a licence and everything a reader has to know.
+    """Return the model card of a checkpoint, with a licence. Refuse a card without the required sections.
 
     Args:
-        checkpoint: its folder.
+        checkpoint: folder of the checkpoint.
         licence: identifier of the licence, in place of the card's.
 
     Raises:
-        InputError: field `card`, if there is none, the Hub could not read its front matter, or it lacks the
-            licence or a section.
+        InputError: field `card`, if there is none, its front matter is not valid, or it lacks the licence or
+            a section.
     """
     path = checkpoint / CARD
     if not path.is_file():
@@ -115,12 +115,12 @@ def read_card(checkpoint: Path, licence: str | None) -> ModelCard:
 
 
 def check_target(folder: Path, kind: str, checkpoint: Path) -> None:
-    """Refuse to write to a folder in which something would be lost that publishing did not write.
+    """Refuse to write to a folder that holds something which publishing did not write.
 
     Args:
-        folder: to write; there need be none yet.
+        folder: folder to write to; it need not exist.
         kind: `model` or `space`.
-        checkpoint: that is to be published.
+        checkpoint: folder of the checkpoint to publish.
 
     Raises:
         InputError: field `out`.
@@ -144,12 +144,12 @@ def check_target(folder: Path, kind: str, checkpoint: Path) -> None:
 
 
 def write_model(checkpoint: Path, folder: Path, repo: str | None, licence: str | None) -> ModelCard:
-    """Write a checkpoint as the Hub has it: parts, figures, references, examples, terms, credits and card.
+    """Write a checkpoint in the Hub's layout: parts, figures, references, examples, terms, credits and card.
 
     Args:
         checkpoint: a complete checkpoint.
-        folder: to write; what it held is replaced, see `check_target`.
-        repo: hub id that the card is to name.
+        folder: folder to write to. Its contents are replaced, see `check_target`.
+        repo: hub id for the card.
         licence: identifier of the licence, in place of the card's.
 
     Raises:
@@ -157,9 +157,9 @@ def write_model(checkpoint: Path, folder: Path, repo: str | None, licence: str |
     """
     check_checkpoint(checkpoint)
     card = read_card(checkpoint, licence)
-    # Of a diffusers model the Hub shows how diffusers alone loads it, and it cannot: classes are ours.
+    # For diffusers models the Hub shows code that loads them with diffusers alone. Ours need our classes.
     card.data.library_name = LIBRARY
-    about = card.text.partition(USAGE_TITLE)[0]  # of a published card the usage is written anew
+    about = card.text.partition(USAGE_TITLE)[0]  # the usage of an already published card is replaced
     card.text = about.rstrip() + "\n" + USAGE.format(source=repo or folder)
     index = json.loads((checkpoint / INDEX).read_text())
     with whole_folder(folder) as partial:
@@ -180,7 +180,7 @@ def write_model(checkpoint: Path, folder: Path, repo: str | None, licence: str |
 
 
 def terms_of(checkpoint: Path) -> str:
-    """Return whom a checkpoint credits, and its terms, in paragraphs; empty where it says nothing of them."""
+    """Return a checkpoint's credit and terms as paragraphs; empty if it has none."""
     about = About.read(checkpoint)
     said = [about.credit, about.licence and f"Weights: {about.licence}", about.barcodes]
     return "\n\n".join([about.name, *filter(None, said)]) if any(said) else ""
@@ -198,14 +198,13 @@ def write_space(
 
     Args:
         model: folder of the published checkpoint.
-        folder: to write; what it held is replaced, see `check_target`.
-        repo: hub id to fetch the checkpoint from; without one the Space carries it.
-        licence: identifier of the licence.
-        name: of the checkpoint's folder in a Space that carries it.
-        beside: folders of further checkpoints, which such a Space carries and serves too.
+        folder: folder to write to. Its contents are replaced, see `check_target`.
+        repo: hub id to fetch the checkpoint from. Without it, the Space contains the checkpoint.
+        licence: identifier of the licence. name: of the checkpoint's folder in a Space that carries it.
+        beside: folders of further checkpoints, which such a Space contains and serves too.
 
     Raises:
-        InputError: field `repo`, if the checkpoint is too large to be carried.
+        InputError: field `repo`, if the checkpoint is too large for a Space.
     """
     carried = {} if repo else {name: model} | {other.name: other for other in beside}
     files = [path for source in carried.values() for path in source.rglob("*")]
@@ -214,7 +213,7 @@ def write_space(
         raise InputError(
             "repo", f"{model} has {size / 1e9:.1f} GB, too much for a Space's own files; give --repo too."
         )
-    card = SpaceCard.load(ROOT / CARD)  # this repository is laid out as a Space itself
+    card = SpaceCard.load(ROOT / CARD)  # this repository has the layout of a Space
     card.data.license = licence
     with whole_folder(folder) as partial:
         (partial / "assets").mkdir()
@@ -243,16 +242,16 @@ def write_space(
 
 
 def push(folder: Path, repo: str, kind: str, private: bool) -> str:
-    """Upload a folder to a repository of the Hub, which is made where there is none; return its address.
+    """Upload a folder to a repository on the Hub; return its address. A missing repository is created.
 
     Args:
-        folder: what to upload.
+        folder: folder to upload.
         repo: hub id.
         kind: `model` or `space`.
-        private: whether a repository that is made can be seen by its owner alone.
+        private: whether a new repository is visible only to its owner.
 
     Raises:
-        InputError: field `push`, if there is no token, or the Hub does not take it.
+        InputError: field `push`, if there is no token, or the Hub refuses the upload.
     """
     if get_token() is None:
         raise InputError("push", "The Hub wants a token to push: run hf auth login, or set HF_TOKEN.")
@@ -283,22 +282,22 @@ def publish(
     private: bool = False,
     beside: Sequence[Path] = (),
 ) -> dict:
-    """Write what is to be published, and upload it if asked to.
+    """Write the folders to publish, and upload them if asked to.
 
     Args:
-        checkpoint: folder of what is to be published.
-        out: folder to write to.
-        repo, space: hub ids.
+        checkpoint: folder of the checkpoint to publish.
+        out: folder to write to. repo, space: hub ids.
         licence: identifier of the weights' licence, in place of the card's.
         upload: whether to push to `repo` and `space`.
-        private: whether what is made on the Hub is seen by its owner alone.
-        beside: further checkpoints that a Space without `repo` carries.
+        private: whether new repositories are visible only to their owner.
+        beside: folders of further checkpoints for a Space without `repo`.
 
     Returns:
-        `{"model", "space"}`: folders, or addresses of what was uploaded; a Space only where one is asked for.
+        `{"model", "space"}`: folders, or addresses after an upload. `space` is there only if it was asked
+        for.
 
     Raises:
-        InputError: something cannot be used, or is missing.
+        InputError: an argument or file is missing or cannot be used.
     """
     for field, name in (("repo", repo), ("space", space)):
         try:

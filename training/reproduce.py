@@ -1,19 +1,18 @@
-"""The paper's comparison in one command: baselines, ablations, tables and figures, in both worlds.
+"""Reproduce the paper's comparison in one command: baselines, ablations, tables and figures.
 
     python -m training.reproduce --config training/configs/embedded_baselines.yaml --table barcodes.parquet
 
-trains what is not trained yet - G2PDiffusion, ControlNet and DF-GAN on the same specimens for the same number
-of steps, and the ablations that need training of their own - then lets every system draw the same held-out
-barcodes from the same seeds. Stable Diffusion is the U-Net of G2PDiffusion without alignment guidance.
-Beside the systems stand nulls, pictures looked up among the training specimens, and the verdicts of a second
-judge where the run's phenotype stage trained one. `comparison.samples` names the worlds: `far`, `mutants` and
-`places` may stand beside `test` and `test_unseen`.
-`RUN/comparison/SPLIT` gets results.json, table.md, table.tex, table.csv and the figures as PNG and SVG,
-`RUN/comparison/README.md` all of it to read, and `RUN/served` the baselines that denoise, for the app.
+trains what is not trained yet: G2PDiffusion, ControlNet and DF-GAN on the same specimens for the same number
+    of steps, and the ablations that need their own training. Then every system draws the same held-out
+    barcodes from the same seeds. Stable Diffusion is the U-Net of G2PDiffusion without alignment guidance.
+    The systems are compared with nulls, which look up training pictures, and by a second judge if the run's
+    phenotype stage trained one. `comparison.samples` names the worlds: `test`, `test_unseen`, `far`,
+    `mutants` and `places`. `RUN/comparison/SPLIT` gets results.json, table.md, table.tex, table.csv and the
+    figures as PNG and SVG. `RUN/comparison/README.md` shows everything, and `RUN/served` has the baselines
+    that the app can serve.
 
-Whatever was interrupted goes on where it stopped, within a stage and within a system. Under
-`accelerate launch -m training.reproduce` every process takes its share of a batch and of the barcodes; the
-samples are the same.
+An interrupted run continues where it stopped, also within a stage or a system. Under `accelerate launch -m
+training.reproduce` the processes share batches and barcodes; the samples are the same.
 """
 
 from __future__ import annotations
@@ -54,16 +53,16 @@ from training.phenotype import PhenotypeEncoder, load_phenotype
 from training.stages.parts import load_unet, on_device
 
 BASELINES = {"controlnet": controlnet, "df_gan": df_gan}
-SHARED = ("data", "autoencoder", "clibd")  # what a variant takes from the run it varies
-SERVED = ("stable_diffusion", "controlnet")  # baselines that denoise, which the app can serve
-SHOWN = 8  # barcodes in a qualitative grid
+SHARED = ("data", "autoencoder", "clibd")  # parts that a variant takes from the original run
+SERVED = ("stable_diffusion", "controlnet")  # baselines that denoise; the app can serve them
+SHOWN = 8  # barcodes per qualitative grid
 GRID_RATES, GRID_LATITUDES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5), (60, 30, 0, -30, -60)
 
 
 def variant_config(config: Config, name: str) -> Config:
-    """Return the configuration of an ablation that needs training: overrides, and a folder within the run's.
+    """Return the configuration of an ablation that needs training. Its folder lies within the run's.
 
-    It is read anew, lest a variant's own number of steps escape `--max-steps`.
+    The file is read again, so that `--max-steps` also limits a variant's own number of steps.
     """
     varied = parse_arguments(name, [*config.arguments, *config.comparison.variants[name]])
     varied.run = str(Path(config.run) / "variants" / name.replace(" ", "_"))
@@ -71,7 +70,7 @@ def variant_config(config: Config, name: str) -> Config:
 
 
 def train(config: Config) -> None:
-    """Train whatever of the comparison is not trained yet."""
+    """Train the parts of the comparison that are not trained yet."""
     run.run(config)
     for name, stage in BASELINES.items():
         if name not in read_results(Path(config.run)):
@@ -91,7 +90,7 @@ def train(config: Config) -> None:
 
 
 def with_parts(pipeline: G2PDiffusionPipeline, **changes) -> G2PDiffusionPipeline:
-    """Return the same pipeline with some parts changed."""
+    """Return a copy of a pipeline with some parts replaced."""
     parts = pipeline.components | changes
     settings = {name: value for name, value in pipeline.config.items() if name not in parts}
     settings = {name: value for name, value in settings.items() if not name.startswith("_")}
@@ -101,7 +100,7 @@ def with_parts(pipeline: G2PDiffusionPipeline, **changes) -> G2PDiffusionPipelin
 
 
 def systems(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, System]:
-    """Return the systems that are compared, by name."""
+    """Return the compared systems by name."""
     folder = Path(config.run)
     generator = on_device(df_gan.Generator.from_pretrained(folder / "df_gan" / "model"), pipeline.device)
     trained = on_device(BarcodeControlNet.from_pretrained(folder / "controlnet" / "model"), pipeline.device)
@@ -114,7 +113,7 @@ def systems(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, System]
 
 
 def write_checkpoints(config: Config, pipelines: dict[str, G2PDiffusionPipeline]) -> None:
-    """Write `RUN/served/NAME`, a checkpoint for the app, of every pipeline."""
+    """Write every pipeline as a checkpoint for the app, to `RUN/served/NAME`."""
     for name, pipeline in pipelines.items():
         with whole_folder(Path(config.run) / "served" / name) as folder:
             pipeline.save_pretrained(folder, max_shard_size=config.assemble.max_shard_size)
@@ -122,7 +121,7 @@ def write_checkpoints(config: Config, pipelines: dict[str, G2PDiffusionPipeline]
 
 
 def ablations(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, System]:
-    """Return the variants of G2PDiffusion with one thing changed, by what it is."""
+    """Return variants of G2PDiffusion with one change each, by a description of the change."""
     wanted, default = config.comparison, pipeline.config
     found: dict[str, System] = {"as compared": PipelineSystem(pipeline)}
     for scale in (0.0, *wanted.alignment_scales):
@@ -147,7 +146,7 @@ def ablations(config: Config, pipeline: G2PDiffusionPipeline) -> dict[str, Syste
 
 @dataclass
 class Learned:
-    """What the systems of a run learned from, and what judges them beside CLIBD."""
+    """The training specimens of a run's systems, and the second judge."""
 
     table: pd.DataFrame  # rows of all splits
     library: Library
@@ -157,7 +156,7 @@ class Learned:
 
     @classmethod
     def load(cls, config: Config, pipeline: G2PDiffusionPipeline) -> Learned:
-        """Load it from the run's folder; where the phenotype stage was left out there is no second judge."""
+        """Load them from the run's folder. Without a phenotype stage there is no second judge."""
         run, table = Path(config.run), load_table(config.data)
         first = next(iter(config.comparison.samples))
         references = load_world(config.data, first, 1, run / "comparison" / "data", table=table).references
@@ -179,14 +178,13 @@ def compare(
     compared: dict[str, System],
     learned: Learned,
 ) -> dict:
-    """Let every system draw a world, write its tables and figures, and return what results.json holds.
+    """Let every system draw a world, write tables and figures, and return the contents of results.json.
 
     Args:
-        config: of the run.
-        split: the world's.
-        pipeline: G2PDiffusion, whose ablations are drawn in the first world.
-        compared: the systems by name, see `systems`.
-        learned: what they learned from, and the second judge.
+        config: of the run. split: name of the world.
+        pipeline: G2PDiffusion. Its ablations are drawn in the first world.
+        compared: systems by name, see `systems`.
+        learned: training specimens and second judge.
     """
     wanted, folder = config.comparison, Path(config.run) / "comparison" / split
     judge, count = pipeline.clibd, config.comparison.samples[split]
@@ -261,7 +259,7 @@ def figures(measures: Measures, drawn: dict[str, Samples], folder: Path) -> None
 
 
 def mutation_latitude_figure(pipeline: G2PDiffusionPipeline, world: World, path: Path) -> None:
-    """Draw one barcode, ever more mutated to the right, ever farther south downwards (Fig. 6 of the
+    """Draw one barcode with more mutations to the right, at localities further south below (Fig. 6 of the
     paper)."""
     first = world.specimens.iloc[0]
     barcode = Barcode(first["dna_barcode"])

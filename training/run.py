@@ -1,4 +1,4 @@
-"""Run all stages in order, and continue where an earlier run stopped.
+"""Run all stages in order. An interrupted run continues where it stopped.
 
 python -m training.run --config training/configs/test.yaml
 """
@@ -23,22 +23,22 @@ STAGES = {
     "aligner": aligner,
     "decoder": decoder,
 }
-OPTIONAL = {"conditioner", "phenotype", "decoder"}  # left out where the configuration gives them no steps
+OPTIONAL = {"conditioner", "phenotype", "decoder"}  # skipped if the configuration gives them no steps
 
 
 def is_wanted(config: Config, name: str) -> bool:
-    """Return whether a configuration has a stage."""
+    """Return whether a configuration wants a stage."""
     return name not in OPTIONAL or getattr(config, name).training.steps > 0
 
 
 def run(config: Config) -> Path:
-    """Train what has not been trained yet, then assemble; return the checkpoint's folder."""
+    """Train the stages that are not trained yet, then assemble; return the checkpoint's folder."""
     state, trained = PartialState(), read_results(Path(config.run))
     state.wait_for_everyone()
     for name, stage in STAGES.items():
         if is_wanted(config, name) and name not in trained:
             stage.train(config)
-            state.wait_for_everyone()  # the main process saves what a stage made
+            state.wait_for_everyone()  # wait until the main process has saved the stage
     folder = Path(config.assemble.checkpoint)
     if state.is_main_process:
         assemble.assemble(config)

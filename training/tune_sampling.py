@@ -1,12 +1,12 @@
-"""Choose a checkpoint's sampling defaults on the validation split.
+"""Compare sampling settings of a checkpoint on the validation split, to choose its defaults.
 
     python -m training.tune_sampling --checkpoint assets/checkpoint --table barcodes.parquet --barcodes 32 \
         --guidance-scales 1 2 3 --alignment-scales 0 1 3 10 --guidance-below 900 1000 --steps 25
 
-prints, and with `--out FILE.md` writes, for every combination the mean CLIBDScore, how much is left of it
-relative to the true pictures, the share of successes, the root mean square distance to the true picture (one
-that pleases the judge alone drifts away from it), R2 of body length and seconds a picture. The test split
-takes no part.
+prints a table, and writes it with `--out FILE.md`. For every combination it has the mean CLIBDScore, also
+relative to that of the true pictures, the share of successes, the root mean square distance to the true
+picture (a picture that only pleases the judge is far from it), R2 of body length, and seconds per picture.
+The test split is not used.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from training.evaluation.worlds import load_world
 def tune(
     pipeline: G2PDiffusionPipeline, measures: Measures, values: dict[str, Sequence[float]]
 ) -> pd.DataFrame:
-    """Measure every combination of the settings' values, one row each, by the names that a call gives them;
-    one picture per specimen of the measures' world."""
+    """Measure every combination of settings' values, with one picture per specimen of the measures' world.
+    Rows name settings as in a call."""
     world, rows = measures.world, []
     true_lengths = body_length(world.truth).numpy()
     for combination in itertools.product(*values.values()):
@@ -62,7 +62,7 @@ def tune(
 
 
 def markdown(result: pd.DataFrame, barcodes: int) -> str:
-    """Write the table as Markdown, settings first."""
+    """Return the table as Markdown, settings first."""
     lines = [
         f"{barcodes} barcodes of the `val` split, one picture each.",
         "",

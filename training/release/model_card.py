@@ -1,11 +1,12 @@
-"""The model card that goes with a checkpoint: data, training, figures, limits.
+"""The model card of a checkpoint: data, training, results and limits.
 
     python -m training.release.model_card --config training/configs/embedded.yaml
 
-It is written from what the run recorded, and again after evaluations whose results lie in `RUN/evaluation`
-(the test split, and the tables of `training.tune_sampling` as `sweep*.md`) and, of other worlds, in
-`RUN/evaluation_far`, `_unseen`, `_mutants` and `_places`. An evaluation of other weights than the run's, such
-as those of a run that held species out, has a `note.md` that says so, in place of the command.
+It is written from the run's records. Write it again after an evaluation. Results of the test split lie in
+`RUN/evaluation`, with the tables of `training.tune_sampling` as `sweep*.md`; those of other worlds lie in
+`RUN/evaluation_far`, `_unseen`, `_mutants` and `_places`. If an evaluation used other weights than the run's,
+such as those of a run that held species out, its folder has a `note.md` that says so, which replaces the
+command.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from training.evaluation.results import read_results
 
 ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = {"data.table", "data.cache", "run", "assemble.checkpoint", "assemble.note"}
-"""Overrides that the command on the card leaves out: they say where something lies, or what to say of it."""
+"""Overrides that the card's command omits: paths and descriptions."""
 PLACES = {"data.metadata": "FILE", "data.pictures": "FOLDER", "data.photographs": "PHOTOGRAPHS"}
 PLACES |= {"data.bold": "FOLDER"}
 
@@ -40,7 +41,7 @@ OPTIONS = {
     "guidance_scale": "--guidance-scale",
     "alignment_scale": "--alignment-scale",
 }
-"""The options of `training.evaluate` that give the settings which its results.json records."""
+"""The options of `training.evaluate` for settings that its results.json records."""
 
 FIGURES = {
     "truth_and_prediction.png": ("truth and prediction", "systems"),
@@ -49,9 +50,10 @@ FIGURES = {
     "mutations.png": ("mutations", "mutations"),
     "sweeps.png": ("sweeps", "latitude"),
 }
-"""An evaluation's figures: what they are called, and what results.json has of them."""
+"""An evaluation's figures: file names and captions."""
 WITH_TRUTH, WITHOUT_TRUTH = "truth_and_prediction.png", "drawn.png"
-"""Of photographs only the second goes with the card: they are not ours to pass on."""
+"""With photographs, only the second figure is copied: the others show photographs, which may not be passed
+on."""
 
 WORLDS = {
     "evaluation_far": "Barcodes that differ from every learned one by 1 % or more",
@@ -59,7 +61,7 @@ WORLDS = {
     "evaluation_mutants": "Mutated barcodes",
     "evaluation_places": "Other latitudes",
 }
-"""Folders within the run's of evaluations in further worlds, and their headings."""
+"""Folders of evaluations in other worlds, within the run's folder, and their headings."""
 
 CARD = Template("""\
 ---
@@ -197,8 +199,7 @@ turned, moved, scaled, mirrored and lit a little differently each time.""",
 
 
 def _terms(config: Config) -> str:
-    """Say who is to be credited, and on what terms the weights and the barcodes that go with them are
-    offered."""
+    """Return the credits and the terms of the weights and of the shipped barcodes."""
     about = About.check(config.assemble.about)
     licence = f"Weights: {about.licence}" if about.licence else ""
     return (
@@ -207,7 +208,7 @@ def _terms(config: Config) -> str:
 
 
 def _kind(data: DataConfig) -> dict[str, str]:
-    """Return the texts of a card that depend on what the run learned from."""
+    """Return the texts of a card that depend on the kind of training data."""
     if data.by_species:
         return BY_SPECIES
     if data.bold:
@@ -227,7 +228,7 @@ def _training_lines(results: dict) -> str:
         "decoder": "reconstruction {psnr_db:.1f} dB PSNR, {psnr_db_before:.1f} dB before",
     }
     for stage, note in notes.items():
-        if stage not in results:  # a run need not have every stage
+        if stage not in results:  # a run may lack a stage
             continue
         result = results[stage]
         told = note.format(**result) if note else _aligner_note(result)
@@ -252,9 +253,9 @@ def _data_line(config: Config, rows: pd.DataFrame) -> str:
 
 
 def _options(config: Config) -> tuple[list[str], list[str]]:
-    """Return the file and the table of a run as options, and what else it was given.
+    """Return a run's configuration file, table and other arguments as options.
 
-    A word in capitals stands for a path that is another one everywhere.
+    A word in capitals stands for a path on the reader's machine.
     """
     option, file, *rest = config.arguments
     path = Path(file).resolve()
@@ -269,13 +270,13 @@ def _options(config: Config) -> tuple[list[str], list[str]]:
 
 
 def repeat(config: Config) -> str:
-    """Return the command that trains the same again."""
+    """Return the command that repeats the training."""
     known, others = _options(config)
     return shlex.join(["python", "-m", "training.run", *known, *others])
 
 
 def _evaluation(folder: Path, config: Config) -> str:
-    """Return the command of an evaluation, or its note, and its table; `config` is the run's."""
+    """Return an evaluation's command or note, and its table; `config` is the run's."""
     if (folder / "note.md").is_file():
         return (folder / "note.md").read_text() + "\n" + (folder / "table.md").read_text()
     results = json.loads((folder / "results.json").read_text())
@@ -296,7 +297,7 @@ def _evaluation(folder: Path, config: Config) -> str:
 
 
 def _figures(evaluation: Path, folder: Path, photographed: bool) -> str:
-    """Copy the figures that an evaluation made to `folder`, and link them."""
+    """Copy an evaluation's figures to `folder`; return links to them."""
     results, links = json.loads((evaluation / "results.json").read_text()), []
     left_out = WITH_TRUTH if photographed else WITHOUT_TRUTH
     for name, (title, key) in FIGURES.items():
@@ -307,11 +308,11 @@ def _figures(evaluation: Path, folder: Path, photographed: bool) -> str:
 
 
 def write_model_card(config: Config, folder: Path) -> None:
-    """Write `folder/README.md`, and put the evaluation's figures beside it where there are some.
+    """Write `folder/README.md`, and copy the evaluation's figures, if there are any, beside it.
 
     Args:
-        config: of the run, from `training.configs.schema.load`.
-        folder: of the checkpoint.
+        config: configuration of the run, from `training.configs.schema.load`.
+        folder: folder of the checkpoint.
     """
     run = Path(config.run)
     rows = load_specimens(config.data, run).table

@@ -1,18 +1,17 @@
-"""The reference species that a checkpoint is shipped with, see `g2pdiff.analysis.references`.
+"""Build the reference species of a checkpoint, see `g2pdiff.analysis.references`.
 
     python -m training.release.references --config training/configs/embedded.yaml --table barcodes.parquet
 
-One species a row, from the training split: the consensus of its barcodes, the place of a real record near the
-middle of its range, and CLIBD embeddings of the consensus and of its picture there. The picture is a
-simulated specimen; or a photograph, where the run learned from photographs of the barcoded animals; or, where
-it learned from photographs by species, which are not for shipping, what the checkpoint itself draws.
+There is one row per species of the training split: the consensus of its barcodes, the locality of a real
+    record near the middle of its range, and CLIBD embeddings of the consensus and of its picture. The picture
+    is a simulated specimen, or a photograph if the run learned from photographs of the barcoded animals. If
+    it learned from photographs by species, which may not be shipped, the checkpoint itself draws the picture.
 
-Real barcodes then show how near a barcode comes, and set the identity under which one is unlike all of them.
-Of a checkpoint that is meant for all insects, one in a hundred barcodes of species outside the references is
-called unlike. One that learned from photographs by species is for those species alone: there the identity is
-the one that best separates validation barcodes of the references from barcodes of the same table whose family
-has no reference, see `separating_identity`. Both error rates are recorded, that of the references on test
-barcodes.
+Real barcodes then set the identity below which a barcode is unlike all references. A checkpoint for all
+insects calls one in a hundred barcodes of species outside the references unlike. A checkpoint that learned
+from photographs by species is only for those species. Its identity is the one that best separates validation
+barcodes of the references from barcodes of families without a reference, see `separating_identity`. Both
+error rates are recorded; that of the references is measured on test barcodes.
 """
 
 from __future__ import annotations
@@ -43,20 +42,20 @@ from training.examples import central_locality, consensus
 from training.stages.parts import load_clibd, on_device
 
 UNLIKE_SHARE = 0.01
-"""Share of the barcodes of species outside the references that are called unlike all of them."""
+"""Share of the barcodes of species outside the references that count as unlike all references."""
 
 SHOWN = "photographs.csv"
 
 PER_SPECIES = 24
-"""Held-out barcodes of a species that are compared at most, so that common species do not decide alone."""
+"""Most held-out barcodes per species in the comparison, so that common species do not dominate."""
 
 DRAWN_SIZE, DRAWN_QUALITY, DRAWN_SEED = 128, 85, 0
-"""Pixels, JPEG quality and noise of the pictures that a checkpoint draws of its references."""
+"""Size in pixels, JPEG quality and seed of the pictures that a checkpoint draws of its references."""
 DRAWN_AT_ONCE = 8
 
 
 def reference_species(table: pd.DataFrame) -> list[Reference]:
-    """Return one reference for each species of the training split of a prepared table, by name.
+    """Return one reference per species of a prepared table's training split, sorted by name.
 
     Raises:
         InputError: field `table`, if there is none.
@@ -86,19 +85,19 @@ def _reference(species: str, records: pd.DataFrame) -> Reference:
 def embed_references(
     references: References, clibd: Judge, image_size: int, batch: int = 64
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute CLIBD embeddings (N, E) of the reference barcodes, and of their pictures at `image_size`."""
+    """Compute CLIBD embeddings (N, E) of the reference barcodes and of their pictures at `image_size`."""
     barcodes, pictures = [], []
     for start in tqdm(range(0, len(references), batch), desc="embed references"):
         rows = range(start, min(start + batch, len(references)))
         barcodes.append(clibd.embed_barcodes([references.rows[row].dna_barcode for row in rows]).cpu())
         images = references.pictures(rows, image_size)
-        assert images is not None  # a bank that CLIBD reads has pictures
+        assert images is not None  # references for CLIBD have pictures
         pictures.append(clibd.embed_images(images.to(next(clibd.parameters()).device)).cpu())
     return torch.cat(barcodes), torch.cat(pictures)
 
 
 def nearest_identities(references: References, table: pd.DataFrame, seed: int = 0) -> np.ndarray:
-    """Return the identity with the nearest reference of barcodes of a table, at most `PER_SPECIES` of a
+    """Return the identities of a table's barcodes with the nearest reference, at most `PER_SPECIES` per
     species."""
     rows = table.sample(frac=1, random_state=seed).groupby("species").head(PER_SPECIES)
     return np.array(
@@ -107,8 +106,8 @@ def nearest_identities(references: References, table: pd.DataFrame, seed: int = 
 
 
 def save_photographs(table: pd.DataFrame, config: Config) -> Path:
-    """Write a training photograph of every reference species into the checkpoint, and a table that says which
-    specimen each shows, where it shows one, so that it can be credited; return the folder `references/`."""
+    """Write one training photograph per reference species into the checkpoint; return the folder
+    `references/`. If photographs show single specimens, a table names these, for the credit."""
     rows = draw_specimens(table, "train", config.data, per_species=1).sort_values(
         "species", ignore_index=True
     )
@@ -125,7 +124,7 @@ def save_photographs(table: pd.DataFrame, config: Config) -> Path:
 
 
 def draw_pictures(references: References, pipeline: G2PDiffusionPipeline, folder: Path) -> None:
-    """Write what a checkpoint draws of every reference, all from the same noise, to `folder/pictures/`."""
+    """Write a checkpoint's drawings of all references, from the same noise, to `folder/pictures/`."""
     (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     for start in tqdm(range(0, len(references), DRAWN_AT_ONCE), desc="draw references"):
         some = references.rows[start : start + DRAWN_AT_ONCE]
@@ -141,15 +140,15 @@ def draw_pictures(references: References, pipeline: G2PDiffusionPipeline, folder
 
 
 def separating_identity(known: np.ndarray, strangers: np.ndarray) -> float:
-    """Return the identity that best tells barcodes of the references from strangers' barcodes.
+    """Return the identity that best separates barcodes of the references from strangers' barcodes.
 
-    It is the one with the smallest sum of two error rates: of known barcodes under it, and of strangers at
-    it or above. Every identity within a gap between two measured ones has the same rates: of the best gaps it
-    is the middle of the widest.
+    It has the smallest sum of two error rates: known barcodes below it, and strangers at or above it. All
+        identities within a gap between two measured ones have the same rates. Of the best gaps, the middle of
+        the widest is returned.
 
     Args:
-        known: identities with the nearest reference (N,) of barcodes of the reference species.
-        strangers: the same (M,) of barcodes of species that are none of them.
+        known: identities (N,) of barcodes of the reference species with the nearest reference.
+        strangers: identities (M,) of barcodes of other species with the nearest reference.
     """
     values = np.unique(np.concatenate([[0.0], known, strangers]))
     lower, upper = values[:-1], values[1:]
@@ -162,11 +161,11 @@ def separating_identity(known: np.ndarray, strangers: np.ndarray) -> float:
 
 
 def separate(references: References, records: pd.DataFrame) -> References:
-    """Set the identities of references that were learned from photographs by species.
+    """Set the identities of references for a checkpoint that learned from photographs by species.
 
     Args:
-        references: with their species alone.
-        records: a prepared table of all species, pictured or not.
+        references: references without measured identities.
+        records: a prepared table of all species, with and without photographs.
 
     Raises:
         InputError: field `table`, if there are no validation barcodes, or no other families.
@@ -192,11 +191,11 @@ def separate(references: References, records: pd.DataFrame) -> References:
 
 
 def build_drawn_references(records: pd.DataFrame, config: Config) -> References:
-    """Return reference species of an assembled checkpoint that learned from photographs by species, whose
-    pictures it draws itself.
+    """Return the references of an assembled checkpoint that learned from photographs by species. It draws
+    their pictures itself.
 
     Args:
-        records: a prepared table of all species, pictured or not.
+        records: a prepared table of all species, with and without photographs.
         config: of the run.
 
     Raises:
@@ -216,14 +215,14 @@ def build_drawn_references(records: pd.DataFrame, config: Config) -> References:
 def build_references(
     table: pd.DataFrame, clibd: Judge, image_size: int, photographs: Path | None = None
 ) -> References:
-    """Return reference species with pictures, and the identities that their verdicts rest on.
+    """Return reference species with pictures, and the identities for their verdicts.
 
     Args:
-        table: a prepared table, see `training.data.specimens.prepare`; unseen species are those of the splits
+        table: a prepared table, see `training.data.specimens.prepare`. Unseen species are those of splits
             whose name ends in `unseen`.
         clibd: CLIBD model of the checkpoint.
         image_size: height and width of the checkpoint's pictures.
-        photographs: folder of `save_photographs`; without one, pictures are simulated.
+        photographs: folder of `save_photographs`. Without it, pictures are simulated.
 
     Raises:
         InputError: field `table`, if it lacks training rows or unseen species.
@@ -246,8 +245,8 @@ def build_references(
 
 
 def write_references(config: Config) -> References:
-    """Build the references of a run's assembled checkpoint, save them in it, and print their figures as one
-    JSON line."""
+    """Build the references of a run's assembled checkpoint, save them in it, and print a summary as one JSON
+    line."""
     checkpoint = Path(config.assemble.checkpoint)
     check_checkpoint(checkpoint)
     if config.data.by_species:

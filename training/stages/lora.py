@@ -1,9 +1,10 @@
-"""Stable Diffusion as a base: its frozen parts, and the low-rank adapter (LoRA) trained beside its U-Net.
+"""Stable Diffusion as a base: its frozen parts, and a low-rank adapter (LoRA) that is trained beside its
+U-Net.
 
-A base is a folder or a hub id in diffusers' layout: `unet`, `vae` and `scheduler`. Training leaves its
-weights as they are; what is learned is saved beside them as an adapter (Hu et al. 2021) that names its base,
-a few megabytes. Serving fuses the two into an ordinary U-Net: `save_pretrained` with an adapter attached
-writes names that no loader takes back.
+A base is a folder or a hub id in diffusers' layout: `unet`, `vae` and `scheduler`. Training does not change
+its weights. The learned adapter (Hu et al. 2021) is saved separately, with the name of its base; it has a few
+megabytes. For serving, both are fused into an ordinary U-Net: with an adapter attached, `save_pretrained`
+writes names that no loader can read.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ def load_base(kind: Any, base: str | None, part: str, **changes: Any) -> Any:
     """Load a part of a base.
 
     Args:
-        kind: class to load it as; a scheduler's settings fit any kind of scheduler.
+        kind: class of the part. A scheduler's settings fit every scheduler class.
         base: folder or hub id in diffusers' layout.
         part: `unet`, `vae` or `scheduler`.
-        changes: of the part's configuration.
+        changes: changes to the part's configuration.
 
     Raises:
-        InputError: field `base`, if there is no such part or the Hub does not give it.
+        InputError: field `base`, if there is no such part, or the Hub does not deliver it.
     """
     weights = {} if issubclass(kind, SchedulerMixin) else {"use_safetensors": True}
     try:
@@ -47,7 +48,7 @@ def load_base(kind: Any, base: str | None, part: str, **changes: Any) -> Any:
 
 
 def add_adapter(unet: UNet2DConditionModel, settings: LoraSettings, base: str | None) -> None:
-    """Freeze a base's U-Net and attach an adapter, which changes nothing until it is trained.
+    """Freeze a base's U-Net and attach an adapter. Untrained, it changes nothing.
 
     Raises:
         InputError: field `lora`, if no layer has one of the names.
@@ -72,19 +73,19 @@ def save_adapter(unet: UNet2DConditionModel, folder: Path, base: str) -> None:
     """Write the adapter's weights and, in PEFT's `adapter_config.json`, its settings and its base."""
     unet.save_lora_adapter(folder, weight_name=WEIGHTS_FILE)
     settings = unet.peft_config["default"]
-    settings.base_model_name_or_path = base  # which diffusers takes away when it attaches an adapter
+    settings.base_model_name_or_path = base  # diffusers removes it when it attaches an adapter
     settings.save_pretrained(folder)
 
 
 def load_adapted(folder: Path, latent_size: int) -> UNet2DConditionModel:
-    """Return the base's U-Net with a saved adapter beside it.
+    """Return the base's U-Net with a saved adapter attached.
 
     Args:
-        folder: written by `save_adapter`.
+        folder: folder of `save_adapter`.
         latent_size: height and width of a latent.
 
     Raises:
-        InputError: field `base`, if the base that the adapter names cannot be loaded.
+        InputError: field `base`, if the adapter's base cannot be loaded.
     """
     base = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
     unet = load_base(UNet2DConditionModel, base, "unet", sample_size=latent_size)
@@ -93,7 +94,7 @@ def load_adapted(folder: Path, latent_size: int) -> UNet2DConditionModel:
 
 
 def fuse(unet: UNet2DConditionModel) -> UNet2DConditionModel:
-    """Add the adapter to the weights it stands beside, and take it away: an ordinary U-Net."""
+    """Add the adapter to the weights and remove it; return an ordinary U-Net."""
     unet.fuse_lora()
     unet.unload_lora()
     return unet

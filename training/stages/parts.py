@@ -1,7 +1,7 @@
-"""Parts of a run that come in two kinds: trained here, or taken as they were published.
+"""Loading of a run's parts of either kind: trained here, or published by others.
 
-The autoencoder is this repository's or Stable Diffusion's, the judge this repository's CLIBD or the official
-one, the U-Net whole or a base's with an adapter. What is saved says which; this module loads either.
+The autoencoder is ours or Stable Diffusion's. The judge is our CLIBD or the official one. The U-Net is a
+whole one, or a base's with an adapter. The saved files say which, and this module loads both kinds.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 def _load_either(folder: Path, *kinds: Any, **settings: Any) -> Any:
-    """Load a saved model as the one of `kinds` that its config.json names."""
+    """Load a saved model as the class among `kinds` that its config.json names."""
     name = json.loads((folder / "config.json").read_text())["_class_name"]
     return {kind.__name__: kind for kind in kinds}[name].from_pretrained(folder, **settings)
 
 
 def on_device(model: AnyModule, device: torch.device | None) -> AnyModule:
-    """Move a model to a device and return it; diffusers hides the type of its own `to`."""
+    """Move a model to a device and return it. The type of diffusers' own `to` is wrong."""
     nn.Module.to(model, device)  # in place
     return model
 
@@ -48,37 +48,37 @@ def schedule_on_device(scheduler: DPMSolverMultistepScheduler) -> DPMSolverMulti
 
 
 def load_scheduler(folder: Path) -> DPMSolverMultistepScheduler:
-    """Return the noise schedule saved in a folder."""
+    """Return the noise schedule that is saved in a folder."""
     scheduler = DPMSolverMultistepScheduler.from_pretrained(folder)
     assert isinstance(scheduler, DPMSolverMultistepScheduler)
     return scheduler
 
 
 def load_autoencoder(run: Path) -> PatchAutoencoder | AutoencoderKL:
-    """Return the autoencoder of a run, as its first stage trained it: what latents are made with."""
+    """Return the autoencoder of a run's first stage, which makes the latents."""
     return _load_either(run / "autoencoder" / "model", PatchAutoencoder, AutoencoderKL)
 
 
 def load_final_autoencoder(run: Path) -> PatchAutoencoder | AutoencoderKL:
-    """Return the autoencoder that a run ends with: with the last decoder, where a stage trained one."""
+    """Return a run's final autoencoder: the one with the last decoder, if a stage trained one."""
     last = run / "decoder" / "model"
     return PatchAutoencoder.from_pretrained(last) if last.is_dir() else load_autoencoder(run)
 
 
 def load_clibd(folder: Path, **settings) -> CLIBD | OfficialCLIBD:
-    """Return the CLIBD model saved in a folder; `settings` are those of `from_pretrained`."""
+    """Return the CLIBD model that is saved in a folder; `settings` go to `from_pretrained`."""
     return _load_either(folder, CLIBD, OfficialCLIBD, **settings)
 
 
 def load_unet(run: Path, latent_size: int) -> UNet2DConditionModel:
-    """Return the U-Net of a run; an adapter is fused into its base.
+    """Return the U-Net of a run. An adapter is fused into its base.
 
     Args:
         run: folder of the run.
-        latent_size: height and width of a latent, which a base does not know of.
+        latent_size: height and width of a latent; a base does not know it.
 
     Raises:
-        InputError: field `base`, if the run learned an adapter and its base cannot be loaded.
+        InputError: field `base`, if the run has an adapter and its base cannot be loaded.
     """
     adapter = run / "diffusion" / ADAPTER_FOLDER
     if adapter.is_dir():
@@ -87,15 +87,15 @@ def load_unet(run: Path, latent_size: int) -> UNet2DConditionModel:
 
 
 def start_weights(config: Config, part: str, model: Any) -> None:
-    """Give a fresh model the weights of the same part in the run to start from, where one is named.
+    """Give a new model the weights of the same part of the run to start from, if the configuration names one.
 
     Args:
-        config: names the run in `start_from`.
+        config: configuration; `start_from` names the run.
         part: folder of the part in a run, such as `diffusion/unet`.
-        model: a diffusers model, which takes the weights.
+        model: a diffusers model that gets the weights.
 
     Raises:
-        InputError: field `start_from`, if the run lacks the part, or its part is of another shape.
+        InputError: field `start_from`, if the run lacks the part, or the part has another shape.
     """
     if not config.start_from:
         return
@@ -110,10 +110,10 @@ def start_weights(config: Config, part: str, model: Any) -> None:
 
 
 def to_latents(vae: PatchAutoencoder | AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
-    """Map pictures (B, 3, H, W) in [-1, 1] to latents (B, C, h, w), scaled as diffusion sees them.
+    """Map pictures (B, 3, H, W) in [-1, 1] to latents (B, C, h, w), scaled for diffusion.
 
-    Of a variational autoencoder's posterior the mode: latents are cached, and Stable Diffusion's posterior is
-    narrow.
+    From a variational autoencoder the mode of the posterior is taken: latents are cached, and the posterior
+        of Stable Diffusion is narrow.
     """
     encoded: Any = vae.encode(images)
     latents = encoded.latent_dist.mode() if isinstance(vae, AutoencoderKL) else encoded
@@ -121,6 +121,6 @@ def to_latents(vae: PatchAutoencoder | AutoencoderKL, images: torch.Tensor) -> t
 
 
 def reconstruct(vae: PatchAutoencoder | AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
-    """Pass pictures (B, 3, H, W) in [-1, 1] once through the autoencoder."""
+    """Reconstruct pictures (B, 3, H, W) in [-1, 1] with the autoencoder."""
     decoded: Any = vae.decode(to_latents(vae, images) / vae.config["scaling_factor"])
     return decoded.sample
