@@ -51,7 +51,7 @@ class About:
             if name not in known:
                 raise InputError("about", f"About has {quoted(name)}: choose {' or '.join(known)}.")
             if not isinstance(text, str):
-                raise InputError("about", f"About has no text as its {name}, but {quoted(text)}.")
+                raise InputError("about", f"The {name} in about must be text, not {quoted(text)}.")
         return cls(**values)
 
     @classmethod

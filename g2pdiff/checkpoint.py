@@ -157,7 +157,7 @@ def check_finite(folder: Path, name: str, part: torch.nn.Module) -> None:
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(
                 "checkpoint",
-                f"The checkpoint {folder} has weights that are no finite numbers ({name}, {weights}): train "
+                f"The checkpoint {folder} has weights that are not finite numbers ({name}, {weights}): train "
                 "it again with a lower learning rate, or choose another checkpoint.",
             )
 

@@ -365,7 +365,7 @@ def _why_not(field: str, text: str, wanted: str) -> str:
             "both coordinates as 33.9, 18.4."
         )
     if re.search(r"""[°'":]""", text) and re.search(r"\d", text):
-        return f"{name} {said} is no angle: write degrees, minutes and seconds as 33°54'12\"S, both below 60."
+        return f"{name} {said} is not an angle: write it as 33°54'12\"S, minutes and seconds below 60."
     return f"{name} must be {wanted}, not {said}."
 
 

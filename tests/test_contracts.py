@@ -353,5 +353,5 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
     pipeline = tiny_pipeline()
     next(pipeline.unet.parameters()).data[0] = torch.nan
     pipeline.save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="no finite numbers .unet"):
+    with pytest.raises(InputError, match="not finite numbers .unet"):
         load_pipeline(tmp_path)

@@ -128,7 +128,7 @@ def test_links_and_pairs(text):
         ("-33 S", "1", "latitude", "a minus and a hemisphere letter"),
         ("1", "10 O", "longitude", "letter O"),
         ("5 6", "1", "latitude", "degrees and minutes or two numbers"),
-        ("33°64'S", "1", "latitude", "is no angle"),
+        ("33°64'S", "1", "latitude", "is not an angle"),
         ("56.6, 11.3", "12", "latitude", "holds both coordinates"),
         ("https://example.org/maps", "1", "latitude", "link without coordinates"),
         ("1_0", "1", "latitude", "must be a number"),

@@ -59,7 +59,7 @@ of Hebert et al. (2003). BOLD's species-like clusters start from 2.2 %. With the
 the real table, 96 % of the held-out barcodes of these species reach this identity, and 12 % of the barcodes
 of 174 other species."""
 
-DRAWN_ALL_THE_SAME = "What is drawn all the same shows no such animal."
+DRAWN_ALL_THE_SAME = "The picture shows no such animal."
 
 FEW_SITES = 0.5
 """A reference ranks last if it shares less than this part of the most sites that any reference shares with
@@ -307,7 +307,7 @@ class References:
         if self.truth == "simulated":
             return "simulated specimen"
         return (
-            "drawn by the model from the species' consensus barcode, no photograph"
+            "drawn by the model from the species' consensus barcode, not a photograph"
             if self.drawn
             else ("photograph of the species")
         )

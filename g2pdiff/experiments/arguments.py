@@ -188,7 +188,7 @@ Seed = Annotated[
 Steps = Annotated[
     int | None,
     optional(number(1, MAXIMUM_STEPS, whole=True)),
-    Field(description="denoising steps; the checkpoint's default where empty"),
+    Field(description="denoising steps; if empty, the checkpoint's default"),
 ]
 Scale = Annotated[float | None, optional(number(0, MAXIMUM_SCALE))]
 
@@ -200,12 +200,12 @@ Kind = Annotated[
 Ratio = Annotated[
     float | None,
     Check(lambda field, value: parse_ratio(value)),
-    Field(description="transitions for each transversion; 0.5 is chance, as is empty"),
+    Field(description="transitions per transversion; 0.5 is chance; if empty, no ratio is set"),
 ]
 Flag = Annotated[bool, Check(_read_flag)]
 Region = Annotated[
     str,
     Check(_read_region),
-    Field(description="first and last site that mutations may change, such as 100-200; all where empty"),
+    Field(description="first and last site that mutations may change, such as 100-200; if empty, all sites"),
 ]
 Text = Annotated[str, Check(lambda field, value: text_of(value))]

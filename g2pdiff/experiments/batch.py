@@ -56,7 +56,7 @@ class Batch(Experiment, DrawingSpecification):
     name: ClassVar[str] = "batch"
     position: ClassVar[int] = 6
     about: ClassVar[str] = (
-        "Draw each record of a FASTA text, 100 at most, from the same noise; a header may say lat=56.6 "
+        "Draw each record of a FASTA text, at most 100, from the same noise; a header may say lat=56.6 "
         "lon=11.3."
     )
     returns: ClassVar[str] = (

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from g2pdiff.pipeline import G2PDiffusionPipeline
 
 SIDES = ("first", "second")
-_SAME = "the same as the first side's where empty"
+_SAME = "if empty, that of the first side"
 
 
 def _read_other_barcode(field: str, value: object) -> Barcode | None:
@@ -90,7 +90,7 @@ class Compare(Experiment, MutantSpecification):
     )
     other_guidance_scale: Scale = Field(None, description=f"guidance scale of the second side; {_SAME}")
     other_alignment_scale: Scale = Field(None, description=f"alignment scale of the second side; {_SAME}")
-    pairs: Count = Field(4, description="noises, for the interval")
+    pairs: Count = Field(4, description="number of noises, for the interval")
 
     @property
     def original(self) -> Barcode:

@@ -77,9 +77,9 @@ class LatitudeSweep(Experiment, MutantSpecification):
     )
     degrees: Annotated[tuple[float, ...] | None, Check(_read_degrees, is_list=True)] = Field(
         None,
-        description="where to draw; every 10 from -80 to 80, or every 20 from -160 to 160, where empty",
+        description="degrees to draw at; if empty, every 10 from -80 to 80, or every 20 from -160 to 160",
     )
-    replicates: Count = Field(1, description="noises per locality, for the interval")
+    replicates: Count = Field(1, description="number of noises per locality, for the interval")
 
     @model_validator(mode="after")
     def _check_localities(self) -> Self:
@@ -115,7 +115,7 @@ class LatitudeSweep(Experiment, MutantSpecification):
         if not pipe.config.whole_frames:
             raise InputError(
                 "checkpoint",
-                "This checkpoint learned from pictures that every animal fills, so body lengths say nothing: "
+                "This checkpoint learned from pictures that every animal fills, so lengths mean nothing: "
                 "choose one that keeps size, such as the simulated insects.",
             )
         return self._draw(pipe)
@@ -251,7 +251,7 @@ def _verdict(along: str, slope: Estimate) -> str:
     if max(-slope.low, slope.high) < TELLING:
         return f"Bergmann's rule does not show: body length hardly changes with latitude, {measured}."
     return (
-        f"It cannot be told whether Bergmann's rule shows: {measured}. More replicates or more latitudes "
+        f"The data do not tell whether Bergmann's rule shows: {measured}. More replicates or more latitudes "
         "narrow the interval."
     )
 

@@ -45,7 +45,7 @@ class Mutations(Experiment, SpecimenSpecification):
 
     name: ClassVar[str] = "mutations"
     position: ClassVar[int] = 2
-    about: ClassVar[str] = "Draw ever more mutated barcodes from the same noise, and measure what changes."
+    about: ClassVar[str] = "Draw more and more mutated barcodes from the same noise, and measure the changes."
     returns: ClassVar[str] = (
         "a contact sheet; rows, one per picture; summary with rows, one per rate; settings"
     )
@@ -56,9 +56,9 @@ class Mutations(Experiment, SpecimenSpecification):
         WithJsonSchema({"anyOf": [{"items": {"type": "number"}, "type": "array"}, {"type": "null"}]}),
     ] = Field(
         RATES,
-        description="shares of the known sites to substitute, 0 to 1; 0 to 0.5 in seven steps where empty",
+        description="shares of the known sites to substitute, 0 to 1; if empty, seven rates from 0 to 0.5",
     )
-    replicates: Count = Field(3, description="paths of mutation at every rate, for the intervals")
+    replicates: Count = Field(3, description="number of paths of mutation, for the intervals")
 
     @model_validator(mode="after")
     def _check_paths(self) -> Self:

@@ -178,10 +178,10 @@ class DrawingSpecification(Specification):
     seed: Seed = 0
     steps: Steps = None
     guidance_scale: Scale = Field(
-        None, description="classifier-free guidance scale, 1 is off; the checkpoint's default where empty"
+        None, description="classifier-free guidance scale, 1 is off; if empty, the checkpoint's default"
     )
     alignment_scale: Scale = Field(
-        None, description="alignment scale, 0 is off; the checkpoint's default where empty"
+        None, description="alignment scale, 0 is off; if empty, the checkpoint's default"
     )
 
     @property
@@ -298,7 +298,7 @@ def check_total(field: str, pictures: int) -> None:
     """Raise `InputError(field)` if an experiment has too many pictures."""
     if pictures > MAXIMUM_PICTURES:
         raise InputError(
-            field, f"That makes {pictures:,} pictures: choose fewer, {MAXIMUM_PICTURES} at most in one go."
+            field, f"That makes {pictures:,} pictures: choose at most {MAXIMUM_PICTURES} for one run."
         )
 
 

@@ -73,14 +73,14 @@ def check_weights(
     """
     has, wants = [{key: tuple(tensor.shape) for key, tensor in state.items()} for state in (found, expected)]
     faults = [
-        ("lacks", sorted(wants.keys() - has.keys())),
-        ("has unexpected", sorted(has.keys() - wants.keys())),
+        ("it lacks {}", sorted(wants.keys() - has.keys())),
+        ("it has {} that are unknown", sorted(has.keys() - wants.keys())),
         (
-            "has of another shape",
+            "it has {} of another shape",
             sorted(k for k in has.keys() & wants.keys() if has[k] != wants[k]),
         ),
     ]
-    told = [f"it {verb} {len(keys)}, such as {keys[0]}" for verb, keys in faults if keys]
+    told = [f"{fault.format(len(keys))}, such as {keys[0]}" for fault, keys in faults if keys]
     if told:
         raise InputError(field, f"{path} does not hold the weights of {name}: {', and '.join(told)}.")
 

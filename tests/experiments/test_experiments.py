@@ -245,7 +245,7 @@ def test_the_planted_cline_is_found_whatever_the_replicates_own_size():
     [
         (-0.05, 0.01, "The opposite"),
         (0.0, 0.01, "Bergmann's rule does not show"),
-        (0.0, 0.3, "It cannot be told"),
+        (0.0, 0.3, "The data do not tell"),
     ],
 )
 def test_the_verdict_follows_the_interval(growth, noise, says):

@@ -195,7 +195,9 @@ def test_what_does_not_fit_is_said_in_one_sentence(tmp_path):
     image = "image_encoder.base_image_encoder."
     lacking = {name: w for name, w in weights.items() if name != f"{image}norm.bias"}
     assert "lacks 1, such as image_tower.norm.bias" in refusal(tmp_path, lacking)
-    assert "unexpected 1, such as visual.proj" in refusal(tmp_path, weights | {"visual.proj": torch.ones(1)})
+    assert "it has 1 that are unknown, such as visual.proj" in refusal(
+        tmp_path, weights | {"visual.proj": torch.ones(1)}
+    )
     half = {name: w for name, w in weights.items() if name != f"{image}blocks.1.attn.qkv.linear_a_v.weight"}
     assert "lacks 2, such as image_tower.blocks.1.attn.qkv.bias" in refusal(tmp_path, half)
     assert "another shape 1" in refusal(tmp_path, weights | {f"{image}pos_embed": torch.ones(1, 50, WIDTH)})

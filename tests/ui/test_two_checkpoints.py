@@ -90,7 +90,7 @@ def test_the_page_opens_with_photographs_and_the_nearest_known_species_stands_be
     page.wait_for_selector("#known-column", state="visible")
     run(page)
     said = page.inner_text("#known-note")
-    assert "Aglais io (Nymphalidae), 100.0% identical over 658 sites" in said and "no photograph" in said
+    assert "Aglais io (Nymphalidae), 100.0% identical over 658 sites" in said and "not a photograph" in said
     assert not page.is_visible("#truth-column") and page.inner_text("#explore-warning").strip() == ""
     page.wait_for_function(
         "[...document.querySelectorAll('#known img, #prediction img')].every(img => img.naturalWidth)"

@@ -158,7 +158,7 @@ def _lines(path: Path) -> Iterator[list[str]]:
                 if text.strip():
                     yield text.rstrip("\r\n").split("\t")
     except (gzip.BadGzipFile, EOFError) as error:
-        raise InputError("export", f"{path} is no whole gzip file: download it again.") from error
+        raise InputError("export", f"{path} is not a complete gzip file: download it again.") from error
 
 
 def _cell(text: str) -> str:

@@ -267,7 +267,7 @@ class Harvest:
             if kind := _kind(content):
                 break
         else:
-            raise GoneError("no whole JPEG or PNG picture")
+            raise GoneError("not a complete JPEG or PNG picture")
         path = self.out / PICTURES / f"{stem}.{kind}"
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"partial-{path.name}")

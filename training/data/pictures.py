@@ -114,7 +114,7 @@ def members(path: Path) -> Iterator[tuple[str, int, int, int]]:
                 file.seek(comment, os.SEEK_CUR)
                 yield name, *_wide(extra, full_size, size, offset), method
         except (ValueError, struct.error) as error:
-            raise InputError("pictures", f"{path} is no whole zip file: download it again.") from error
+            raise InputError("pictures", f"{path} is not a complete zip file: download it again.") from error
 
 
 def _directory(file: BinaryIO) -> tuple[int, int]:

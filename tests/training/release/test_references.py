@@ -175,7 +175,7 @@ def test_references_of_photographs_by_species_are_drawn_by_the_checkpoint(by_spe
     checkpoint, pictured, _ = by_species
     references = References.load(checkpoint)
     assert [row.species for row in references.rows] == pictured
-    assert references.drawn and references.truth is None and "no photograph" in references.origin
+    assert references.drawn and references.truth is None and "not a photograph" in references.origin
     pictures = sorted((checkpoint / "references" / "pictures").iterdir())
     assert len(pictures) == len(pictured)
     with Image.open(pictures[0]) as shown:

@@ -86,7 +86,7 @@ def test_pictures_that_are_missing_or_broken_are_named(config, root, rows, tmp_p
     zip_pictures(root, train, path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="_train.zip is no whole zip file"):
+    with pytest.raises(InputError, match="_train.zip is not a complete zip file"):
         images(pictures=str(tmp_path))
     path.write_bytes(whole.replace(b"\xff\xd8\xff", b"\0\0\0"))
     with pytest.raises(InputError, match="train/.*.jpg cannot be decoded"):

@@ -107,8 +107,8 @@ def test_what_will_never_come_is_noted_and_not_asked_for_again(server, export):
     assert failed == {
         0: "status 404",
         1: "content type text/html",
-        2: "no whole JPEG or PNG picture",
-        3: "no whole JPEG or PNG picture",
+        2: "not a complete JPEG or PNG picture",
+        3: "not a complete JPEG or PNG picture",
         4: "larger than 0.05 MB",
         5: "larger than 0.05 MB",
         6: "no http or https address",
