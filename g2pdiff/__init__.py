@@ -1,7 +1,7 @@
 """G2PDiffusion: from a DNA barcode and a place on Earth to a picture of the animal.
 
 The names below are imported when they are first used: importing PyTorch is slow, and reading a barcode does
-    not need it.
+not need it.
 """
 
 from importlib import import_module

@@ -3,11 +3,11 @@
     python -m training.phenotype --config training/configs/butterflies.yaml
 
 CLIBD scores a picture with a barcode. The phenotype encoder knows no barcodes: it learns to distinguish
-    species from pictures alone. The phenotype embedding score is the cosine of the drawn and the true picture
-    in its features, as in the third version of the paper. Generator, aligner and CLIBD do not use it.
+species from pictures alone. The phenotype embedding score is the cosine of the drawn and the true picture in
+its features, as in the third version of the paper. Generator, aligner and CLIBD do not use it.
 
 It may learn from species that a generator does not know: an encoder from the run of the closed world can
-    judge the open world.
+judge the open world.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Measurements on a picture of a specimen: body length, dominant colour, drift of its appearance.
 
 They use the picture alone, so simulated and generated pictures are measured in the same way. First the
-    specimen is separated from the paper: the paper's colour is the median of the picture's rim, and a drop
-    shadow keeps the paper's hue and most of its light.
+specimen is separated from the paper: the paper's colour is the median of the picture's rim, and a drop shadow
+keeps the paper's hue and most of its light.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ A checkpoint may hold a folder `references/`:
   demand.
 
 Barcodes are compared by identity: the share of equal bases among the sites known in both. 1 minus the
-    identity is the p-distance. Multiple substitutions are not corrected: the verdict needs the nearest
-    reference, not a tree.
+identity is the p-distance. Multiple substitutions are not corrected: the verdict needs the nearest reference,
+not a tree.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ class References:
         """Return the verdict on a barcode from two or more neighbours of `nearest_barcodes`.
 
         If a second reference is as close as barcodes of one species are, the sentence names both: the nearest
-            is then less often the right one.
+        is then less often the right one.
         """
         nearest = neighbours[0]
         name = f"{nearest.species} ({nearest.family})"

@@ -1,8 +1,8 @@
 """Kinds of arguments: reading and checking of values from forms, JSON, links and the command line.
 
 An argument of a specification is a Pydantic field whose type is one of the annotated types below. Each type
-    has the check and one sentence of help, and its Python type gives the JSON schema. The schema has no
-    ranges: with them, an agent's client would refuse a value before our sentence can say why.
+has the check and one sentence of help, and its Python type gives the JSON schema. The schema has no ranges:
+with them, an agent's client would refuse a value before our sentence can say why.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ class Mutations(Experiment, SpecimenSpecification):
     """More and more mutated barcodes, all drawn from the same noise.
 
     A replicate is one path of mutation: its higher rates keep the substitutions of the lower ones. Rate 0 is
-        the wild type. It is drawn once, and the drift of all other pictures is measured from it. Path r has
-        the mutation seed `seed + r`; the noise has `seed`. The rows are `MutationRow`s, lower rates first.
+    the wild type. It is drawn once, and the drift of all other pictures is measured from it. Path r has the
+    mutation seed `seed + r`; the noise has `seed`. The rows are `MutationRow`s, lower rates first.
     """
 
     name: ClassVar[str] = "mutations"

@@ -1,9 +1,8 @@
 """The embedded model's autoencoder: a principal-component encoder and a convolutional decoder.
 
 The encoder is linear: the leading principal components of the pictures' patches, computed in closed form. The
-    decoder starts as the transposed components, which is the best linear codec for these patches. A small
-    convolutional network adds what the neighbouring patches tell: thin legs, veins and edges that cross a
-    patch.
+decoder starts as the transposed components, which is the best linear codec for these patches. A small
+convolutional network adds what the neighbouring patches tell: thin legs, veins and edges that cross a patch.
 
 A closed-form encoder has two advantages. The latents are known before any training, so the diffusion model
 does not wait for the decoder, and a better decoder can be trained later without changing the diffusion model.

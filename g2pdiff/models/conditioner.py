@@ -10,9 +10,9 @@ condition c of the paper. The configuration chooses the context that the U-Net's
 - `context="tokens"`: the whole encoded sequence.
 
 An untrained BERT learns slowly how the bases of a barcode act together. The embedded model sees tens of
-    thousands of barcodes, not millions. So it also has a sketch of the sequence: principal components of the
-    one-hot barcodes, in closed form, and a small MLP. The sketch is added to the pooled condition, and it is
-    the first token of the context.
+thousands of barcodes, not millions. So it also has a sketch of the sequence: principal components of the
+one-hot barcodes, in closed form, and a small MLP. The sketch is added to the pooled condition, and it is the
+first token of the context.
 
 With a `latent_shape` the conditioner also predicts the picture before any denoising: it regresses the mean
 latent from the pooled condition and the locality. The U-Net reads it as further channels beside the noisy
@@ -241,7 +241,7 @@ class BarcodeConditioner(ModelMixin, ConfigMixin):
 
         Returns:
             The condition: pooled (B, D), context (B, 1, D) or (B, 1 + L, D), with one more token for a
-                sketch, and mean latent (B, C, h, w) if there is a head for it.
+            sketch, and mean latent (B, C, h, w) if there is a head for it.
         """
         return self.join(*self.encode(input_ids, locality), locality)
 

@@ -1,7 +1,7 @@
 """The locality as a point on the unit sphere.
 
 Degrees are a poor input for a network: longitude jumps from 180 to -180 between neighbouring points, and a
-    degree of longitude shrinks towards the poles. The unit vector has neither fault.
+degree of longitude shrinks towards the poles. The unit vector has neither fault.
 """
 
 import torch

@@ -1,9 +1,8 @@
 """Simulated specimens with a known truth: barcode and latitude give traits, and traits give a picture.
 
 The body plan comes from the known genera nearest to the barcode. The colours and patterns of a species are
-    random functions of its sequence: no picture shows a real animal. But the truth is known: every trait is a
-    fixed, smooth function of the barcode, and body length has a planted cline of 5 % per 10 degrees of
-    latitude.
+random functions of its sequence: no picture shows a real animal. But the truth is known: every trait is a
+fixed, smooth function of the barcode, and body length has a planted cline of 5 % per 10 degrees of latitude.
 """
 
 from __future__ import annotations

@@ -199,7 +199,7 @@ def _pictures(row: dict) -> list[PictureRecord]:
     """Return the pictures of a row of the combined TSV.
 
     A cell with another number of values than pictures counts as empty: nobody knows which value belongs to
-        which picture.
+    which picture.
     """
     addresses = [address.strip() for address in row[PICTURES["address"]].split("|")]
     columns = {}

@@ -1,9 +1,9 @@
 """Fetching of BOLD's photographs into a folder, with a record of each.
 
 A folder belongs to one run: `run.json` holds its settings, and other settings are refused. Every picture is
-    written completely or not at all. Then a line in `downloads.jsonl` says that it is there, or why it is
-    unavailable. So a killed run can continue, and it fetches nothing twice. The tables are written again from
-    these lines at the end of every run.
+written completely or not at all. Then a line in `downloads.jsonl` says that it is there, or why it is
+unavailable. So a killed run can continue, and it fetches nothing twice. The tables are written again from
+these lines at the end of every run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Licences of pictures as people write them, reduced to one name each.
 
 In BOLD everyone types a licence as free text: its exports contain "CreativeCommons - Attribution
-    Share-Alike", "Creative Commons-by-nc-sa" and "No Rights Reserved (nrr)". Only a clear permission counts:
-    a text without a complete licence name is `unclear`, and of two licences in one text the narrower counts.
+Share-Alike", "Creative Commons-by-nc-sa" and "No Rights Reserved (nrr)". Only a clear permission counts: a
+text without a complete licence name is `unclear`, and of two licences in one text the narrower counts.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Measures of a system's pictures of a world's specimens.
 
 CLIBDScore and success at every rank follow the paper: the best of k samples per barcode, absolute and
-    relative to ground truth. A best-of-k score alone rewards memorising and random variety, and the judge
-    learned from the same specimens as the systems. So there are further measures: the agreement of a second
-    judge; retrieval of species and family; the diversity of the samples of a barcode; the distance between
-    the sets of drawn and true pictures (FID and KID on the judge's features, compared with those of further
-    true individuals); the recovery of traits that a simulator knows; sharpness; and a search for copies of
-    training pictures.
+relative to ground truth. A best-of-k score alone rewards memorising and random variety, and the judge learned
+from the same specimens as the systems. So there are further measures: the agreement of a second judge;
+retrieval of species and family; the diversity of the samples of a barcode; the distance between the sets of
+drawn and true pictures (FID and KID on the judge's features, compared with those of further true
+individuals); the recovery of traits that a simulator knows; sharpness; and a search for copies of training
+pictures.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
 """The tables of the comparison: Table 1 (closed world) and Table 2 (open world) in the paper's layout.
 
 There is one row per system and one column per rank: CLIBDScore with its share of ground truth, then success.
-    The paper's printed values have their own column. They were measured on photographs of BIOSCAN-5M with the
-    official CLIBD, so only order and distance of the systems can be compared. Two terms have different
-    meanings: "25 steps (paper)" are steps of the paper's sampler, while a checkpoint here has the default on
-    its card; the paper's unseen species are those of BIOSCAN-5M, while a hash chooses them here
-    (`training.data.splits`). Markdown and LaTeX are for reading. CSV has one line per system and rank. JSON
-    is results.json itself.
+The paper's printed values have their own column. They were measured on photographs of BIOSCAN-5M with the
+official CLIBD, so only order and distance of the systems can be compared. Two terms have different meanings:
+"25 steps (paper)" are steps of the paper's sampler, while a checkpoint here has the default on its card; the
+paper's unseen species are those of BIOSCAN-5M, while a hash chooses them here (`training.data.splits`).
+Markdown and LaTeX are for reading. CSV has one line per system and rank. JSON is results.json itself.
 """
 
 from __future__ import annotations

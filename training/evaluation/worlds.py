@@ -7,8 +7,8 @@ others are often one or two bases from a learned barcode, so a look-up finds it.
 species may be seen, unless `data.unseen_genera` holds out whole genera.
 
 Two worlds have specimens that nobody collected, so they need a simulator: `mutants` has barcodes of the
-    closed world, mutated at 5 to 30 %, and `places` has the same barcodes at latitudes that are at least 20
-    degrees nearer to the equator or farther from it.
+closed world, mutated at 5 to 30 %, and `places` has the same barcodes at latitudes that are at least 20
+degrees nearer to the equator or farther from it.
 """
 
 from __future__ import annotations

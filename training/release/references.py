@@ -3,9 +3,9 @@
     python -m training.release.references --config training/configs/embedded.yaml --table barcodes.parquet
 
 There is one row per species of the training split: the consensus of its barcodes, the locality of a real
-    record near the middle of its range, and CLIBD embeddings of the consensus and of its picture. The picture
-    is a simulated specimen, or a photograph if the run learned from photographs of the barcoded animals. If
-    it learned from photographs by species, which may not be shipped, the checkpoint itself draws the picture.
+record near the middle of its range, and CLIBD embeddings of the consensus and of its picture. The picture is
+a simulated specimen, or a photograph if the run learned from photographs of the barcoded animals. If it
+learned from photographs by species, which may not be shipped, the checkpoint itself draws the picture.
 
 Real barcodes then set the identity below which a barcode is unlike all references. A checkpoint for all
 insects calls one in a hundred barcodes of species outside the references unlike. A checkpoint that learned
@@ -143,8 +143,8 @@ def separating_identity(known: np.ndarray, strangers: np.ndarray) -> float:
     """Return the identity that best separates barcodes of the references from strangers' barcodes.
 
     It has the smallest sum of two error rates: known barcodes below it, and strangers at or above it. All
-        identities within a gap between two measured ones have the same rates. Of the best gaps, the middle of
-        the widest is returned.
+    identities within a gap between two measured ones have the same rates. Of the best gaps, the middle of the
+    widest is returned.
 
     Args:
         known: identities (N,) of barcodes of the reference species with the nearest reference.

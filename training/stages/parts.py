@@ -113,7 +113,7 @@ def to_latents(vae: PatchAutoencoder | AutoencoderKL, images: torch.Tensor) -> t
     """Map pictures (B, 3, H, W) in [-1, 1] to latents (B, C, h, w), scaled for diffusion.
 
     From a variational autoencoder the mode of the posterior is taken: latents are cached, and the posterior
-        of Stable Diffusion is narrow.
+    of Stable Diffusion is narrow.
     """
     encoded: Any = vae.encode(images)
     latents = encoded.latent_dist.mode() if isinstance(vae, AutoencoderKL) else encoded
