@@ -276,7 +276,7 @@ class G2PDiffusionPipeline(SavedPipeline):
     @torch.no_grad()
     def score(self, images: torch.Tensor, embeddings: torch.Tensor) -> list[float]:
         """Return the B CLIBDScores of pictures (B, 3, H, W) in [0, 1] and barcodes' unit vectors (B, E)."""
-        return self.clibd.score(images.to(_dtype(self.clibd)), embeddings).tolist()
+        return self.clibd.score(images, embeddings).tolist()
 
     def stream(
         self,

@@ -212,6 +212,16 @@ def test_half_precision_draws_nearly_the_same_picture(pipeline, dtype):
     assert (output.images - draw(pipeline)).abs().mean() < 0.02
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_scores_pictures_of_another_size_than_clibd_sees(dtype):
+    judge = tiny_components()["clibd"]
+    images = torch.rand(2, 3, 48, 48)
+    wanted = judge.score(images, judge.embed_barcodes([BARCODE, BARCODE]))
+    half = judge.to(dtype)
+    found = half.score(images, half.embed_barcodes([BARCODE, BARCODE]))
+    assert found.dtype == dtype and (found.float() - wanted).abs().max() < 0.05
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_move_to_the_gpu_and_back_takes_every_part_along(pipeline):
     before = draw(pipeline)

@@ -113,8 +113,9 @@ class CLIBD(Judge, ModelMixin, ConfigMixin):
         """Map pictures (B, 3, H, W) in [0, 1] to the picture tower's output (B, D), before the head."""
         size = self.config.image_size
         if images.shape[-1] != size:
-            images = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
-        return self.image_tower(images).pooler_output.flatten(1)
+            # In float32: CPUs do not resize in half precision.
+            images = F.interpolate(images.float(), (size, size), mode="bilinear", antialias=True)
+        return self.image_tower(images.to(self.dtype)).pooler_output.flatten(1)
 
     def barcode_features(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Map k-mer ids (B, L) to the barcode tower's mean over tokens (B, D), before the head."""

@@ -150,7 +150,8 @@ class OfficialCLIBD(Judge, ModelMixin, ConfigMixin):
         size, (height, width) = self.config.image_size, images.shape[-2:]
         short, resized = min(height, width), size * 8 // 7
         shape = (resized * height // short, resized * width // short)
-        images = F.interpolate(images, shape, mode="bilinear", antialias=True)
+        # In float32: CPUs do not resize in half precision.
+        images = F.interpolate(images.float(), shape, mode="bilinear", antialias=True)
         top, left = (round((side - size) / 2) for side in shape)
         return images[..., top : top + size, left : left + size]
 
@@ -161,7 +162,7 @@ class OfficialCLIBD(Judge, ModelMixin, ConfigMixin):
 
     def embed_images(self, images: torch.Tensor) -> torch.Tensor:
         """Map pictures (B, 3, H, W) in [0, 1] to unit vectors (B, E)."""
-        return F.normalize(self.image_tower(self.prepare_images(images)), dim=-1)
+        return F.normalize(self.image_tower(self.prepare_images(images).to(self.dtype)), dim=-1)
 
     def embed_barcodes(self, sequences: Sequence[str]) -> torch.Tensor:
         """Map framed barcodes, B strings, to unit vectors (B, E)."""
