@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g2pdiff.coordinates import read_coordinate, read_given, read_locality, read_pair, spread
+from g2pdiff.angles import read_pair
+from g2pdiff.coordinates import read_coordinate, read_given, read_locality, spread
 from g2pdiff.errors import InputError
 from g2pdiff.validation import check_locality
 
@@ -108,6 +109,22 @@ def test_degrees_minutes_and_seconds(degrees, minutes, tenths, letter, data):
         "56.6 N 11.3 E",
         "56,6 11,3",
         "56.6\t11.3",
+        "56.6 11.3",
+        "+56.6+011.3/",
+        "+56.6+011.3+012CRSWGS_84/",
+        "POINT Z (11.3 56.6 10)",
+        '{"lat": 56.6, "lng": 11.3}',
+        '{"latitude":56.6,"longitude":11.3}',
+        "N 56° 36.000' E 011° 18.000'",
+        "56°36'00.0\"N+11°18'00.0\"E",
+        "56:36:00N 11:18:00E",
+        "５６．６, １１．３",
+        "56.6\u200e, 11.3",
+        "https://maps.google.com/maps?q=56.6+11.3",
+        "https://www.google.com/maps/dir//56.6,11.3",
+        "https://earth.google.com/web/@56.6,11.3,100a",
+        "https://www.inaturalist.org/observations?lat=56.6&lng=11.3",
+        "https://yandex.com/maps/?ll=11.3%2C56.6&z=12",
     ],
 )
 def test_links_and_pairs(text):
@@ -136,6 +153,15 @@ def test_links_and_pairs(text):
         (math.inf, 1, "latitude", "must be a number"),
         (True, 1, "latitude", "must be a number"),
         ({}, 1, "latitude", "must be a number"),
+        ("1,000", None, "longitude", "is missing"),
+        ("56.6, 11.3, 12 m", None, "latitude", "more than two numbers"),
+        ("56.6,11.3,12", None, "latitude", "more than two numbers"),
+        ("9F46WX2C+2V", None, "latitude", "code of a grid"),
+        ("CFW8+QJ Copenhagen", None, "latitude", "code of a grid"),
+        ("33U 12345 654321", None, "latitude", "code of a grid"),
+        ("33T VN 12345 67890", None, "latitude", "code of a grid"),
+        ("///filled.count.soap", None, "latitude", "code of a grid"),
+        ("https://maps.app.goo.gl/xyz", None, "latitude", "link without a place"),
     ],
 )
 def test_what_is_no_place_is_refused_with_the_mend(latitude, longitude, field, words):

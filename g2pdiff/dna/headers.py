@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from g2pdiff.coordinates import Locality, plain, read_angle, read_announced_pair, read_locality, read_pair
+from g2pdiff.angles import plain, read_angle, read_announced_pair, read_pair
+from g2pdiff.coordinates import Locality, read_locality
 from g2pdiff.errors import InputError
 
 LONGEST = 2_000  # characters

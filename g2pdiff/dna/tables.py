@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from g2pdiff.coordinates import read_announced_pair, read_locality
+from g2pdiff.angles import read_announced_pair
+from g2pdiff.coordinates import read_locality
 from g2pdiff.dna.barcode import COI_SCORE, LEAST_KNOWN
 from g2pdiff.dna.formats import is_coi, our_names
 from g2pdiff.dna.framing import SITES
