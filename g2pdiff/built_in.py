@@ -3,9 +3,10 @@
 A clone has them in `assets/`, where they are committed. A wheel has them in `g2pdiff/assets/`.
 """
 
-import csv
 from importlib.resources import files
 from pathlib import Path
+
+from g2pdiff.spreadsheets import read_csv
 
 _IN_WHEEL = Path(str(files("g2pdiff"))) / "assets"
 _IN_CLONE = Path(__file__).resolve().parents[1] / "assets"
@@ -44,6 +45,5 @@ def example_barcode(name: str = "Papilio machaon") -> str:
     Raises:
         KeyError: there is no example of this name.
     """
-    with EXAMPLES.open(encoding="utf-8", newline="") as table:
-        barcodes = {row["name"]: row["dna_barcode"] for row in csv.DictReader(table)}
+    barcodes = {row["name"]: row["dna_barcode"] for row in read_csv(EXAMPLES.read_bytes())}
     return f">{name}\n{barcodes[name]}\n"

@@ -76,7 +76,7 @@ def read_results(capfd, folder: str) -> tuple[dict, dict, list[dict]]:
     printed = capfd.readouterr().out
     assert printed.count("\n") == 1
     saved = json.loads(Path(folder, "result.json").read_text())
-    with Path(folder, "rows.csv").open(newline="") as file:
+    with Path(folder, "rows.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     files = {name for row in rows for name in row.values() if name.endswith(".png")}
     assert files | {"sheet.png", "rows.csv", "result.json"} == {path.name for path in Path(folder).iterdir()}

@@ -25,10 +25,11 @@ import pandas as pd
 from g2pdiff.built_in import EXAMPLES
 from g2pdiff.dna.framing import BASES, decode, encode, frame
 from g2pdiff.errors import InputError
+from g2pdiff.spreadsheets import write_csv
 from training.configs.schema import Config, load
+from training.data.specimens import read_table
 
 FILE = EXAMPLES.name
-COLUMNS = ("species", "order", "family", "coord-lat", "coord-lon", "dna_barcode")
 
 SPECIES = {
     # butterflies and moths
@@ -103,7 +104,7 @@ def make_examples(table: pd.DataFrame, species: Mapping[str, str] = SPECIES) -> 
     """Make one example per species, in the given order.
 
     Args:
-        table: barcode records in BIOSCAN-5M's columns.
+        table: of `training.data.specimens.read_table`.
         species: common names by species.
 
     Raises:
@@ -135,20 +136,13 @@ def write_examples(config: Config) -> None:
         return
     if not config.data.table:
         raise InputError("examples", "Examples are made from a barcode table: give data.table=FILE.")
-    table = _read(config.data.table)
+    table = read_table(config.data.table)
     examples = make_examples(table, config.assemble.examples)
-    examples.to_csv(Path(config.assemble.checkpoint) / FILE, index=False)
+    _write(examples, Path(config.assemble.checkpoint) / FILE)
 
 
-def _read(path: str | Path) -> pd.DataFrame:
-    """Read a barcode table. Raises `InputError("table")` if it cannot be read or lacks a column."""
-    try:
-        table = pd.read_parquet(path) if Path(path).suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError("table", f"{path} cannot be read as a parquet or CSV table.") from error
-    if missing := [name for name in COLUMNS if name not in table]:
-        raise InputError("table", f"{path} lacks the column {missing[0]}; BIOSCAN-5M's names are expected.")
-    return table
+def _write(examples: pd.DataFrame, path: Path) -> None:
+    path.write_bytes(write_csv(examples.to_dict("records")))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -162,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.config:
             write_examples(load(given.config, [f"data.table={given.table}"]))
         else:
-            make_examples(_read(given.table)).to_csv(given.out, index=False)
+            _write(make_examples(read_table(given.table)), given.out)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

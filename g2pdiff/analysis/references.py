@@ -17,7 +17,6 @@ not a tree.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 import math
@@ -25,7 +24,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache, cached_property
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -40,6 +38,7 @@ from g2pdiff.dna.barcode import Barcode
 from g2pdiff.dna.framing import BASES, encode
 from g2pdiff.errors import InputError
 from g2pdiff.simulation import Simulator
+from g2pdiff.spreadsheets import read_csv, write_csv
 
 if TYPE_CHECKING:
     from g2pdiff.pipeline import G2PDiffusionPipeline
@@ -177,11 +176,8 @@ class References:
         reproducible."""
         folder = Path(checkpoint) / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
-        text = StringIO()
-        writer = csv.DictWriter(text, [field.name for field in fields(Reference)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in self.rows)
-        (folder / TABLE).write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
+        table = write_csv(map(asdict, self.rows), [field.name for field in fields(Reference)])
+        (folder / TABLE).write_bytes(gzip.compress(table, mtime=0))
         save_file(
             {
                 "barcode_embeddings": self.barcode_embeddings.half().contiguous(),
@@ -339,9 +335,8 @@ class References:
 
 
 def _read_rows(path: Path) -> list[Reference]:
-    lines = csv.DictReader(StringIO(gzip.decompress(path.read_bytes()).decode()))
     rows = []
-    for line in lines:
+    for line in read_csv(gzip.decompress(path.read_bytes())):
         latitude, longitude = float(line.pop("latitude")), float(line.pop("longitude"))
         rows.append(Reference(**line, latitude=latitude, longitude=longitude))
     return rows

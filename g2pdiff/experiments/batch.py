@@ -7,7 +7,6 @@ table, see `g2pdiff.dna.formats`.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
@@ -30,6 +29,7 @@ from g2pdiff.experiments.arguments import Check, Latitude, Longitude, text_of
 from g2pdiff.experiments.drawing import Picture, Specimen, Update, draw
 from g2pdiff.experiments.report import number
 from g2pdiff.experiments.specification import DrawingSpecification, Experiment
+from g2pdiff.spreadsheets import write_csv
 from g2pdiff.validation import check_locality
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ NAME_LENGTH = 40  # characters of a record's name in the file name of its pictur
 
 RESULTS = "results.csv"
 OWN_COLUMNS = ("index", "name", "latitude", "longitude", "notes", "warnings", "error", "file")
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Batch(Experiment, DrawingSpecification):
@@ -330,19 +328,14 @@ def archive(rows: Sequence[BatchRow], records: Sequence[Record]) -> bytes:
 def results(rows: Sequence[BatchRow], records: Sequence[Record]) -> bytes:
     """Write CSV with one line per record. Measurements and file are empty if it was not drawn.
 
-    The owner's identifiers come first. A byte order mark tells Excel that the text is UTF-8. A leading
-    apostrophe marks text that a spreadsheet would take for a formula. A drawn picture is a prediction, never
-    an occurrence: no column says that an animal was there.
+    The owner's identifiers come first. A drawn picture is a prediction, never an occurrence: no column says
+    that an animal was there.
     """
     drawn = {row.index: row for row in rows}
     lines = [record_row(record, drawn.get(record.index)) for record in records]
     for line in lines:
         line |= {name: " ".join(line[name]) for name in ("notes", "warnings")}
-    text = StringIO()
-    writer = csv.DictWriter(text, lines[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: as_text(cell) for name, cell in line.items()} for line in lines)
-    return b"\xef\xbb\xbf" + text.getvalue().encode("utf-8", "replace")
+    return write_csv(lines)
 
 
 def record_row(record: Record, row: BatchRow | None) -> dict:
@@ -361,11 +354,6 @@ def record_row(record: Record, row: BatchRow | None) -> dict:
         "error": record.error,
         "file": file_name(record) if row else None,
     }
-
-
-def as_text(cell: object) -> object:
-    """Return a cell such that no spreadsheet takes text for a formula; numbers stay as they are."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
 def _png(image: torch.Tensor) -> bytes:

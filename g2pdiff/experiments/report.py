@@ -5,7 +5,6 @@ The endpoints and the command line both return these reports, so a script finds 
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from g2pdiff.analysis.statistics import Estimate
+from g2pdiff.spreadsheets import write_csv
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -86,10 +86,7 @@ class Report:
             lists = {name: " ".join(value) for name, value in row.items() if isinstance(value, list)}
             table.append(files | row | lists)
         self.sheet.draw().save(folder / "sheet.png")
-        with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, table[0])
-            writer.writeheader()
-            writer.writerows(table)
+        (folder / "rows.csv").write_bytes(write_csv(table))
 
     def write(self, path: Path) -> None:
         """Write the contact sheet."""

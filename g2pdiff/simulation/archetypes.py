@@ -8,7 +8,6 @@ scale, ``switch`` is present or absent.
 
 from __future__ import annotations
 
-import csv
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,8 @@ from importlib.resources import files
 
 import torch
 from torch import Tensor
+
+from g2pdiff.spreadsheets import read_csv
 
 from .colour import hex_to_oklab
 
@@ -47,8 +48,7 @@ class Colour:
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    with (files("g2pdiff.simulation") / name).open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return read_csv((files("g2pdiff.simulation") / name).read_bytes())
 
 
 TRAITS = tuple(

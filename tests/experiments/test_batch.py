@@ -19,7 +19,6 @@ from g2pdiff.experiments.batch import (
     BatchRow,
     Record,
     archive,
-    as_text,
     file_name,
     read_records,
     record_row,
@@ -198,16 +197,6 @@ def test_names_in_the_zip_are_ours(names):
     for index, name in enumerate(pictures, start=1):
         assert re.fullmatch(rf"{index:03d}_[A-Za-z0-9](-?[A-Za-z0-9])*\.png", name) and len(name) <= 48
     assert pictures == [file_name(record) for record in found]
-
-
-@given(st.text())
-def test_no_text_of_a_cell_begins_a_formula(text):
-    assert not as_text(text).startswith(("=", "+", "-", "@", "\t", "\r"))
-    assert as_text(text).removeprefix("'") == text.removeprefix("'")
-
-
-def test_numbers_stay_numbers():
-    assert as_text(-12.5) == -12.5 and as_text(None) is None and as_text("moth -1") == "moth -1"
 
 
 def test_a_picture_of_a_batch_is_the_pipelines_own(pipeline, records, rows):

@@ -50,12 +50,12 @@ def test_a_fetched_folder_ends_in_a_model_that_carries_its_credits(folder, tmp_p
     )
     publish.publish(checkpoint, tmp_path / "out", space="owner/demo")
     for published in (tmp_path / "out" / "model", tmp_path / "out" / "space" / "assets" / "checkpoint"):
-        with (published / "ATTRIBUTION.csv").open(encoding="utf-8") as file:
+        with (published / "ATTRIBUTION.csv").open(encoding="utf-8-sig") as file:
             credited = list(csv.DictReader(file))
         assert len(credited) == 160 and {row["holder"] for row in credited} == {"Ana Müller"}
         row = credited[0]
         assert hashlib.sha256((folder / row["file"]).read_bytes()).hexdigest() == row["sha256"]
-        with (published / "references" / "photographs.csv").open(encoding="utf-8") as file:
+        with (published / "references" / "photographs.csv").open(encoding="utf-8-sig") as file:
             shown = list(csv.DictReader(file))
         credited = {(row["processid"], row["species"], row["file"]) for row in credited}
         assert {(row["processid"], row["species"], f"pictures/{row['place']}") for row in shown} <= credited

@@ -77,6 +77,6 @@ def test_a_configuration_lists_the_examples_of_its_checkpoint(table, tmp_path, c
     assert main(["--config", str(config), "--table", str(file)]) == 0
     assert (tmp_path / "examples.csv").read_text().startswith(written)
     assert main(["--config", str(config), "--table", str(config)]) == 2
-    assert "lacks the column species" in capsys.readouterr().err
+    assert "lacks the column" in capsys.readouterr().err
     with pytest.raises(InputError, match="barcode table"):
         write_examples(Config(assemble=assemble))

@@ -131,7 +131,7 @@ def test_tables_and_figures_are_written_in_every_form(config, results):
         assert not (folder / "systems.svg").exists()
     table = (comparison(config) / "test" / "table.md").read_text()
     assert "0.182 / 0.302 / 0.358 / 0.397 / 0.455 / 0.480" in table
-    rows = list(csv.DictReader((comparison(config) / "test" / "table.csv").open()))
+    rows = list(csv.DictReader((comparison(config) / "test" / "table.csv").open(encoding="utf-8-sig")))
     for name, k, score in (("controlnet", "1", 0.107), ("df_gan", "10", 0.181)):
         printed = next(row for row in rows if row["name"] == name and row["k"] == k)
         assert float(printed["paper_clibd_score"]) == score

@@ -8,7 +8,6 @@ these lines at the end of every run.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -19,13 +18,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-import pandas as pd
 from PIL import Image
 from tqdm.auto import tqdm
 
 from g2pdiff.dna.barcode import frame
 from g2pdiff.errors import InputError, printable
-from g2pdiff.experiments.batch import as_text
+from g2pdiff.spreadsheets import write_csv
 from training.data.bold import ATTRIBUTION, PICTURES, SPECIMENS
 from training.data.bold_exports import (
     BATCH,
@@ -307,10 +305,10 @@ class Harvest:
                 )
             elif reason := failures.get(picture.address):
                 failed.append({"processid": picture.processid, "address": picture.address, "reason": reason})
-        write_whole(self.out / SPECIMENS, _csv(specimens))
+        write_whole(self.out / SPECIMENS, write_csv(specimens))
         for name, rows in ((ATTRIBUTION, credited), (FAILED, failed)):
-            safe = [{key: as_text(printable(cell)) for key, cell in row.items()} for row in rows]
-            write_whole(self.out / name, _csv(safe))
+            lines = [{key: printable(cell) for key, cell in row.items()} for row in rows]
+            write_whole(self.out / name, write_csv(lines))
         lines = [f"{digest}  {PICTURES}/{place}\n" for place, digest in sorted(sums.items())]
         write_whole(self.out / SUMS, "".join(lines))
 
@@ -323,10 +321,6 @@ def _kind(content: bytes) -> str:
             return KINDS.get(picture.format or "", "")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # Pillow's errors for a bad file
         return ""
-
-
-def _csv(rows: list[dict]) -> str:
-    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
 
 
 def _append(path: Path, line: dict) -> None:

@@ -36,10 +36,10 @@ def new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
     return array
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Write a text file such that it is complete or absent. An older file is replaced."""
+def write_whole(file: Path, content: str | bytes) -> None:
+    """Write text (as UTF-8) or bytes such that the file is complete or absent. An older file is replaced."""
     partial = file.with_name(f"partial-{file.name}")
-    partial.write_text(text)
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
     os.replace(partial, file)
 
 

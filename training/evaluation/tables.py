@@ -10,11 +10,10 @@ Markdown and LaTeX are for reading. CSV has one line per system and rank. JSON i
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
-from io import StringIO
 from pathlib import Path
 
+from g2pdiff.spreadsheets import write_csv
 from training.data.storage import write_whole
 
 TITLES = {
@@ -332,9 +331,4 @@ def write_tables(result: dict, folder: Path) -> None:
     """Write `table.md`, `table.tex` and `table.csv` of a world."""
     write_whole(folder / "table.md", markdown(result))
     write_whole(folder / "table.tex", latex(result))
-    lines = tidy(result)
-    out = StringIO()
-    writer = csv.DictWriter(out, lines[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    write_whole(folder / "table.csv", out.getvalue())
+    write_whole(folder / "table.csv", write_csv(tidy(result)))

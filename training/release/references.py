@@ -35,6 +35,7 @@ from g2pdiff.errors import InputError
 from g2pdiff.models.clibd import Judge
 from g2pdiff.outputs import to_pil
 from g2pdiff.pipeline import G2PDiffusionPipeline
+from g2pdiff.spreadsheets import write_csv
 from training.configs.schema import Config, command
 from training.data.species_pictures import pictured_rows
 from training.data.specimens import draw_specimens, load_records, load_table, picture_specimens
@@ -119,7 +120,7 @@ def save_photographs(table: pd.DataFrame, config: Config) -> Path:
     if config.data.by_specimen:
         shown = rows[["species", "processid", "place"]]
         shown.insert(0, "file", [f"{PICTURES}/{row}.jpg" for row in range(len(rows))])
-        shown.to_csv(folder / SHOWN, index=False)
+        (folder / SHOWN).write_bytes(write_csv(shown.to_dict("records")))
     return folder
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import json
 import re
@@ -14,6 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from g2pdiff.experiments.specification import MutantSpecification, SpecimenSpecification
+from g2pdiff.spreadsheets import write_csv
 from g2pdiff.ui.widgets.examples import names
 
 TITLE = "Specimen drawn by G2PDiffusion; not a photograph"
@@ -67,15 +67,6 @@ def gif(frames: Sequence[Image.Image]) -> bytes:
     return file.getvalue()
 
 
-def table(rows: Sequence[Mapping]) -> bytes:
-    """Write rows of equal keys as CSV."""
-    file = io.StringIO()
-    writer = csv.DictWriter(file, rows[0])
-    writer.writeheader()
-    writer.writerows(rows)
-    return file.getvalue().encode()
-
-
 def picture_link(picture: Image.Image, stem: str, settings: Mapping) -> str:
     """Return a link that saves a picture as PNG with its settings inside."""
     size = f"{picture.width} x {picture.height}"
@@ -89,7 +80,7 @@ def animation_link(frames: Sequence[Image.Image], stem: str) -> str:
 
 def table_link(rows: Sequence[Mapping], stem: str) -> str:
     """Return a link that saves rows as CSV."""
-    return data_link("Rows (CSV)", f"{stem}.csv", "text/csv", table(rows))
+    return data_link("Rows (CSV)", f"{stem}.csv", "text/csv", write_csv(rows))
 
 
 def settings_link(settings: Mapping, stem: str) -> str:

@@ -1,12 +1,12 @@
 """The species a visitor can pick: consensus barcodes with a place where the species was collected."""
 
-import csv
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from g2pdiff.built_in import EXAMPLES, list_checkpoints
 from g2pdiff.dna.barcode import Barcode
+from g2pdiff.spreadsheets import read_csv
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ def examples(checkpoint: str = "") -> dict[str, Example]:
         checkpoint: folder of one; where it has no table of its own, it is the one that serves all.
     """
     own = Path(checkpoint, EXAMPLES.name)
-    with (own if checkpoint and own.is_file() else EXAMPLES).open(encoding="utf-8", newline="") as table:
-        rows = list(csv.DictReader(table))
+    rows = read_csv((own if checkpoint and own.is_file() else EXAMPLES).read_bytes())
     found = {}
     for row in rows:
         latitude, longitude = float(row.pop("latitude")), float(row.pop("longitude"))

@@ -152,7 +152,7 @@ def test_downloads_hold_every_codon_and_neighbour(bank, attribution):
         name.rsplit(".")[-1]: base64.b64decode(data)
         for name, data in re.findall(r'download="([^"]*)" href="data:[^,]*,([^"]*)"', downloads(found))
     }
-    rows = list(csv.DictReader(StringIO(files["csv"].decode())))
+    rows = list(csv.DictReader(StringIO(files["csv"].decode("utf-8-sig"))))
     assert len(rows) == 219 and float(rows[92]["importance"]) == 0.8 and rows[0]["first_site"] == "2"
     report = json.loads(files["json"])
     assert report["barcode"] == BARCODE and report["log_prob"] == -3.5 and len(report["codons"]) == 219

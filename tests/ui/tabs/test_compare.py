@@ -255,7 +255,7 @@ def saved(html: str, kind: str) -> bytes:
 def test_the_downloads_hold_rows_settings_and_pictures(drawn):
     html = downloads(drawn)
     assert "seed3_compare-place.csv" in html
-    rows = list(csv.DictReader(io.StringIO(saved(html, "text/csv").decode())))
+    rows = list(csv.DictReader(io.StringIO(saved(html, "text/csv").decode("utf-8-sig"))))
     assert [row["seed"] for row in rows] == ["3", "4"]
     assert float(rows[1]["second_clibd_score"]) == pytest.approx(drawn.rows[1].clibd_scores[1], abs=1e-4)
     settings = json.loads(saved(html, "application/json"))

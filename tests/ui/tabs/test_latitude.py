@@ -240,7 +240,7 @@ def saved(html: str, kind: str) -> bytes:
 
 def test_the_downloads_hold_rows_settings_film_and_sheet(walked):
     html = downloads(walked)
-    rows = list(csv.DictReader(io.StringIO(saved(html, "text/csv").decode())))
+    rows = list(csv.DictReader(io.StringIO(saved(html, "text/csv").decode("utf-8-sig"))))
     assert [float(row["degrees"]) for row in rows] == [-80, -80, -40, -40, 0, 0, 40, 40, 80, 80]
     assert float(rows[3]["body_length"]) == pytest.approx(walked.rows[3].body_length, abs=1e-4)
     kept = json.loads(saved(html, "application/json"))

@@ -269,7 +269,7 @@ def saved(html: str, kind: str) -> bytes:
 def test_the_downloads_hold_rows_settings_and_pictures(drawn):
     html = downloads(drawn)
     assert "edited_seed3_mutations.csv" in html
-    rows = list(csv.DictReader(io.StringIO(saved(html, "text/csv").decode())))
+    rows = list(csv.DictReader(io.StringIO(saved(html, "text/csv").decode("utf-8-sig"))))
     assert [float(row["rate"]) for row in rows] == [0, 0.1, 0.1, 0.5, 0.5]
     assert tuple(rows[1]["bases"].split()) == changes(drawn.asked.edited, drawn.rows[1].barcode).bases
     settings = json.loads(saved(html, "application/json"))

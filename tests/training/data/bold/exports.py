@@ -16,5 +16,5 @@ def fetch(rows, path, out, *options):
 
 
 def table(path):
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
