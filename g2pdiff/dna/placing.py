@@ -30,7 +30,7 @@ class Placement:
 
     Attributes:
         sequence: 658 letters of A, C, G, T, N.
-        length: letters between the first and the last one, held gaps counted.
+        length: sites from the first letter to the last one, held gaps and missing letters counted.
         offset: site on which the first letter falls.
         score: match score of `g2pdiff.dna.framing.frame`.
         is_turned: whether it is the reverse complement that lies there.
@@ -92,8 +92,14 @@ def _repaired(record: Letters, placed: Placement) -> Placement:
     found = repair(letters, placed.offset)
     if found is None:
         return placed
-    sequence, indels = found
-    score = float(frame([sequence])[2][0])
+    score = float(frame([found.sequence])[2][0])
     if score <= placed.score:
         return placed
-    return replace(placed, sequence=sequence, indels=indels, score=score)
+    return replace(
+        placed,
+        sequence=found.sequence,
+        length=found.end - found.first,
+        offset=found.first,
+        indels=found.indels,
+        score=score,
+    )

@@ -8,7 +8,7 @@ import pytest
 from Bio.Data import CodonTable
 from Bio.Seq import Seq, reverse_complement
 from Bio.SeqRecord import SeqRecord
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from g2pdiff.dna.barcode import SITES, Barcode
@@ -77,10 +77,33 @@ def test_missing_letters_are_noticed_and_nothing_behind_them_is_shifted(truth, s
 
 
 @given(consensus, st.integers(60, 580), st.text("ACGT", min_size=1, max_size=9))
+@example(CONSENSUS[20], 455, "CAATTG")
+@example(CONSENSUS[20], 483, "AA")
+@example(CONSENSUS[20], 458, "GGGGGG")
 @few
 def test_extra_letters_are_noticed(truth, start, extra):
     barcode = Barcode.parse(truth[:start] + extra + truth[start:])
     assert wrong_sites(barcode.sequence, truth) <= len(extra) + 4
+    assert any("too many" in warning for warning in barcode.warnings)
+
+
+@given(consensus, st.integers(100, 480), st.integers(31, 90))
+@few
+def test_a_long_stretch_that_is_missing_is_noticed(truth, start, size):
+    barcode = Barcode.parse(truth[:start] + truth[start + size :])
+    assert wrong_sites(barcode.sequence, truth) <= 5
+    (told,) = [warning for warning in barcode.warnings if "put back on their sites" in warning]
+    assert f"{size} letters are missing" in told
+    assert not any("which are not covered" in note for note in barcode.notes)
+
+
+@given(consensus, st.integers(100, 480), st.integers(31, 90))
+@few
+def test_a_long_stretch_of_foreign_letters_is_noticed(truth, start, size):
+    barcode = Barcode.parse(truth[:start] + "".join(Random(start).choices("ACGT", k=size)) + truth[start:])
+    # Some of them may match beside the cut by chance, none of the letters behind it is shifted.
+    assert wrong_sites(barcode.sequence[: start - 40], truth[: start - 40]) == 0
+    assert wrong_sites(barcode.sequence[start + 40 :], truth[start + 40 :]) == 0
     assert any("too many" in warning for warning in barcode.warnings)
 
 
