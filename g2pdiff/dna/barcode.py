@@ -16,10 +16,12 @@ from Bio.Seq import translate
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from g2pdiff.dna.framing import BASES, CODON_START, SITES, decode, encode, frame
+from g2pdiff.dna.headers import read_header
 from g2pdiff.dna.letters import LONGEST, SHORTEST, Letters, clean, count
 from g2pdiff.dna.placing import Placement, place
 from g2pdiff.dna.recognition import CODES, longer_piece, other_animal, other_marker
-from g2pdiff.errors import InputError, printable
+from g2pdiff.dna.records import Entries, Entry, is_tabular, read_entries
+from g2pdiff.errors import InputError, printable, quoted
 from g2pdiff.validation import check_rate, check_seed
 
 __all__ = ["BASES", "CODON_START", "SITES", "TRANSLATION_TABLE", "Barcode", "frame"]
@@ -70,9 +72,10 @@ class Barcode:
 
     @classmethod
     def parse(cls, text: object) -> "Barcode":
-        """Read raw letters or FASTA, of several records the first, or Biopython's `Seq` or `SeqRecord`.
+        """Read raw letters, FASTA, a GenBank file or a table, of several records the first; or Biopython's
+        `Seq` or `SeqRecord`. None is an empty box.
 
-        None is an empty box.
+        A place that the record names is not used: a note says so, or a warning where it cannot be read.
 
         >>> from g2pdiff.built_in import example_barcode
         >>> barcode = Barcode.parse(example_barcode("Papilio machaon"))
@@ -89,7 +92,19 @@ class Barcode:
                 a protein, fewer than 200 or more than 30,000 letters, more than half N, or hardly overlaps
                 the region.
         """
-        name, letters, notes = _read(as_text(text))
+        entry, notes = _read(as_text(text))
+        barcode = cls.of(shorten(entry.name), entry.letters, notes)
+        return replace(barcode, warnings=(entry.warning, *barcode.warnings)) if entry.warning else barcode
+
+    @classmethod
+    def of(cls, name: str, letters: str, notes: Sequence[str] = ()) -> "Barcode":
+        """Return the barcode of the letters of one record, read as `parse` reads them.
+
+        Raises:
+            InputError: field `barcode`, as of `parse`.
+        """
+        if not letters.strip():
+            raise InputError("barcode", f"{quoted(name) if name else 'The record'} has no sequence.")
         cleaned = clean(letters)
         return cls.placed(name, cleaned, place([cleaned])[0], notes)
 
@@ -277,33 +292,52 @@ def as_text(value: Any) -> str:
     return bytes(value).decode("ascii", "replace") if isinstance(value, (bytes, bytearray)) else str(value)
 
 
-def _read(text: str) -> tuple[str, str, list[str]]:
-    """Return the name and letters of the first record, and notes, from raw letters or FASTA."""
+def _read(text: str) -> tuple[Entry, list[str]]:
+    """Return the first record of a text, and notes."""
     if len(text) > MAXIMUM_TEXT:
         raise InputError(
             "barcode",
             f"The barcode text has {len(text):,} characters: paste one sequence, up to {LONGEST:,} letters.",
         )
+    text = text.replace("\ufeff", "")
+    if is_tabular(text):
+        return _first(read_entries(text, "barcode"))
     # Blanks become tabs, which the parser leaves in the sequence, where they are counted.
-    lines = [line.strip().replace(" ", "\t") for line in text.replace("\ufeff", "").splitlines()]
+    lines = [line.strip().replace(" ", "\t") for line in text.splitlines()]
     comments = sum(line.startswith(";") for line in lines)
     text = _GENBANK_FRAME.sub("", "\n".join(line for line in lines if not line.startswith(";"))).strip()
     if not text:
         raise InputError("barcode", "The barcode is empty: paste a COI sequence, as plain letters or FASTA.")
     # Raw letters are a FASTA record that lacks its header.
     records = list(SimpleFastaParser(StringIO(text if text.startswith(">") else f">\n{text}")))
-    name, letters = records[0]
+    header, letters = records[0]
     if not letters.strip():
         raise InputError(
             "barcode",
             "The barcode has a FASTA header but no sequence: paste the letters on the lines below it.",
         )
-    notes = []
-    if comments:
-        notes.append(f"Ignored {count(comments, 'comment line')}.")
+    notes = [f"Ignored {count(comments, 'comment line')}."] if comments else []
     if len(records) > 1:
         notes.append(f"Used the first of {len(records):,} FASTA records and ignored the others.")
-    return shorten(name), letters, notes
+    found = read_header(header.replace("\t", " "))
+    entry = Entry(header, letters, found.locality, found.warning)
+    return entry, notes + _unused(entry)
+
+
+def _first(entries: Entries) -> tuple[Entry, list[str]]:
+    """Return the first record of a table or a flat file, and notes."""
+    notes = list(entries.remarks)
+    if len(entries) > 1:
+        notes.append(f"Used the first of {len(entries):,} records and ignored the others.")
+    return entries[0], notes + _unused(entries[0])
+
+
+def _unused(entry: Entry) -> list[str]:
+    """Return what is to be said of the place that a record names, which is not where it is drawn."""
+    if entry.locality is None:
+        return []
+    place = f"latitude {entry.locality.latitude:g}, longitude {entry.locality.longitude:g}"
+    return [f"The record names a place, {place}: the place that is given beside the barcode is used."]
 
 
 def shorten(name: str) -> str:

@@ -1,57 +1,90 @@
 """Files as they come, whatever they are called: what they hold is told from their first bytes.
 
-FASTA, GenBank and EMBL flat files, tables with commas, semicolons, tabs or bars, parquet; plain, gzipped or
-alone in a ZIP; UTF-8 with or without a byte order mark, UTF-16, or Latin-1.
+FASTA, GenBank and EMBL flat files, tables with commas, semicolons, tabs or bars, parquet; plain, packed with
+gzip, bzip2 or xz, or alone in a ZIP; UTF-8 with or without a byte order mark, UTF-16, or Latin-1.
 """
 
 from __future__ import annotations
 
+import bz2
+import csv
 import gzip
 import io
+import lzma
 import re
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile, ZipFile
 
-import pandas as pd
-
 from g2pdiff.dna.formats import is_coi, our_names
+from g2pdiff.dna.letters import AMBIGUITY_CODES, GAPS, SHORTEST
 from g2pdiff.errors import InputError, quoted
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+LONGEST_WORD = 9  # letters of a name that may have DNA's letters by chance, such as ant
 LARGEST = 4 << 30  # bytes that a packed file may unpack to
+
+BROKEN = "broken_rows"
+"""Attribute of a table: how many rows were left out because they have more cells than there are columns."""
 
 _BESIDE = re.compile(r"(?i)readme|licen[cs]e|\.(xml|md|pdf)$")  # what lies in a ZIP beside its table
 _SEPARATORS = "\t;,|"
 _BINARY = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _FLAT = re.compile(r"(LOCUS\s|ID   )")
+_PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+_OTHERS = {
+    b"7z\xbc\xaf": "a 7z archive: unpack it",
+    b"Rar!": "a RAR archive: unpack it",
+    b"\x28\xb5\x2f\xfd": "packed with Zstandard: unpack it",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save its sheet as CSV",
+    b"%PDF": "a PDF: give the text itself",
+    b"{\\rtf": "a Rich Text document: save it as plain text",
+}
+"""What is known of other files by their first bytes, and what to do about it."""
+
+_QUOTED = re.compile(r'"(.*)"', re.DOTALL)
+_DNA = re.compile(rf"[ACGTUN{AMBIGUITY_CODES}X{re.escape(GAPS)}]+", re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r"sep=(.)\s*[\r\n]+", re.IGNORECASE)  # what Excel takes the separator from
 
 
 def unpack(content: bytes, name: str, field: str, limit: int = LARGEST) -> bytes:
-    """Unpack the bytes of a file, out of gzip or a ZIP where they are packed.
+    """Unpack the bytes of a file, out of gzip, bzip2, xz or a ZIP where they are packed.
 
     Raises:
         InputError: `field`, if they cannot be unpacked, are too many, or a ZIP holds several tables.
     """
     try:
-        if content[:2] == b"\x1f\x8b":
-            with gzip.open(io.BytesIO(content)) as file:
-                return _limited(file.read(limit + 1), name, field, limit)
+        for start, opened in _PACKED.items():
+            if content.startswith(start):
+                with opened(io.BytesIO(content)) as file:
+                    content = _limited(file.read(limit + 1), name, field, limit)
+                if content[257:262] == b"ustar":
+                    raise InputError(field, f"{name} holds a tar archive: unpack it.")
+                return content
         if content[:4] == b"PK\3\4":
             with ZipFile(io.BytesIO(content)) as archive:
-                names = [name for name in archive.namelist() if _is_own(name)]
-                if any(name.startswith("xl/") for name in names):
+                members = [member for member in archive.namelist() if _is_own(member)]
+                if any(member.startswith("xl/") for member in members):
                     raise InputError(field, f"{name} is an Excel workbook: save its sheet as CSV.")
-                if any(re.search(r"(^|/)meta\.xml$", one) for one in names):
-                    return _join_darwin_core(archive, names, field, limit)
-                tables = [one for one in names if not _BESIDE.search(one)]
+                if "content.xml" in members:
+                    raise InputError(field, f"{name} is an OpenDocument file: save its sheet as CSV.")
+                if any(re.search(r"(^|/)meta\.xml$", member) for member in members):
+                    return _join_darwin_core(archive, members, field, limit)
+                tables = [member for member in members if not _BESIDE.search(member)]
                 if len(tables) != 1:
                     raise InputError(
                         field, f"{name} holds {len(tables)} files: unpack it, and give the one that is meant."
                     )
                 with archive.open(tables[0]) as file:
                     return _limited(file.read(limit + 1), name, field, limit)
-    except (OSError, EOFError, BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+    except (
+        *(OSError, EOFError, BadZipFile, zlib.error, lzma.LZMAError),
+        *(RuntimeError, NotImplementedError),
+    ) as error:
         raise InputError(field, f"{name} cannot be unpacked: copy it again.") from error
     return content
 
@@ -65,14 +98,14 @@ def _is_own(name: str) -> bool:
     )
 
 
-def _join_darwin_core(archive: ZipFile, names: list[str], field: str, limit: int) -> bytes:
+def _join_darwin_core(archive: ZipFile, members: list[str], field: str, limit: int) -> bytes:
     """Return the occurrences of a Darwin Core archive, each with its DNA-derived extension, as CSV."""
     tables = []
-    for name in names:
-        if not _BESIDE.search(name):
-            with archive.open(name) as file:
-                content = _limited(file.read(limit + 1), name, field, limit)
-            tables.append(read_delimited(decode(content, name, field), name, field))
+    for member in members:
+        if not _BESIDE.search(member):
+            with archive.open(member) as file:
+                content = _limited(file.read(limit + 1), member, field, limit)
+            tables.append(read_delimited(decode(content, member, field), member, field))
     dna = next((table for table in tables if "dna_barcode" in our_names(list(table.columns)).values()), None)
     core = next((table for table in tables if table is not dna and "decimalLatitude" in table), None)
     if dna is None or core is None:
@@ -97,8 +130,12 @@ def decode(content: bytes, name: str, field: str) -> str:
     Raises:
         InputError: `field`, if they are no text.
     """
+    if what := next((what for start, what in _OTHERS.items() if content.startswith(start)), ""):
+        raise InputError(field, f"{name} is {what}.")
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = content.decode("utf-16", "replace")
+    elif content[1:2] == b"\0" or content[:1] == b"\0":  # without a byte order mark
+        text = content.decode("utf-16-le" if content[1:2] == b"\0" else "utf-16-be", "replace")
     else:
         try:
             text = content.decode("utf-8-sig")
@@ -155,10 +192,37 @@ def is_flat(text: str) -> bool:
 
 
 def is_table(text: str) -> bool:
-    """Return whether the first line names columns that are known, a sequence's among them."""
-    first = next((line for line in text.lstrip("\ufeff").splitlines() if line.strip()), "")
-    names = ([cell.strip(' "') for cell in first.split(separator)] for separator in _SEPARATORS)
-    return any(len(cells) > 1 and "dna_barcode" in our_names(cells).values() for cells in names)
+    """Return whether the first line names columns that are known, a sequence's among them, or is itself a row
+    with a sequence."""
+    first = _first_line(_SEPARATOR_LINE.sub("", text.lstrip("\ufeff"), count=1))
+    if _has_sequence(first):
+        return True
+    splits = (_cells(first, separator) for separator in _SEPARATORS)
+    return any("dna_barcode" in our_names(cells).values() for cells in splits if not _is_dna(cells))
+
+
+def _first_line(text: str) -> str:
+    return next((line for line in text.splitlines() if line.strip()), "")
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    return [cell.strip(' "') for cell in line.split(separator)]
+
+
+def _is_dna(cells: list[str]) -> bool:
+    """Return whether all of a line is letters of DNA, as the column names `dna` and `nuc` are too."""
+    return len(cells) == 1 and bool(_DNA.fullmatch(cells[0]))
+
+
+def _has_sequence(line: str) -> bool:
+    """Return whether a line is a row of a table: a sequence beside other cells."""
+    for separator in _SEPARATORS:
+        cells = _cells(line, separator)
+        dna = [cell for cell in map("".join, map(str.split, cells)) if _DNA.fullmatch(cell)]
+        dna = [cell for cell in dna if len(cell) > LONGEST_WORD]
+        if len(cells) > 1 and len(dna) == 1 and len(dna[0]) >= SHORTEST:
+            return True
+    return False
 
 
 def as_table(content: bytes, name: str, field: str) -> pd.DataFrame:
@@ -169,6 +233,8 @@ def as_table(content: bytes, name: str, field: str) -> pd.DataFrame:
         InputError: `field`, if they hold no table.
     """
     if content[:4] == b"PAR1":
+        import pandas as pd
+
         try:
             return pd.read_parquet(io.BytesIO(content))
         except ImportError as error:
@@ -182,49 +248,78 @@ def as_table(content: bytes, name: str, field: str) -> pd.DataFrame:
 
 
 def read_delimited(text: str, name: str, field: str) -> pd.DataFrame:
-    """Return a table of text with commas, semicolons, tabs or bars, whichever its first line makes most
-    of."""
+    """Return a table of text with commas, semicolons, tabs or bars, whichever its first line makes most of.
+
+    Two columns without names are a name and a sequence.
+
+    Raises:
+        InputError: `field`, if it is empty, has no line of column names, or cannot be read.
+    """
+    import pandas as pd
+
     text = text.lstrip("\ufeff").lstrip("\r\n")
-    first = text.splitlines()[0] if text.strip() else ""
+    told = _SEPARATOR_LINE.match(text)
+    text = text[told.end() :] if told else text
+    first = _first_line(text[:1_000_000])
     if not first:
         raise InputError(field, f"{name} is empty: give a table with a line of column names.")
 
     def columns(separator: str) -> tuple[int, int]:
-        names = [cell.strip(' "') for cell in first.split(separator)]
-        return len(our_names(names)), len(names)
+        cells = _cells(first, separator)
+        return len(our_names(cells)), len(cells)
 
-    separator = max(_SEPARATORS, key=columns)
-    # BOLD's tab-separated tables have lone quotation marks in their cells.
-    quoting = 3 if separator == "\t" else 0
-    wrong = []
-    try:
-        table = pd.read_csv(
-            io.StringIO(text),
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            index_col=False,
-            quoting=quoting,
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError):
-        try:
-            table = pd.read_csv(
-                io.StringIO(text),
-                sep=separator,
-                dtype=str,
-                keep_default_na=False,
-                index_col=False,
-                engine="python",
-                on_bad_lines=wrong.append,
-                quoting=quoting,
+    separator = told[1] if told and told[1] in _SEPARATORS else max(_SEPARATORS, key=columns)
+    if _has_sequence(first):
+        cells = _cells(first, separator)
+        if len(cells) != 2:
+            raise InputError(
+                field,
+                f"{name} has no line of column names: put one above it, such as name, dna_barcode, latitude, "
+                "longitude.",
             )
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-            raise InputError(field, f"{name} cannot be read as a table of text.") from error
-    table.columns = [str(column).strip(' "\ufeff') for column in table.columns]
-    if separator == "\t":
-        table = table.apply(lambda column: column.str.replace(r'^"(.*)"$', r"\1", regex=True))
-    table.attrs["broken_rows"] = len(wrong)
+        names = ("name", "dna_barcode") if len(cells[1]) > len(cells[0]) else ("dna_barcode", "name")
+        text = f"{separator.join(names)}\n{text}"
+    try:
+        names, rows, broken = _rows(text, separator)
+    except csv.Error as error:
+        raise InputError(field, f"{name} cannot be read as a table of text.") from error
+    table = pd.DataFrame(rows, columns=[column.strip(' "\ufeff') for column in names], dtype=object)
+    table = table.loc[:, ~table.columns.duplicated()]
+    table.attrs[BROKEN] = broken
     return table
+
+
+def _rows(text: str, separator: str) -> tuple[list[str], list[list[str]], int]:
+    """Return the names and rows of a table of text, and how many rows have more cells than there are names.
+
+    Raises:
+        csv.Error: it is none.
+    """
+    if separator != "\t":
+        try:
+            return _sorted_out(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+        except csv.Error:  # a lone quotation mark would swallow all rows behind it
+            pass
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=csv.QUOTE_NONE)
+    # BOLD's tab-separated tables have lone quotation marks in their cells.
+    return _sorted_out([_unquoted(cell) for cell in cells] for cells in lines)
+
+
+def _unquoted(cell: str) -> str:
+    found = _QUOTED.fullmatch(cell)
+    return found[1] if found else cell
+
+
+def _sorted_out(lines: Iterator[list[str]]) -> tuple[list[str], list[list[str]], int]:
+    """Return the names, the rows of as many cells, and the number of longer rows."""
+    names, rows, broken = next(lines), [], 0
+    for cells in lines:
+        spare = len(cells) - len(names)
+        if spare > 0 and any(map(str.strip, cells[len(names) :])):
+            broken += 1  # nobody knows which cell belongs to which column
+        elif any(map(str.strip, cells)):
+            rows.append(cells[: len(names)] + [""] * -spare)
+    return names, rows, broken
 
 
 def read_flat(text: str, name: str, field: str) -> pd.DataFrame:
@@ -232,6 +327,7 @@ def read_flat(text: str, name: str, field: str) -> pd.DataFrame:
     it."""
     import warnings
 
+    import pandas as pd
     from Bio import BiopythonWarning, SeqIO
 
     kind = "embl" if text.lstrip().startswith("ID ") else "genbank"

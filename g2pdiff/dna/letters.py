@@ -17,7 +17,7 @@ SHORTEST, LONGEST = 200, 30_000
 """Letters of a text: the longest is that of a mitochondrial genome with room to spare."""
 
 AMBIGUITY_CODES = "RYSWKMBDHV"
-GAPS = "-.~?_\u2010\u2011\u2012\u2013\u2014\u2212"
+GAPS = "-.~?_*\u2010\u2011\u2012\u2013\u2014\u2212"
 """Letters for a site that is not there or was not read. `X`, of a masked base, is one more."""
 
 _NOISE = (

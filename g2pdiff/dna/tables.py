@@ -17,6 +17,7 @@ import pandas as pd
 from g2pdiff.angles import read_announced_pair
 from g2pdiff.coordinates import read_locality
 from g2pdiff.dna.barcode import COI_SCORE, LEAST_KNOWN
+from g2pdiff.dna.files import BROKEN
 from g2pdiff.dna.formats import is_coi, our_names
 from g2pdiff.dna.framing import SITES
 from g2pdiff.dna.letters import clean
@@ -52,6 +53,8 @@ MISSING = frozenset(
 
 TEXT = ("processid", "sampleid", "dna_barcode", "marker", "class", "order", "family", "subfamily", "genus")
 TEXT += ("species", "identification", "identification_rank", "dna_bin", "country", "split", "chunk")
+
+TOO_LONG = "with more cells than columns, as decimal commas make them"
 
 _SPACE = re.compile(r"[\s\u00a0\u200b-\u200f\u2060\ufeff]+")
 _AUTHOR = re.compile(r"([A-Z][\w-]+ [a-z][\w.-]+(?: [a-z][\w-]+)?),? (?:\(.+\)|[^\d]*,? ?\d{4}\)?)")
@@ -117,7 +120,9 @@ def usable(
         splits: names that the column `split` may hold, if the table has one.
         named: whether a row must have a species.
     """
-    reading.rows += len(table)
+    if broken := table.attrs.get(BROKEN, 0):
+        reading.left_out[TOO_LONG] += broken
+    reading.rows += len(table) + broken
 
     def keep(table: pd.DataFrame, wanted: np.ndarray, reason: str) -> pd.DataFrame:
         reading.left_out[reason] += int((~wanted).sum())

@@ -8,22 +8,19 @@ table, see `g2pdiff.dna.formats`.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from io import BytesIO, StringIO
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from Bio.SeqIO.FastaIO import SimpleFastaParser
 from pydantic import Field, model_validator
 
-from g2pdiff.coordinates import read_locality
 from g2pdiff.dna.barcode import Barcode, shorten
-from g2pdiff.dna.files import as_table, is_fasta, is_flat, is_table
-from g2pdiff.dna.headers import read_header
+from g2pdiff.dna.records import Entry, read_entries
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.arguments import Check, Latitude, Longitude, text_of
 from g2pdiff.experiments.drawing import Picture, Specimen, Update, draw
@@ -211,10 +208,9 @@ def read_records(text: str | None, latitude: object, longitude: object) -> Recor
         raise InputError(
             "fasta", "The FASTA text is empty: give records, a header that begins with > above each sequence."
         )
-    if is_flat(text) or (not is_fasta(text) and is_table(text)):
-        records = _read_table(text, locality)
-    else:
-        records = _read_fasta(text, locality)
+    entries = read_entries(text, "fasta", MAXIMUM_RECORDS)
+    records = Records(_as_record(index, entry, locality) for index, entry in enumerate(entries, start=1))
+    records.remarks = entries.remarks
     if not any(record.barcode for record in records):
         raise InputError(
             "fasta",
@@ -224,85 +220,21 @@ def read_records(text: str | None, latitude: object, longitude: object) -> Recor
     return records
 
 
-def _check_amount(count: int) -> None:
-    if count > MAXIMUM_RECORDS:
-        raise InputError(
-            "fasta",
-            f"The FASTA text has {count:,} records: split it into texts of at most {MAXIMUM_RECORDS}.",
-        )
+def _as_record(index: int, entry: Entry, locality: tuple[float, float]) -> Record:
+    """Return a record with its barcode, or with the reason why it cannot be read.
 
-
-def _read_fasta(text: str, locality: tuple[float, float]) -> Records:
-    lines = [line.strip() for line in text.splitlines()]
-    comments = sum(line.startswith(";") for line in lines)
-    lines = [line for line in lines if line and not line.startswith(";")]
-    if not lines or not lines[0].startswith(">"):
-        raise InputError(
-            "fasta",
-            "The FASTA text does not begin with a header: put a line such as >moth 1 above each sequence.",
-        )
-    _check_amount(sum(line.startswith(">") for line in lines))
-    parsed = SimpleFastaParser(StringIO("\n".join(lines)))
-    records = Records(_read_record(index, *entry, locality) for index, entry in enumerate(parsed, start=1))
-    if comments:
-        records.remarks = (f"Ignored {comments} comment line{'s' * (comments != 1)}.",)
-    return records
-
-
-def _read_record(index: int, header: str, letters: str, locality: tuple[float, float]) -> Record:
-    found = read_header(header)
-    name = shorten(found.name)
-    notes, warnings = (), (found.warning,) if found.warning else ()
-    if found.locality:
-        locality, notes = (found.locality.latitude, found.locality.longitude), found.locality.notes
-    return Record(index, name, *locality, *_parsed(f">{name}\n{letters}"), notes, warnings)
-
-
-def _parsed(text: str) -> tuple[Barcode | None, str]:
-    """Return the barcode and no error, or None and a sentence that says why it cannot be read."""
+    The given locality holds unless the record has its own.
+    """
+    name, notes = shorten(entry.name), ()
+    if entry.locality:
+        locality, notes = (entry.locality.latitude, entry.locality.longitude), entry.locality.notes
+    barcode, error = None, ""
     try:
-        return Barcode.parse(text), ""
+        barcode = Barcode.of(name, entry.letters)
     except InputError as wrong:
-        return None, str(wrong)
-
-
-def _read_table(text: str, locality: tuple[float, float]) -> Records:
-    from g2pdiff.dna.formats import format_of, identifiers_of, is_coi
-    from g2pdiff.dna.tables import standardise
-
-    raw = as_table(text.encode("utf-8", "replace"), "The text", "fasta")
-    raw = raw.loc[:, ~raw.columns.duplicated()]
-    table = standardise(raw)
-    own = identifiers_of(list(raw.columns))
-    is_wanted = [not marker or is_coi(marker) for marker in table.get("marker", [None] * len(table))]
-    _check_amount(sum(is_wanted))
-    records = Records()
-    rows, given = table.to_dict("records"), raw[own].to_dict("records")
-    for row, cells, wanted in zip(rows, given, is_wanted, strict=True):
-        if wanted:
-            identifiers = {str(name): str(cell) for name, cell in cells.items()}
-            records.append(_read_row(len(records) + 1, row, identifiers, locality))
-    others = len(is_wanted) - len(records)
-    if not records:
-        raise InputError("fasta", f"None of the {others} records is of COI: give the rows of its marker.")
-    said = f"Read as {format_of(list(raw.columns))}: {len(records)} of {len(is_wanted)} rows used"
-    records.remarks = (f"{said}; left out: {others} of other markers than COI." if others else f"{said}.",)
-    return records
-
-
-def _read_row(index: int, row: Mapping, identifiers: dict[str, str], locality: tuple[float, float]) -> Record:
-    """Return the record of a row of a standardised table."""
-    named = [row.get("processid"), row.get("species") or row.get("identification")]
-    name = shorten(" ".join(part for part in named if part))
-    given, notes, warnings = [row.get("coord-lat"), row.get("coord-lon")], (), ()
-    given = [None if value != value else value for value in given]  # NaN
-    if any(value is not None for value in given):
-        try:
-            found = read_locality(given[0], given[1])
-            locality, notes = (found.latitude, found.longitude), found.notes
-        except InputError as error:
-            warnings = (f"The row's place was ignored: {error}",)
-    return Record(index, name, *locality, *_parsed(row["dna_barcode"] or ""), notes, warnings, identifiers)
+        error = str(wrong)
+    warnings = (entry.warning,) if entry.warning else ()
+    return Record(index, name, *locality, barcode, error, notes, warnings, entry.identifiers)
 
 
 def _row(record: Record, picture: Picture) -> BatchRow:

@@ -95,7 +95,7 @@ def test_a_header_may_name_a_place(header, name, place, note):
         (BARCODE, "does not begin with a header"),
         (f">a\n{BARCODE}\n" * 101, "has 101 records"),
         (">a\nACGT\n>b\nMKV", r"None of the records can be read \(2 in all\).*too short \(4 letters\)"),
-        (">", "has a FASTA header but no sequence"),
+        (">", "The record has no sequence"),
         (">a\n" + "A" * 1_000_000, "1,000,003 characters"),
     ],
 )
