@@ -59,5 +59,5 @@ def _cell(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
-def _unmarked(cell: object) -> object:
-    return cell[1:] if isinstance(cell, str) and _MARKED.match(cell) else cell
+def _unmarked(cell: str) -> str:
+    return cell[1:] if _MARKED.match(cell) else cell

@@ -129,6 +129,6 @@ def _of_row(row: Mapping, identifiers: dict[str, str]) -> Entry:
     if all(value is None for value in given):
         return Entry(name, letters, identifiers=identifiers)
     try:
-        return Entry(name, letters, read_locality(*given), identifiers=identifiers)
+        return Entry(name, letters, read_locality(given[0], given[1]), identifiers=identifiers)
     except InputError as error:
         return Entry(name, letters, None, f"The row's place was ignored: {error}", identifiers)
