@@ -1,6 +1,6 @@
 """Latitude and longitude as people write them, read into decimal degrees (WGS 84) and checked.
 
-The form, the links, the command line, the endpoints, FASTA headers and tables all read places here, in the
+The form, the links, the command line, the endpoints, FASTA headers and tables all read localities here, in the
 grammar of `g2pdiff.angles`. What can be read in two ways is refused with a sentence that says how to write
 it.
 """
@@ -33,7 +33,7 @@ _THREE = re.compile(r".*\d.*[,;]\s.*\d.*[,;]\s.*\d.*|[^,]*\d,[^,]*\d,[^,]*\d[^,]
 
 @dataclass(frozen=True)
 class Locality:
-    """A place on Earth.
+    """A locality: a point on Earth.
 
     Attributes:
         latitude, longitude: degrees, north and east positive.
@@ -46,7 +46,7 @@ class Locality:
 
 
 def read_locality(latitude: object, longitude: object, prefix: str = "") -> Locality:
-    """Read a place from its two coordinates, or from one text that holds both where the other is empty.
+    """Read a locality from its two coordinates, or from one text that holds both where the other is empty.
 
     Args:
         latitude, longitude: numbers or text; None and blank text count as missing.
@@ -77,7 +77,7 @@ def read_given(
         if pair and not _is_same(given[other], other, pair):
             raise InputError(
                 field,
-                f"{_name(field)} holds a whole place, {pair[0]:g}, {pair[1]:g}: "
+                f"{_name(field)} holds both coordinates, {pair[0]:g}, {pair[1]:g}: "
                 f"leave {other} empty, or give one number in each.",
             )
         if pair:
@@ -92,7 +92,7 @@ def read_given(
 
 
 def read_coordinate(field: str, value: object) -> float:
-    """Read one coordinate, or its half of a text that holds a whole place.
+    """Read one coordinate, or its half of a text that holds both.
 
     Args:
         field: of the coordinate, such as `latitude` or `other_longitude`.
@@ -113,7 +113,7 @@ def read_coordinate(field: str, value: object) -> float:
 
 
 def spread(latitude: object, longitude: object) -> tuple[object, object]:
-    """Return two coordinates, both from the one text that holds a whole place, else as they are.
+    """Return two coordinates, both from the one text that holds them, else as they are.
 
     >>> spread("56.6, 11.3", "18.4")
     ('56.6', '11.3')
@@ -127,7 +127,7 @@ def spread(latitude: object, longitude: object) -> tuple[object, object]:
 
 
 def _pair_beside(value: object, other: object) -> tuple[float, float] | None:
-    """Return the whole place in one of two texts; without the other one, whole numbers need no letters."""
+    """Return both coordinates of the one text that holds them; without the other one, whole numbers need no letters."""
     pair = read_pair(value)
     if pair is None and _is_missing(other) and _WHOLE_PAIR.fullmatch(str(value)):
         first, second = str(value).split(",")
@@ -197,7 +197,7 @@ def _why_not(field: str, text: str, wanted: str) -> str:
     """Say in a sentence why a text is no coordinate."""
     name, said = _name(field), quoted(text)
     if is_place_link(text):
-        return f"{name} {said} is a link without a place in it: copy the coordinates themselves."
+        return f"{name} {said} is a link without coordinates: copy the coordinates themselves."
     if is_code(text):
         return f"{name} {said} is a code of a grid: give degrees, such as 56.6, 11.3."
     if _THREE.fullmatch(text):
@@ -209,10 +209,10 @@ def _why_not(field: str, text: str, wanted: str) -> str:
     if re.fullmatch(rf"[-+]?(?:{NUMBER})(?: (?:{NUMBER}))+", text):
         return (
             f"{name} {said} may be degrees and minutes or two numbers: write 33.9 or 33°54', and "
-            "a whole place as 33.9, 18.4."
+            "a locality as 33.9, 18.4."
         )
     if re.search(r"""[°'":]""", text) and re.search(r"\d", text):
-        return f"{name} {said} is no angle: write degrees, minutes and seconds as 33°54'12\"S, both below 60."
+        return f"{name} {said} is not an angle: write degrees, minutes and seconds as 33°54'12\"S, both below 60."
     return f"{name} must be {wanted}, not {said}."
 
 

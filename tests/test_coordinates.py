@@ -161,7 +161,7 @@ def test_links_and_pairs(text):
         ("33U 12345 654321", None, "latitude", "code of a grid"),
         ("33T VN 12345 67890", None, "latitude", "code of a grid"),
         ("///filled.count.soap", None, "latitude", "code of a grid"),
-        ("https://maps.app.goo.gl/xyz", None, "latitude", "link without a place"),
+        ("https://maps.app.goo.gl/xyz", None, "latitude", "link without coordinates"),
     ],
 )
 def test_what_is_no_place_is_refused_with_the_mend(latitude, longitude, field, words):

@@ -62,7 +62,7 @@ def test_help_says_what_the_defaults_are():
     )
     assert set(kind.annotation.__args__) == set(KINDS)
     assert len(RATES) == 7 and (RATES[0], RATES[-1]) == (0, 0.5)
-    assert "0 to 0.5 in seven steps" in rates.description
+    assert "seven rates from 0 to 0.5" in rates.description
     assert tuple(range(-80, 81, 10)) == LATITUDES and tuple(range(-160, 161, 20)) == LONGITUDES
     assert "every 10 from -80 to 80, or every 20 from -160 to 160" in degrees.description
 
