@@ -26,7 +26,10 @@ from g2pdiff.ui.server.model_thread import WAIT_SECONDS, drawing
 from g2pdiff.ui.server.queue import Ticket
 from g2pdiff.ui.widgets import known_species
 
-FRAME_SECONDS = 0.1  # the page is given no more updates than a browser can keep up with
+# Between a run's updates. The page handles them one after the other: where they come faster than a slow
+# browser shows them, they pile up, and the page answers no click. So a long run shows itself more seldom.
+FRAME_SECONDS, SLOWEST_SECONDS = 0.2, 1.0
+FRAMES_EARLY = 25  # the pace slows down once the run has taken this many times FRAME_SECONDS
 SESSION_SECONDS = 3600  # how long a stopped run can be fetched
 
 READY = '<div class="progress"></div><p class="status">Ready: press Run, or change something first.</p>'
@@ -269,7 +272,8 @@ class Clock:
 
     def due(self) -> bool:
         """Return whether an update is due; the next one then has to wait."""
-        if self.elapsed - self._shown < FRAME_SECONDS:
+        elapsed = self.elapsed
+        if elapsed - self._shown < min(max(FRAME_SECONDS, elapsed / FRAMES_EARLY), SLOWEST_SECONDS):
             return False
-        self._shown = self.elapsed
+        self._shown = elapsed
         return True

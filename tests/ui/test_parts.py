@@ -5,6 +5,7 @@ import io
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from g2pdiff.errors import InputError
 from g2pdiff.experiments.generate import Generate
 from g2pdiff.ui import link, messages
 from g2pdiff.ui.form import specify, understand
+from g2pdiff.ui.tab import Clock
 from g2pdiff.ui.widgets.downloads import file_stem, gif, png, settings_link, table
 from g2pdiff.ui.widgets.examples import choices, examples
 from g2pdiff.ui.widgets.live_chart import score_chart
@@ -247,3 +249,22 @@ def test_the_map_needs_no_other_server():
     assert f"var {map_name} " in html and f"var {pin_name} " in html
     assert len(html) < 250_000
     assert len(land()["geometry"]["coordinates"]) > 200
+
+
+def test_a_long_run_is_shown_more_seldom_so_that_a_slow_page_keeps_up(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("g2pdiff.ui.tab.time.monotonic", lambda: now)
+    clock, shown = Clock(), []
+    for step in range(3000):  # 30 ms each
+        now = 0.03 * step
+        if clock.due():
+            shown.append(now)
+    assert shown[0] == 0 and shown[1] <= 0.25
+    assert sum(at < 30 for at in shown) < 80  # of 1,000 steps
+    pauses = [later - earlier for earlier, later in pairwise(shown)]
+    assert max(pauses) < 1.1 and pauses[-1] > 0.9
+
+
+def test_a_chart_of_many_steps_has_no_markers():
+    assert score_chart([0.1], 25, None)["data"][0]["mode"] == "lines+markers"
+    assert score_chart([0.1], 1000, None)["data"][0]["mode"] == "lines"

@@ -11,6 +11,8 @@ from g2pdiff.ui import static
 PLOTLY = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").as_posix()
 gr.set_static_paths([PLOTLY])
 
+MARKED_STEPS = 100  # of longer runs, markers would run into each other, and each costs the browser time
+
 TRUTH = "var(--truth)"  # of truth and threshold; css/colours.css has the colours
 
 
@@ -41,7 +43,7 @@ def score_chart(scores: list[float], total: int, threshold: float | None) -> dic
             {
                 "x": list(range(1, len(scores) + 1)),
                 "y": scores,
-                "mode": "lines+markers",
+                "mode": "lines+markers" if total <= MARKED_STEPS else "lines",
                 "line": {"width": 2.5},
                 "marker": {"size": 5},
                 "hovertemplate": "step %{x}: %{y:.3f}<extra></extra>",
