@@ -1,8 +1,8 @@
 """Latitude and longitude as people write them, read into decimal degrees (WGS 84) and checked.
 
-The form, the links, the command line, the endpoints, FASTA headers and tables all read localities here, in the
-grammar of `g2pdiff.angles`. What can be read in two ways is refused with a sentence that says how to write
-it.
+The form, the links, the command line, the endpoints, FASTA headers and tables all read localities here, in
+the grammar of `g2pdiff.angles`. What can be read in two ways is refused with a sentence that says how to
+write it.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def spread(latitude: object, longitude: object) -> tuple[object, object]:
 
 
 def _pair_beside(value: object, other: object) -> tuple[float, float] | None:
-    """Return both coordinates of the one text that holds them; without the other one, whole numbers need no letters."""
+    """Return both coordinates if one text holds them; beside an empty one, whole numbers need no letters."""
     pair = read_pair(value)
     if pair is None and _is_missing(other) and _WHOLE_PAIR.fullmatch(str(value)):
         first, second = str(value).split(",")
@@ -212,7 +212,8 @@ def _why_not(field: str, text: str, wanted: str) -> str:
             "a locality as 33.9, 18.4."
         )
     if re.search(r"""[°'":]""", text) and re.search(r"\d", text):
-        return f"{name} {said} is not an angle: write degrees, minutes and seconds as 33°54'12\"S, both below 60."
+        angle = "write degrees, minutes and seconds as 33°54'12\"S, both below 60"
+        return f"{name} {said} is not an angle: {angle}."
     return f"{name} must be {wanted}, not {said}."
 
 
