@@ -30,8 +30,7 @@ from training.data.storage import whole_folder, write_json
 from training.evaluation.figures import loss_curve
 from training.evaluation.results import read_results
 from training.run import STAGES as RUN_STAGES
-from training.stages import loop
-from training.stages.loop import checkpoints
+from training.stages.checkpoints import Progress, checkpoints
 
 ROOT = Path(__file__).parents[2]
 STAGES = {
@@ -67,7 +66,7 @@ def die_within_a_step() -> None:
 
 def die_within_a_checkpoint() -> None:
     """Return weights and the optimiser's state are written, the step count is not."""
-    loop._Progress.state_dict = die
+    Progress.state_dict = die
 
 
 def die_within_a_model() -> None:

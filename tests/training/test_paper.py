@@ -22,7 +22,8 @@ from training.data.specimens import load_specimens
 from training.diffusion import DiffusionStage, adapted_unet, noise_schedule
 from training.evaluation.figures import loss_curve
 from training.evaluation.results import read_results
-from training.stages.loop import checkpoints, fit
+from training.stages.checkpoints import checkpoints
+from training.stages.loop import fit
 from training.stages.lora import add_adapter, fuse, load_adapted, load_base, save_adapter
 from training.stages.parts import load_autoencoder, to_latents
 

@@ -17,7 +17,7 @@ from torch.testing import assert_close
 from training import run
 from training.configs.schema import load
 from training.evaluation.figures import loss_curve
-from training.stages.loop import checkpoints
+from training.stages.checkpoints import checkpoints
 
 CONFIG = "training/configs/test.yaml"
 STAGES = {

@@ -1,4 +1,4 @@
-"""Batches made ahead of the step that needs them, by threads."""
+"""Threads that prepare batches before their steps need them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Batch = dict[str, torch.Tensor]
 def feed(make: Callable[[int], Batch], steps: Sequence[int], threads: int = 0) -> Iterator[Batch]:
     """Yield the batch of each step, in the order of the steps.
 
-    Threads change the time, never the batches: each step's batch depends on its number alone. With a GPU the
-    batches lie in pinned memory, from where they are copied while it computes.
+    Threads change the time, never the batches: a batch depends only on the number of its step. With a GPU the
+    batches lie in pinned memory and are copied while the GPU computes.
 
     Args:
-        make: returns the batch of a step. Threads call it at the same time.
+        make: function that returns the batch of a step. Threads call it concurrently.
         steps: numbers of the steps.
-        threads: that make batches ahead; 0 makes each batch when it is due.
+        threads: number of threads. With 0, each batch is made when it is needed.
 
     Raises:
-        Exception: what `make` raises, at the step that it belongs to.
+        Exception: the exception of `make`, at its step.
     """
     if not threads:
         yield from map(make, steps)

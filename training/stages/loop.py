@@ -1,36 +1,31 @@
-"""The one optimisation loop that every stage runs: Accelerate, EMA, TensorBoard, checkpoints, resume.
+"""The optimisation loop of every stage: Accelerate, EMA, TensorBoard, checkpoints and resumption.
 
-A stage says what its model is, what a global batch at a step is, and what the loss of its share is.
-Everything random in a batch (which specimens, which noise, which timestep) comes from a generator seeded by
-the run's seed and the step, drawn for the *global* batch and then sliced by process. So a run that was
-interrupted continues to the same loss curve, and a run on several processes sees what a single one does;
-the number of processes may change when it is resumed.
+A stage defines its model, its batches and, by the model's forward(), its loss. All randomness of a batch
+(specimens, noise, timesteps) comes from a generator that is seeded with the run's seed and the step. It is
+drawn for the *global* batch, which is then divided among the processes. So an interrupted run continues to
+the same loss curve, and several processes see the same batches as one. The number of processes may change
+when a run continues.
 
 Under FSDP (`training/configs/accelerate/fsdp.yaml`) weights, gradients and the optimiser's state are sharded.
-The average is not: every process keeps a whole one, off the GPU with `ema_offload`.
+The average is not sharded: every process keeps a whole one, in main memory with `ema_offload`.
 """
 
 from __future__ import annotations
 
 import copy
-import os
 import resource
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
-from accelerate.utils import SAFE_WEIGHTS_NAME, DistributedType
+from accelerate.utils import DistributedType
 from diffusers.optimization import get_cosine_schedule_with_warmup
 from diffusers.training_utils import EMAModel
-from safetensors import SafetensorError
-from safetensors.torch import load_model
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.tensor import DTensor
@@ -39,155 +34,31 @@ from tqdm.auto import tqdm
 
 from g2pdiff.errors import InputError
 from training.configs.schema import TrainingConfig
-from training.data.storage import discard
+from training.stages.checkpoints import (
+    Progress,
+    checkpoints,
+    leave_out_frozen,
+    load_checkpoint,
+    save_checkpoint,
+)
 from training.stages.feed import feed
-
-CHECKPOINT = "checkpoint-{:08d}"
+from training.stages.health import Health
 
 
 class Stage(Protocol):
-    """What `fit` needs to know of a stage."""
+    """The parts of a stage that `fit` uses."""
 
     name: str
-    model: Any  # an nn.Module, of a kind that the stage knows: all that is trained; its forward() is the loss
+    model: Any  # an nn.Module with all trained parts; its forward() returns the loss
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Return a global batch of `size` specimens, every tensor with leading dimension `size`."""
+        """Return a global batch of `size` specimens. The first dimension of every tensor is `size`."""
         ...
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
-    """Make the generator of everything random at a step."""
+    """Return the generator of a step's randomness."""
     return torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
-
-
-def checkpoints(folder: Path) -> list[Path]:
-    """Complete checkpoints of a stage, oldest first. A half-written one has another name."""
-    return sorted(folder.glob("checkpoint-*"))
-
-
-def save_checkpoint(accelerator: Accelerator, folder: Path, step: int, keep: int = 2) -> None:
-    """Write the state under another name, then rename it: a checkpoint is there whole or not at all.
-
-    What an interrupted process left half written goes.
-    """
-    target = folder / CHECKPOINT.format(step)
-    if accelerator.is_main_process:
-        for leftover in folder.glob("partial-*"):
-            shutil.rmtree(leftover)
-    accelerator.wait_for_everyone()
-    partial = folder / f"partial-{step}"
-    accelerator.save_state(str(partial))
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(partial, target)
-        for old in checkpoints(folder)[:-keep]:
-            discard(old)
-    accelerator.wait_for_everyone()
-
-
-def leave_out_frozen(accelerator: Accelerator, model: nn.Module) -> None:
-    """Keep frozen weights out of the checkpoints of a prepared model: its stage loads them before it resumes.
-
-    A checkpoint that holds them is read all the same. Those of FSDP and DeepSpeed do: Accelerate gives their
-    weights to no hook.
-    """
-    parameters = accelerator.unwrap_model(model).named_parameters()
-    frozen = {name for name, parameter in parameters if not parameter.requires_grad}
-
-    def saving(_: list[nn.Module], weights: list[dict], folder: str) -> None:
-        for state in weights:
-            for name in frozen:
-                del state[name]
-
-    def loading(models: list[nn.Module], folder: str) -> None:
-        while models:  # what is taken from the list is loaded already
-            own = accelerator.unwrap_model(models.pop())
-            missing, unknown = load_model(own, Path(folder) / SAFE_WEIGHTS_NAME, strict=False)
-            if unknown or set(missing) - frozen:
-                raise ValueError(f"{folder} holds the weights of another model.")
-
-    accelerator.register_save_state_pre_hook(saving)
-    accelerator.register_load_state_pre_hook(loading)
-
-
-def load_checkpoint(accelerator: Accelerator, path: Path) -> None:
-    """Go on from a checkpoint.
-
-    Raises:
-        InputError: field `run`, if it is damaged or another model's.
-    """
-    try:
-        accelerator.load_state(str(path))
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, SafetensorError, UnpicklingError) as error:
-        raise InputError(
-            "run",
-            f"The training checkpoint {path} is damaged or of another configuration: delete it to go on from "
-            "the one before, or choose another folder with --run.",
-        ) from error
-
-
-class _Progress:
-    """The step count, the time spent and the smoothed loss, saved with the state they belong to."""
-
-    def __init__(self):
-        self.step, self.seconds, self.loss = 0, 0.0, None
-
-    def state_dict(self) -> dict:
-        return {"step": self.step, "seconds": self.seconds, "loss": self.loss}
-
-    def load_state_dict(self, state: dict) -> None:
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.loss = state.get("loss")  # which older checkpoints lack
-
-
-class _Health:
-    """Whether a run still learns: its losses since the last look, and its weights, are finite numbers.
-
-    Losses are looked at when they are logged, since a look makes a GPU wait. Under fp16's loss scaling a step
-    that overflows is skipped and does no harm: there all losses since the last look have to be lost.
-    """
-
-    def __init__(self, accelerator: Accelerator, name: str, folder: Path, trained: Sequence[nn.Parameter]):
-        self.accelerator, self.name, self.folder, self.trained = accelerator, name, folder, trained
-        self._forget()
-
-    def _forget(self) -> None:
-        self.steps, self.lost = 0, torch.zeros((), device=self.accelerator.device)
-
-    def add(self, loss: torch.Tensor) -> None:
-        """Take the loss of a step into account."""
-        self.steps += 1
-        self.lost += ~torch.isfinite(loss)
-
-    def check(self, step: int, weights: bool = False) -> None:
-        """Look, on all processes alike.
-
-        Raises:
-            InputError: field `run`, if a loss or, where asked for, a weight is not finite.
-        """
-        total: Any = self.accelerator.reduce(self.lost, "sum")
-        lost = total.item()
-        enough = 1
-        if self.accelerator.scaler is not None:
-            enough = self.steps * self.accelerator.num_processes
-        what = "loss" if self.steps and lost >= enough else ""
-        if weights and not what:
-            own = (one.to_local() if isinstance(one, DTensor) else one for one in self.trained)
-            broken = torch.stack([(~torch.isfinite(one)).any() for one in own]).any().float()
-            total = self.accelerator.reduce(broken, "sum")
-            what = "model" if total.item() else ""
-        self._forget()
-        if what:
-            found = checkpoints(self.folder)
-            kept = f"the checkpoint {found[-1].name} from before is kept; " if found else ""
-            raise InputError(
-                "run",
-                f"The {what} of the stage {self.name} is no longer a finite number at step {step}: {kept}"
-                f"set a lower {self.name}.training.learning_rate, or look for values in the data that are no "
-                "numbers.",
-            )
 
 
 def shares(
@@ -195,8 +66,7 @@ def shares(
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Yield a process's share of a global batch, piece by piece.
 
-    Every piece is a run of the global batch's rows, so what the processes hold of a piece does not depend on
-    how many they are.
+    A piece has successive rows of the global batch, so its contents do not depend on the number of processes.
     """
     for index in range(pieces):
         own = index * processes + process
@@ -204,7 +74,7 @@ def shares(
 
 
 def check_sharing(config: TrainingConfig, processes: int) -> None:
-    """Raise `InputError("batch_size")` unless every process gets as many rows in every piece of a batch."""
+    """Raise `InputError("batch_size")` unless all processes get the same number of rows in every piece."""
     pieces = processes * config.accumulation
     if config.accumulation < 1 or config.batch_size % pieces:
         raise InputError(
@@ -215,7 +85,7 @@ def check_sharing(config: TrainingConfig, processes: int) -> None:
 
 
 def save_memory(model: nn.Module, name: str) -> None:
-    """Recompute activations in the backward pass, in every part that can.
+    """Let all parts that can do so recompute activations in the backward pass.
 
     Raises:
         InputError: field `gradient_checkpointing`, if no part can.
@@ -237,14 +107,13 @@ def save_memory(model: nn.Module, name: str) -> None:
 
 @torch.no_grad()
 def whole(parameters: Sequence[nn.Parameter], device: torch.device) -> list[Any]:
-    """Return parameters on a device, gathered where the processes hold shards, as an average takes them."""
+    """Return parameters on a device, for the average. Shards of the processes are gathered."""
     gathered = [p.full_tensor() if isinstance(p, DTensor) else p for p in parameters]
     return [parameter.detach().to(device).requires_grad_() for parameter in gathered]
 
 
 def peak_memory(device: torch.device) -> float:
-    """Return the most memory this process has held so far, in GB: of the GPU, or resident where there is
-    none."""
+    """Return the peak memory of this process in GB: of the GPU, or resident memory without a GPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
@@ -255,10 +124,10 @@ def start(config: TrainingConfig) -> Accelerator:
     """Make the Accelerator of a stage.
 
     Raises:
-        InputError: the batch cannot be shared, or DeepSpeed is to mix precisions.
+        InputError: the batch cannot be shared, or DeepSpeed should mix precisions.
     """
-    # Stages of one run may differ in precision, which Accelerate takes for a mistake. Not under FSDP:
-    # a second state would not find its plugin.
+    # Stages of a run may differ in precision, which Accelerate refuses. The reset allows it, except under
+    # FSDP, where a second state would not find its plugin.
     if PartialState().distributed_type != DistributedType.FSDP:
         AcceleratorState._reset_state()
     accelerator = Accelerator(mixed_precision=config.mixed_precision, step_scheduler_with_optimizer=False)
@@ -288,18 +157,18 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
 
     Args:
         stage: model, batches and loss.
-        config: how to optimise.
-        folder: where checkpoints and TensorBoard's files go; all processes see the same one.
-        groups: the optimiser's parameter groups, where they differ in learning rate.
+        config: settings of the optimisation.
+        folder: folder for checkpoints and TensorBoard's files, the same for all processes.
+        groups: the optimiser's parameter groups, if their learning rates differ.
 
     Returns:
-        `{"steps", "seconds", "loss", "samples_per_second", "peak_memory_gb"}` of the whole run, resumed parts
-        included; samples are those of all processes, memory is that of the process that held most. The model
-        then holds the averaged weights where the stage keeps an average, on every process.
+        `{"steps", "seconds", "loss", "samples_per_second", "peak_memory_gb"}` of the whole run, with resumed
+        parts. Samples are counted over all processes; memory is the largest of all processes. If the stage
+        keeps an average, the model has the averaged weights afterwards, on every process.
 
     Raises:
         InputError: the settings do not fit the stage or the number of processes, or the loss or a weight is
-            no longer finite; the last checkpoint is then one from before.
+            no longer finite. The last checkpoint is then an earlier, finite one.
     """
     accelerator = start(config)
     folder.mkdir(parents=True, exist_ok=True)
@@ -309,8 +178,8 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
     if accelerator.device.type == "cpu":
         model = model.to(memory_format=torch.channels_last)
     elif accelerator.num_processes > 1:
-        # Statistics of the global batch. PyTorch has no such layer for the CPU: CLIBD's picture tower, which
-        # alone has batch norm, sees a process's own pictures there.
+        # Batch norm then uses the statistics of the global batch. PyTorch has no such layer for the CPU:
+        # there CLIBD's picture tower, the only part with batch norm, uses those of its process.
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     is_sharded = accelerator.distributed_type == DistributedType.FSDP
     unsharded = copy.deepcopy(model) if is_sharded else None
@@ -325,7 +194,7 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
     model, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     leave_out_frozen(accelerator, model)
-    progress = _Progress()
+    progress = Progress()
     accelerator.register_for_checkpointing(progress)
     average, at = None, torch.device("cpu") if config.ema_offload else accelerator.device
     if config.ema_decay:
@@ -336,7 +205,7 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
     if found := checkpoints(folder):
         load_checkpoint(accelerator, found[-1])
         if average is not None:
-            average.to(at)  # a checkpoint is read into the machine's memory
+            average.to(at)  # a checkpoint is loaded to main memory
 
     writer = SummaryWriter(str(folder / "tensorboard")) if accelerator.is_main_process else None
     bar = tqdm(
@@ -346,7 +215,7 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
     norm = None
     before, began = progress.seconds, time.monotonic()
     logged = progress.step, progress.seconds
-    health = _Health(accelerator, stage.name, folder, trained)
+    health = Health(accelerator, stage.name, folder, trained)
     batches = feed(
         lambda step: stage.batch(config.batch_size, step_generator(config.seed, step)),
         range(progress.step, config.steps),
@@ -375,7 +244,7 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
 
         if progress.step % config.log_every == 0 or progress.step == config.steps:
             health.check(progress.step)
-            mean: Any = accelerator.reduce(torch.stack(losses).mean(), "mean")  # a tensor, as what goes in
+            mean: Any = accelerator.reduce(torch.stack(losses).mean(), "mean")  # a tensor, like its argument
             value = mean.item()
             progress.loss = value if progress.loss is None else 0.9 * progress.loss + 0.1 * value
             steps, seconds = progress.step - logged[0], progress.seconds - logged[1]
@@ -391,7 +260,7 @@ def fit(stage: Stage, config: TrainingConfig, folder: Path, groups: list[dict] |
                 writer.add_scalar("peak_memory_gb", memory, progress.step)
         if progress.step % config.save_every == 0 or progress.step == config.steps:
             if writer:
-                writer.flush()  # a killed run keeps its curve up to the checkpoint
+                writer.flush()  # so that a killed run keeps its curve up to the checkpoint
             health.check(progress.step, weights=True)
             save_checkpoint(accelerator, folder, progress.step)
     bar.close()

@@ -16,7 +16,8 @@ from tests.tiny import tiny_components
 from training.configs.schema import TrainingConfig
 from training.diffusion import DiffusionLoss
 from training.evaluation.figures import loss_curve
-from training.stages.loop import check_sharing, checkpoints, fit, save_memory, shares
+from training.stages.checkpoints import checkpoints
+from training.stages.loop import check_sharing, fit, save_memory, shares
 
 
 class Line(nn.Module):
