@@ -1,17 +1,17 @@
-"""Stage 2: the conditioner first. It learns to regress a picture's latent from barcode and place.
+"""Stage 2: the conditioner, which learns to regress a picture's latent from barcode and locality.
 
     python -m training.conditioner --config training/configs/butterflies.yaml
 
-A conditioner that starts from nothing learns what a barcode means through the U-Net, one noise draw at a
-time. The mean latent of barcode and place is an easier lesson, which needs pairs alone: mean squared error,
-minutes. What comes of it is kept: the U-Net reads the mean latent beside the noisy one, and the pooled
-condition that the mean latent is read from.
+Through the U-Net, an untrained conditioner learns slowly what a barcode means, one noise draw at a time.
+Regressing the mean latent of barcode and locality is easier: it needs only pairs and mean squared error, and
+takes minutes. Both results are used: the U-Net reads the mean latent beside the noisy latent, and the pooled
+condition from which the mean latent is computed.
 
-The condition is BERT's mean over tokens plus the sketch. Each is asked alone, too, so that neither leaves the
-work to the other; what each knows of held-out barcodes is in results.json.
+The condition is BERT's mean over tokens plus the sketch. Each part is also trained alone, so that neither
+leaves the work to the other. results.json has the R2 of each on held-out barcodes.
 
-A configuration with `conditioner.training.steps=0`, as the paper's, has no such stage: the conditioner then
-learns with the U-Net.
+A configuration with `conditioner.training.steps=0`, such as the paper's, has no such stage: the conditioner
+then learns with the U-Net.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ def mean_latents(
     locality: torch.Tensor,
     encoded: int | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Regress mean latents from the whole condition, and from each of its parts alone.
+    """Regress mean latents from the whole condition and from each of its parts.
 
     Args:
-        conditioner: with a `latent_shape`.
+        conditioner: a conditioner with a `latent_shape`.
         input_ids: tokens (B, L).
         locality: unit vectors (B, 3).
-        encoded: rows that BERT reads, of which the first are taken; by default all.
+        encoded: number of rows that BERT reads, from the first; by default all.
 
     Returns:
-        Mean latents under the names `both` and `bert` (encoded, C, h, w), and `sketch` (B, C, h, w); without
-        a sketch, `both` alone.
+        Mean latents by name: `both` and `bert` (encoded, C, h, w), and `sketch` (B, C, h, w). Without a
+        sketch, only `both`.
     """
     head, few = conditioner.mean_latent_head, slice(None, encoded)
     assert head is not None  # this stage trains it
@@ -78,18 +78,18 @@ def mean_latents(
 
 
 class MeanLatentLoss(nn.Module):
-    """Mean squared error of the mean latents, of the whole condition and of its parts in equal shares.
+    """Mean squared error of the mean latents. The whole condition and its parts have equal weights.
 
     Args:
-        conditioner: learns.
-        bert_share: share of a batch that BERT reads. It costs a hundred times what the sketch does, which
+        conditioner: the conditioner, which learns.
+        bert_share: share of a batch that BERT reads. BERT costs a hundred times as much as the sketch, which
             learns from the whole batch.
     """
 
     def __init__(self, conditioner: BarcodeConditioner, bert_share: float = 1.0):
         super().__init__()
         self.conditioner, self.bert_share = conditioner, bert_share
-        conditioner.null_token.requires_grad_(False)  # the diffusion stage's to learn
+        conditioner.null_token.requires_grad_(False)  # it learns in the diffusion stage
 
     def forward(self, input_ids: torch.Tensor, locality: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
         encoded = max(1, round(self.bert_share * len(latents)))
@@ -98,7 +98,7 @@ class MeanLatentLoss(nn.Module):
 
 
 class ConditionerStage:
-    """Batches of barcodes, places and latents of distinct species."""
+    """Batches of barcodes, localities and latents of distinct species."""
 
     name = "conditioner"
 
@@ -126,7 +126,7 @@ class ConditionerStage:
 
 @torch.no_grad()
 def explained(stage: ConditionerStage, specimens: SpecimenSet, latents: np.ndarray) -> dict[str, float]:
-    """Return the share of held-out latents' variance that the mean latents explain (R2), by part."""
+    """Return the share of the held-out latents' variance (R2) that the mean latents explain, by part."""
     input_ids = stage.tokenizer.ids(specimens.table["dna_barcode"].tolist())
     localities, truth = localities_of(specimens.table), torch.from_numpy(latents[:].astype(np.float32))
     residual: dict[str, float] = {}
@@ -138,14 +138,14 @@ def explained(stage: ConditionerStage, specimens: SpecimenSet, latents: np.ndarr
 
 
 def train(config: Config) -> None:
-    """Train the conditioner alone and save it to `RUN/conditioner/model`."""
+    """Train the conditioner and save it to `RUN/conditioner/model`."""
     run = Path(config.run)
     set_seed(config.conditioner.training.seed)
     vae = load_autoencoder(run)
     stage = ConditionerStage(config, load_specimens(config.data, run), vae, run / "data")
     result = fit(stage, config.conditioner.training, run / stage.name)
     held_out = load_specimens(config.data, run, "val")
-    latents = cache_latents(vae, held_out, run / "data")  # every process encodes its share
+    latents = cache_latents(vae, held_out, run / "data")  # the processes share the encoding
     if not PartialState().is_main_process:
         return
     with whole_folder(run / stage.name / "model") as folder:

@@ -1,15 +1,15 @@
-"""Stage 6: the decoder once more, on what the diffusion model really says.
+"""Stage 6: the decoder again, on latents of the diffusion model.
 
     python -m training.decoder --config training/configs/butterflies.yaml
 
-The autoencoder's decoder knows the latents of true pictures. A diffusion model's are a little wrong, and a
-decoder that trusts them draws crackle. So half of its latents here are noisy ones, and half are the U-Net's
-own one-step estimates of a noised picture. The encoder stays: nothing that learned from its latents is
-disturbed.
+The autoencoder's decoder learned from latents of true pictures. The latents of a diffusion model have small
+errors, which such a decoder turns into visible artefacts. So here half of its latents are noisy, and half are
+the U-Net's one-step estimates from a noisy latent. The encoder does not change, so the models that learned
+from its latents stay valid.
 
-A small patch discriminator (hinge loss, spectral norm; Isola et al. 2017, Miyato et al. 2018) asks for
-texture where squared error asks for blur. Its share is small, and it comes late, so that the decoder invents
-little.
+Squared error alone gives blurred pictures. A small patch discriminator (hinge loss, spectral norm; Isola et
+al. 2017, Miyato et al. 2018) rewards texture. Its weight is small and it starts late, so that the decoder
+invents little.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ from training.stages.parts import (
     start_weights,
 )
 
-TIMESTEPS = (20, 400)  # from which the U-Net's one-step estimates are taken
-NOISE = 0.3  # deviations of a channel that noisy latents are off by, at most
+TIMESTEPS = (20, 400)  # range of timesteps for the U-Net's one-step estimates
+NOISE = 0.3  # largest noise on the noisy latents, in standard deviations of a channel
 
 
 class PatchDiscriminator(nn.Sequential):
-    """Scores of overlapping patches: true pictures above 1, drawn ones below -1."""
+    """Scores overlapping patches: it learns scores above 1 for true pictures and below -1 for drawn ones."""
 
     def __init__(self, width: int = 32):
         layers: list[nn.Module] = []
@@ -65,8 +65,8 @@ class DecoderLoss(nn.Module):
     """Detail-weighted L1 + L2 reconstruction, and the hinge losses of decoder and discriminator.
 
     Args:
-        vae: whose decoder learns.
-        unet: frozen; estimates clean latents from noisy ones.
+        vae: autoencoder; its decoder learns.
+        unet: frozen U-Net, which estimates clean latents from noisy ones.
         scheduler: the noise schedule.
         adversarial: weight of the decoder's adversarial loss.
         detail: strength of the detail weight.
@@ -89,7 +89,7 @@ class DecoderLoss(nn.Module):
     def disturbed(
         self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor, condition: Condition
     ) -> torch.Tensor:
-        """Return latents (B, C, h, w), the first half noisy, the others as the U-Net estimates them."""
+        """Return latents (B, C, h, w): the first half is noisy, the others are estimates of the U-Net."""
         half = len(latents) // 2
         deviation = latents.std((0, 2, 3), keepdim=True)
         share = NOISE * timesteps[:half].view(-1, 1, 1, 1) / TIMESTEPS[1]
@@ -119,8 +119,8 @@ class DecoderLoss(nn.Module):
         Args:
             images: pictures (B, 3, H, W) in [-1, 1].
             latents: their latents (B, C, h, w).
-            noise: likewise.
-            timesteps: of the U-Net's estimates, and how noisy the other latents are (B,).
+            noise: noise (B, C, h, w).
+            timesteps: timesteps (B,) of the U-Net's estimates; they also set the noise of the other latents.
             condition: the tensors of the specimens' `Condition`.
         """
         given = self.disturbed(latents, noise, timesteps, Condition(**condition))
@@ -129,7 +129,7 @@ class DecoderLoss(nn.Module):
         loss = (detail_weight(images, self.detail) * (error.square() + error.abs()) / 2).mean()
         if self.discriminator is None:
             return loss
-        self.discriminator.requires_grad_(False)  # the decoder's loss leaves it alone
+        self.discriminator.requires_grad_(False)  # the decoder's loss does not change the discriminator
         loss = loss - self.adversarial * self.discriminator(decoded).float().mean()
         self.discriminator.requires_grad_(True)
         true, drawn = self.discriminator(images).float(), self.discriminator(decoded.detach()).float()
@@ -145,7 +145,7 @@ class DecoderStage:
         trained = run / "diffusion"
         self.specimens, self.groups = specimens, species_batches(specimens.table)
         vae = load_autoencoder(run)
-        assert isinstance(vae, PatchAutoencoder)  # `train` refuses a base's
+        assert isinstance(vae, PatchAutoencoder)  # `train` refuses an autoencoder of a base
         self.latents = cache_latents(vae, specimens, run / "data")
         conditioner = BarcodeConditioner.from_pretrained(trained / "conditioner").eval()
         tokenizer = KmerTokenizer.from_pretrained(trained / "tokenizer")
@@ -170,7 +170,7 @@ class DecoderStage:
 
 
 def train(config: Config) -> None:
-    """Train the decoder on and save the autoencoder to `RUN/decoder/model`."""
+    """Continue the decoder's training, and save the autoencoder to `RUN/decoder/model`."""
     run = Path(config.run)
     set_seed(config.decoder.training.seed)
     stage = DecoderStage(config, load_specimens(config.data, run), run)

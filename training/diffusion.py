@@ -1,17 +1,16 @@
-"""Stage 3: the conditioner and the U-Net, trained together on cached latents.
+"""Stage 3: the U-Net, trained on cached latents, and with it the conditioner if it had no stage of its own.
 
     python -m training.diffusion --config training/configs/embedded.yaml
 
-A min-SNR weighted loss (Hang et al. 2023) where the configuration asks for it, an averaged copy of the
-weights, and a tenth of the conditions replaced by the learned empty one for classifier-free guidance. The
-barcode encoder is as costly as the small U-Net, so every encoded barcode serves several noise draws of its
-picture.
+The loss can have min-SNR weights (Hang et al. 2023), and the weights are averaged. For classifier-free
+guidance, a tenth of the conditions is replaced by the learned empty condition. Encoding a barcode costs as
+much as the small U-Net, so several noise draws of a picture share one encoded barcode.
 
-Where a conditioner stage came before (`training.conditioner`), its conditioner stays as it is: conditions are
-computed once, and the U-Net reads the mean latent beside the noisy one.
+After a conditioner stage (`training.conditioner`), the conditioner is frozen: conditions are computed once,
+and the U-Net reads the mean latent beside the noisy latent.
 
-On a base (`diffusion.base`), such as Stable Diffusion, the U-Net is the base's and stays as it is; an adapter
-beside it is trained in its place (`training.stages.lora`).
+On a base (`diffusion.base`), such as Stable Diffusion, the base's U-Net is frozen, and an adapter is trained
+instead (`training.stages.lora`).
 """
 
 from __future__ import annotations
@@ -54,17 +53,17 @@ from training.stages.losses import denoising_error, min_snr_weight
 from training.stages.parts import load_autoencoder, on_device, schedule_on_device, start_weights, to_latents
 
 SKETCH_BARCODES = 8192
-"""Training barcodes that the sketch's components are computed from, where no setting says otherwise."""
+"""Number of training barcodes for the sketch's components, unless the settings say otherwise."""
 
 
 @torch.no_grad()
 def cache_latents(
     vae: PatchAutoencoder | AutoencoderKL, specimens: SpecimenSet, folder: Path, batch: int = 64
 ) -> np.ndarray:
-    """Encode every picture once, each process its share.
+    """Encode every picture once. The processes share the work.
 
-    The file is named after the specimens, so that others in the same run have their own. It is kept until the
-    encoder changes, which shows in the first latent.
+    The file is named after the specimens, so each set of a run has its own. It is made again if the encoder
+    has changed, which is noticed from the first latent.
 
     Returns:
         Latents (N, C, h, w) float16, memory-mapped.
@@ -110,19 +109,20 @@ def denoising_errors(
     timesteps: torch.Tensor,
     steer: Callable[[torch.Tensor, torch.Tensor], dict] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return errors of a U-Net's predictions, of K noise draws for each of B specimens.
+    """Return the errors of a U-Net's predictions for K noise draws of each of B specimens.
 
     Args:
-        unet: predicts.
+        unet: the U-Net that predicts.
         scheduler: the noise schedule.
-        condition: of every draw (B * K rows).
+        condition: conditions of the draws (B * K rows).
         latents: clean latents (B, C, h, w).
         noise: the draws (B, K, C, h, w).
         timesteps: likewise (B, K).
-        steer: what the U-Net is given besides, from noisy latents (B * K, C, h, w) and timesteps (B * K,).
+        steer: function of noisy latents (B * K, C, h, w) and timesteps (B * K,) that returns further
+            arguments of the U-Net.
 
     Returns:
-        Mean squared errors (B * K,), and the cumulative alphas of their timesteps, likewise.
+        Mean squared errors (B * K,), and the cumulative alphas of their timesteps (B * K,).
     """
     clean = latents.repeat_interleave(noise.shape[1], 0)
     noise, timesteps = noise.flatten(0, 1), timesteps.flatten()
@@ -139,23 +139,23 @@ def denoising_errors(
 
 
 def condition_of(conditioner: BarcodeConditioner, specimens: dict[str, torch.Tensor]) -> Condition:
-    """Return the condition of B specimens: as it was computed before, or encoded now.
+    """Return the condition of B specimens, which was computed before or is encoded now.
 
     Args:
-        conditioner: encodes.
-        specimens: the tensors of a `Condition`, or `input_ids` (B, L) and `locality` (B, 3).
+        conditioner: encodes. specimens: the tensors of a `Condition`, or `input_ids` (B, L) and `locality`
+            (B, 3).
     """
     return Condition(**specimens) if "pooled" in specimens else conditioner(**specimens)
 
 
 class DiffusionLoss(nn.Module):
-    """Conditioner and U-Net; forward() is the weighted denoising loss of a batch.
+    """Conditioner and U-Net. forward() returns the weighted denoising loss of a batch.
 
     Args:
-        conditioner: learns with the U-Net, unless conditions are given in place of barcodes.
-        unet: learns.
+        conditioner: learns with the U-Net, unless batches have conditions instead of barcodes.
+        unet: the U-Net, which learns.
         scheduler: the noise schedule.
-        min_snr_gamma: limit of the min-SNR weight; None weighs all timesteps alike.
+        min_snr_gamma: limit of the min-SNR weight; with None all timesteps have the same weight.
     """
 
     def __init__(
@@ -181,9 +181,9 @@ class DiffusionLoss(nn.Module):
 
         Args:
             latents: clean latents (B, C, h, w).
-            noise: K draws for every specimen (B, K, C, h, w).
+            noise: K draws per specimen (B, K, C, h, w).
             timesteps: likewise (B, K).
-            dropped: whether the empty condition takes the condition's place (B, K).
+            dropped: whether the empty condition replaces the condition (B, K).
             specimens: `input_ids` (B, L) and `locality` (B, 3) of the specimens, or the tensors of their
                 `Condition`.
         """
@@ -199,13 +199,13 @@ class DiffusionLoss(nn.Module):
 def fresh_conditioner(
     config: Config, tokenizer: KmerTokenizer, input_ids: torch.Tensor, **shape: tuple[int, int, int]
 ) -> BarcodeConditioner:
-    """Return an untrained conditioner of a configuration, its sketch fitted to training barcodes.
+    """Return an untrained conditioner. Its sketch is fitted to training barcodes.
 
     Args:
-        config: its `diffusion.conditioner` describes the model.
-        tokenizer: of the barcodes.
+        config: configuration; `diffusion.conditioner` describes the model.
+        tokenizer: tokenizer of the barcodes.
         input_ids: tokens of the training barcodes (N, L).
-        shape: `latent_shape`, where it is to regress a mean latent.
+        shape: `latent_shape`, if the conditioner regresses a mean latent.
     """
     described = {"max_tokens": input_ids.shape[1], **config.diffusion.conditioner, **shape}
     conditioner = BarcodeConditioner(vocab_size=tokenizer.vocab_size, k=tokenizer.k, **described)
@@ -221,13 +221,13 @@ def fresh_conditioner(
 def cache_conditions(
     conditioner: BarcodeConditioner, input_ids: torch.Tensor, localities: torch.Tensor, batch: int = 64
 ) -> Condition:
-    """Return the conditions of N specimens in half precision: what does not change is computed once.
+    """Return the conditions of N specimens in half precision. They do not change, so they are computed once.
 
     Args:
-        conditioner: frozen.
+        conditioner: a frozen conditioner.
         input_ids: tokens (N, L).
         localities: unit vectors (N, 3).
-        batch: specimens that are encoded at once.
+        batch: specimens per batch.
     """
     device = PartialState().device
     conditioner = on_device(conditioner, device)
@@ -244,8 +244,7 @@ def cache_conditions(
 
 
 def noise_schedule(config: Config) -> DPMSolverMultistepScheduler:
-    """Return the run's noise schedule: its base's, or by default Stable Diffusion's betas with a
-    v-prediction."""
+    """Return the run's noise schedule: that of its base, or Stable Diffusion's betas with a v-prediction."""
     if base := config.diffusion.base:
         return load_base(DPMSolverMultistepScheduler, base, "scheduler", **config.diffusion.scheduler)
     settings: dict[str, Any] = dict(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
@@ -257,12 +256,12 @@ def adapted_unet(config: DiffusionConfig, latent_shape: tuple[int, ...], width: 
     """Return the base's U-Net with a new adapter.
 
     Args:
-        config: names the base.
+        config: configuration with the base.
         latent_shape: (C, h, w) of a latent.
-        width: of the condition.
+        width: width of the condition.
 
     Raises:
-        InputError: the base cannot be loaded, or takes other latents or conditions.
+        InputError: field `base`, if it cannot be loaded, or takes conditions of another width.
     """
     unet = load_base(UNet2DConditionModel, config.base, "unet", sample_size=latent_shape[-1])
     if unet.config.cross_attention_dim != width:
@@ -296,7 +295,7 @@ class DiffusionStage:
         if config.conditioner.training.steps:
             conditioner = BarcodeConditioner.from_pretrained(Path(config.run) / "conditioner" / "model")
             conditioner.requires_grad_(False)
-            conditioner.null_token.requires_grad_(True)  # the empty condition is the U-Net's to learn
+            conditioner.null_token.requires_grad_(True)  # the empty condition learns with the U-Net
             self.conditions = cache_conditions(conditioner, self._masked_ids(), self.localities)
             beside = self.latents.shape[1]
         else:
@@ -322,12 +321,13 @@ class DiffusionStage:
         )
 
     def _masked_ids(self) -> torch.Tensor:
-        """Return all tokens (N, L), some of them hidden as real reads miss bases."""
+        """Return all tokens (N, L). Some are hidden, because real reads miss bases."""
         generator = torch.Generator().manual_seed(0)
         return mask_tokens(self.input_ids, self.tokenizer.unknown_id, generator)
 
     def _specimens(self, rows: np.ndarray, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Return what the loss is told of some rows: their conditions where known, or barcode and place."""
+        """Return some rows' arguments of the loss: their conditions if these are known, else barcodes and
+        localities."""
         if self.conditions is not None:
             return dict(vars(self.conditions[rows].to(torch.float32)))
         masked = mask_tokens(self.input_ids[rows], self.tokenizer.unknown_id, generator)
@@ -338,7 +338,8 @@ class DiffusionStage:
         rows = draw_rows(self.groups, size, generator)
         latents = torch.from_numpy(self.latents[rows].astype(np.float32))
         steps = self.model.scheduler.config["num_train_timesteps"]
-        # Stratified over the draws of a specimen, so that a batch covers the whole schedule evenly.
+        # The timesteps of a specimen's draws are stratified, so that a batch covers the whole schedule
+        # evenly.
         strata = torch.arange(draws) + torch.rand(size, draws, generator=generator)
         return {
             **self._specimens(rows, generator),
@@ -352,7 +353,7 @@ class DiffusionStage:
 def train(config: Config) -> None:
     """Train conditioner and U-Net and save them to `RUN/diffusion/{conditioner,unet,tokenizer,scheduler}`.
 
-    On a base, `unet_lora` stands for `unet`.
+    On a base, `unet_lora` replaces `unet`.
     """
     run = Path(config.run)
     set_seed(config.diffusion.training.seed)
@@ -363,7 +364,7 @@ def train(config: Config) -> None:
     if not PartialState().is_main_process:
         return
     names = ("conditioner", ADAPTER_FOLDER if config.diffusion.base else "unet", "tokenizer", "scheduler")
-    with ExitStack() as stack:  # all parts are written before the first is put in place
+    with ExitStack() as stack:  # all parts are written before the first is renamed
         conditioner, unet, tokenizer, scheduler = (
             stack.enter_context(whole_folder(folder / name)) for name in names
         )

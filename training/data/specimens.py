@@ -1,9 +1,8 @@
-"""Specimens to learn from: a barcode table in one schema, framed and split, and a picture for every row.
+"""Specimens for training: a table of framed barcodes with splits, and a picture of every row.
 
 The schema is BIOSCAN-5M's: `processid, class, order, family, subfamily, genus, species, dna_bin, dna_barcode,
-country, coord-lat, coord-lon, split`. Whatever a table comes from, everything after this module sees a
-`SpecimenSet`. Pictures are simulated, or photographs from BIOSCAN-5M (`training.data.bioscan`) or BOLD
-(`training.data.bold`).
+country, coord-lat, coord-lon, split`. All sources become a `SpecimenSet`. Pictures are simulated, or
+photographs from BIOSCAN-5M (`training.data.bioscan`) or BOLD (`training.data.bold`).
 """
 
 from __future__ import annotations
@@ -38,19 +37,21 @@ from training.data.splits import SPLITS, assign_splits, unlearned
 from training.data.storage import new_array
 
 COLUMNS = ("dna_barcode", "species", "coord-lat", "coord-lon")
-RANKS = ("order", "family", "genus")  # which a table may lack
+RANKS = ("order", "family", "genus")  # columns that a table may lack
 
 
 def read_table(path: str | Path, unseen_species: float = 0.1, unseen_genera: float = 0.0) -> pd.DataFrame:
-    """Read a barcode table and bring its barcodes into the frame of the Folmer region.
+    """Read a barcode table and frame its barcodes on the Folmer region.
 
-    Rows that cannot be split or placed are left out; a line on the standard error says how many, and why.
+    Rows without a species, a locality or a usable barcode are left out. A line on standard error says how
+    many and why.
 
     Args:
         path: parquet, CSV or TSV in one of the field's formats (`g2pdiff.dna.formats`), or a GenBank file.
 
     Raises:
-        InputError: the file is missing, is no table, or lacks a column, or no row can be used.
+        InputError: field `table`, if the file is missing, is not a table or lacks a column, or if no row can
+            be used.
     """
     path = Path(path)
     if not path.is_file():
@@ -74,7 +75,7 @@ def read_table(path: str | Path, unseen_species: float = 0.1, unseen_genera: flo
 def prepare(
     table: pd.DataFrame, unseen_species: float = 0.1, unseen_genera: float = 0.0, name: str = "The table"
 ) -> pd.DataFrame:
-    """Return the usable rows of a table in our columns, framed, and with the split of every row.
+    """Return the usable rows of a table, with our columns, framed barcodes and splits.
 
     Raises:
         InputError: field `table`, if no row can be used.
@@ -91,17 +92,17 @@ def prepare(
 
 
 def load_table(config: DataConfig) -> pd.DataFrame:
-    """Return the table a configuration names, or barcodes evolved along a tree where it names none.
+    """Return the table of a configuration, or, if it names none, barcodes that evolved along a tree.
 
-    Of BIOSCAN-5M it is the labelled splits, a row in thirteen: the others are drawn from, never held. With
-    photographs by species it is the rows of species that have one.
+    For BIOSCAN-5M it has the labelled splits only, one row in thirteen: the others do not fit in memory. With
+    photographs by species, only rows of photographed species are kept.
     """
     table = load_records(config)
     return species_pictures.pictured_rows(table, config) if config.by_species else table
 
 
 def load_records(config: DataConfig) -> pd.DataFrame:
-    """Load a table as `load_table` does, with species that have no photograph."""
+    """Load a table as `load_table` does, but keep species without a photograph."""
     held_out = config.unseen_species, config.unseen_genera
     if config.bold:
         return prepare(bold.read_specimens(config.bold), *held_out)
@@ -110,41 +111,41 @@ def load_records(config: DataConfig) -> pd.DataFrame:
     if config.table:
         return read_table(config.table, *held_out)
     records = simulate_barcodes(config.simulated_species, config.simulated_per_species, config.seed)
-    # Evolved in the frame: there is nothing to read, and no indel to look for.
+    # These barcodes evolved in the frame, so they need no framing and no search for indels.
     table = pd.DataFrame(records)
     table = table[frame(table["dna_barcode"].tolist())[2] >= COI_SCORE].reset_index(drop=True)
     return table.assign(split=assign_splits(table, *held_out))
 
 
 class Pictures(Protocol):
-    """N pictures (N, 3, H, W) uint8: an array, or something that makes them when it is asked for rows."""
+    """N pictures (N, 3, H, W) uint8: an array, or an object that makes them on demand."""
 
     def __getitem__(self, rows: Any, /) -> np.ndarray: ...
 
 
 @dataclass
 class SpecimenSet:
-    """N specimens: a table with a row for each, and their pictures in the same order."""
+    """N specimens: a table with one row each, and their pictures in the same order."""
 
     table: pd.DataFrame  # framed `dna_barcode`, `coord-lat`, `coord-lon`, taxonomy; `seed` of the picture
-    pictures: Pictures  # (N, 3, H, W) uint8, memory-mapped or decoded when asked for
-    name: str = "specimens"  # other specimens in the same run have another: what is kept of them bears it
+    pictures: Pictures  # (N, 3, H, W) uint8, memory-mapped or made on demand
+    name: str = "specimens"  # unique within a run; part of the names of kept files
 
     def __len__(self) -> int:
         return len(self.table)
 
     def images(self, rows: Sequence[int] | np.ndarray) -> torch.Tensor:
-        """Return pictures of some rows: (B, 3, H, W) in [0, 1]."""
+        """Return the pictures of some rows (B, 3, H, W) in [0, 1]."""
         return torch.from_numpy(self.pictures[rows]).float() / 255
 
 
 def draw_specimens(table: pd.DataFrame, split: str, config: DataConfig, per_species: int) -> pd.DataFrame:
-    """Choose specimens of a split: at most `per_species` of a species, each with a picture seed of its own.
+    """Choose specimens of a split, at most `per_species` per species. Each gets its own picture seed.
 
-    Some training barcodes are mutated and some training localities moved, so that the model hears of more
-    genotypes and latitudes than were ever collected; the simulator draws what they look like. Held-out
-    specimens stay as they were found. So do photographed ones: nobody knows what else they would look like.
-    Held-out rows whose barcode is a training row's too are left out, see `training.data.splits.unlearned`.
+    Some training barcodes are mutated, and some training localities are moved, so that the model sees more
+    genotypes and latitudes than were collected; the simulator knows their pictures. Held-out specimens do not
+    change, and neither do photographed ones, because nobody knows how they would look. Held-out rows with the
+    barcode of a training row are left out, see `training.data.splits.unlearned`.
     """
     rows = table[table["split"] == split].sample(frac=1, random_state=config.seed)
     if split != "train":
@@ -172,7 +173,7 @@ def draw_specimens(table: pd.DataFrame, split: str, config: DataConfig, per_spec
 
 
 def render_specimens(rows: pd.DataFrame, size: int, path: Path, batch: int = 256) -> np.ndarray:
-    """Draw every row's simulated specimen into a memory-mapped file, once.
+    """Draw the simulated specimens of all rows into a memory-mapped file, once.
 
     Returns:
         Pictures (N, 3, size, size), uint8.
@@ -194,12 +195,13 @@ def render_specimens(rows: pd.DataFrame, size: int, path: Path, batch: int = 256
 
 
 def _digest(config: DataConfig) -> str:
-    """Return eight letters that change with whatever decides which specimens are drawn."""
+    """Return eight letters that depend on all settings that decide which specimens are drawn."""
     immaterial = {"pictures", "cache"}
     if not config.by_specimen:
         immaterial |= {"metadata", "hub", "package", "unlabelled"}
     default = asdict(DataConfig())
-    # At their defaults, runs from before there were these hold.
+    # Newer settings count only if they differ from their defaults, so that the files of older runs stay
+    # valid.
     newer = {"photographs", "bold", "unseen_species", "unseen_genera"}
     settings = {
         name: value
@@ -210,13 +212,13 @@ def _digest(config: DataConfig) -> str:
 
 
 def load_specimens(config: DataConfig, run: Path, split: str = "train") -> SpecimenSet:
-    """Return the specimens of a run, drawn once and kept in the run's folder `data/`.
+    """Return the specimens of a run. They are drawn once and kept in the run's folder `data/`.
 
-    A changed configuration draws anew: the files carry a digest of it.
+    The file names have a digest of the configuration, so a changed configuration draws them again.
     """
     stem = run / "data" / f"{split}-{_digest(config)}"
     stem.parent.mkdir(parents=True, exist_ok=True)
-    # Of processes that start together the first makes the files; the others wait and find them.
+    # If several processes start together, the first makes the files and the others wait for them.
     with FileLock(stem.with_suffix(".lock")):
         return _load_or_make(config, stem, split)
 
@@ -240,10 +242,10 @@ def _load_or_make(config: DataConfig, stem: Path, split: str) -> SpecimenSet:
 
 
 def check_enough(rows: pd.DataFrame, split: str) -> None:
-    """Refuse a split that no stage can work with.
+    """Refuse a split with too few specimens for the stages.
 
-    Telling specimens apart takes two species, to learn from and to set thresholds on; a split for tests takes
-    one specimen.
+    Training and validation need two species, to distinguish specimens and to set thresholds. A test split
+    needs one specimen.
 
     Raises:
         InputError: field `table`.
@@ -258,7 +260,7 @@ def check_enough(rows: pd.DataFrame, split: str) -> None:
 
 
 def picture_specimens(rows: pd.DataFrame, config: DataConfig, stem: Path) -> SpecimenSet:
-    """Return chosen rows with their pictures, which are kept beside `stem` where they take long to make."""
+    """Return chosen rows with their pictures. Pictures that take long to make are kept beside `stem`."""
     if config.bold:
         pictures = bold.photographs(config.bold, rows, config.image_size)
     elif config.by_species:
@@ -271,12 +273,12 @@ def picture_specimens(rows: pd.DataFrame, config: DataConfig, stem: Path) -> Spe
 
 
 def species_batches(rows: pd.DataFrame) -> list[np.ndarray]:
-    """Return row numbers grouped by species, for batches that hold every species at most once."""
+    """Return row numbers grouped by species, for batches with at most one row per species."""
     return [np.asarray(group) for group in rows.groupby("species").indices.values()]
 
 
 def draw_rows(groups: list[np.ndarray], size: int, generator: torch.Generator) -> np.ndarray:
-    """Draw `size` rows of distinct species, or with repeats once the species run out."""
+    """Draw `size` rows of distinct species. If there are too few species, they repeat."""
     order = torch.randperm(len(groups), generator=generator).tolist()
     order = (order * (size // len(order) + 1))[:size]
     picks = torch.rand(size, generator=generator).tolist()
@@ -284,7 +286,7 @@ def draw_rows(groups: list[np.ndarray], size: int, generator: torch.Generator) -
 
 
 def localities_of(rows: pd.DataFrame) -> torch.Tensor:
-    """Return the places of N rows as unit vectors (N, 3)."""
+    """Return the localities of N rows as unit vectors (N, 3)."""
     latitude, longitude = (
         torch.tensor(rows[name].to_numpy(), dtype=torch.float32) for name in ("coord-lat", "coord-lon")
     )
@@ -294,16 +296,16 @@ def localities_of(rows: pd.DataFrame) -> torch.Tensor:
 def mask_tokens(
     input_ids: torch.Tensor, unknown: int, generator: torch.Generator, ends: float = 0.25, within: float = 0.1
 ) -> torch.Tensor:
-    """Hide tokens as real reads miss bases: a stretch at either end, and some within.
+    """Hide tokens: a stretch at each end, and some between them, because real reads miss bases.
 
-    The paper hides none. Here reads of every length come from visitors, and one barcode should not hang on a
-    few tokens.
+    The paper hides none. But users bring reads of every length, and a picture should not depend on a few
+    tokens.
 
     Args:
         input_ids: token ids (B, L).
         unknown: id of the token that stands for a missing k-mer.
-        ends: longest share of the read that is hidden at an end.
-        within: largest share of tokens hidden within; half the rows stay whole altogether.
+        ends: largest hidden share of the read at each end.
+        within: largest hidden share of the other tokens. Half of the rows stay complete.
     """
     batch, length = input_ids.shape
     left, right, rate, whole = torch.rand(4, batch, 1, generator=generator)
