@@ -49,7 +49,7 @@ def read_csv(content: bytes) -> list[dict[str, str]]:
         UnicodeDecodeError: the bytes are no UTF-8.
     """
     lines = csv.DictReader(StringIO(content.decode("utf-8-sig"), newline=""))
-    return [{name: _unmarked(cell) for name, cell in line.items()} for line in lines]
+    return [{str(name): _unmarked(cell or "") for name, cell in line.items()} for line in lines]
 
 
 def _cell(cell: object) -> object:

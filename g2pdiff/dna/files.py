@@ -35,7 +35,9 @@ _BESIDE = re.compile(r"(?i)readme|licen[cs]e|\.(xml|md|pdf)$")  # what lies in a
 _SEPARATORS = "\t;,|"
 _BINARY = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _FLAT = re.compile(r"(LOCUS\s|ID   )")
-_PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+"""What opens a packed file, by the bytes that it begins with."""
+
 _OTHERS = {
     b"7z\xbc\xaf": "a 7z archive: unpack it",
     b"Rar!": "a RAR archive: unpack it",
@@ -58,7 +60,7 @@ def unpack(content: bytes, name: str, field: str, limit: int = LARGEST) -> bytes
         InputError: `field`, if they cannot be unpacked, are too many, or a ZIP holds several tables.
     """
     try:
-        for start, opened in _PACKED.items():
+        for start, opened in PACKED.items():
             if content.startswith(start):
                 with opened(io.BytesIO(content)) as file:
                     content = _limited(file.read(limit + 1), name, field, limit)
@@ -68,10 +70,7 @@ def unpack(content: bytes, name: str, field: str, limit: int = LARGEST) -> bytes
         if content[:4] == b"PK\3\4":
             with ZipFile(io.BytesIO(content)) as archive:
                 members = [member for member in archive.namelist() if _is_own(member)]
-                if any(member.startswith("xl/") for member in members):
-                    raise InputError(field, f"{name} is an Excel workbook: save its sheet as CSV.")
-                if "content.xml" in members:
-                    raise InputError(field, f"{name} is an OpenDocument file: save its sheet as CSV.")
+                refuse_workbook(members, name, field)
                 if any(re.search(r"(^|/)meta\.xml$", member) for member in members):
                     return _join_darwin_core(archive, members, field, limit)
                 tables = [member for member in members if not _BESIDE.search(member)]
@@ -87,6 +86,18 @@ def unpack(content: bytes, name: str, field: str, limit: int = LARGEST) -> bytes
     ) as error:
         raise InputError(field, f"{name} cannot be unpacked: copy it again.") from error
     return content
+
+
+def refuse_workbook(members: list[str], name: str, field: str) -> None:
+    """Refuse a ZIP that is a spreadsheet's own format.
+
+    Raises:
+        InputError: `field`.
+    """
+    if any(member.startswith("xl/") for member in members):
+        raise InputError(field, f"{name} is an Excel workbook: save its sheet as CSV.")
+    if "content.xml" in members:
+        raise InputError(field, f"{name} is an OpenDocument file: save its sheet as CSV.")
 
 
 def _is_own(name: str) -> bool:
@@ -236,7 +247,9 @@ def as_table(content: bytes, name: str, field: str) -> pd.DataFrame:
         import pandas as pd
 
         try:
-            return pd.read_parquet(io.BytesIO(content))
+            table = pd.read_parquet(io.BytesIO(content))
+            # Columns that pandas was told to take for the index are columns all the same.
+            return table.reset_index() if any(table.index.names) else table
         except ImportError as error:
             raise InputError(field, "Parquet needs a package: python -m pip install pyarrow.") from error
         except (ValueError, OSError, TypeError, NotImplementedError) as error:

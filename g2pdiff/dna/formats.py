@@ -43,6 +43,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "longitude_dd",
     ),
     "coord": ("coord", "coords", "lat_lon", "latlon", "coordinates", "verbatimCoordinates"),
+    "phylum": ("phylum", "phylum_name"),
     "class": ("class", "class_name"),
     "order": ("order", "order_name"),
     "family": ("family", "family_name"),

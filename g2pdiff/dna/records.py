@@ -124,11 +124,12 @@ def _of_row(row: Mapping, identifiers: dict[str, str]) -> Entry:
     named = [row.get("processid"), row.get("species") or row.get("identification")]
     name = " ".join(part for part in named if part)
     letters = row["dna_barcode"] or ""
-    given = [row.get("coord-lat"), row.get("coord-lon")]
-    given = [None if value != value else value for value in given]  # NaN
-    if all(value is None for value in given):
+    north, east = (  # NaN is as empty as None
+        None if cell != cell else cell for cell in (row.get("coord-lat"), row.get("coord-lon"))
+    )
+    if north is None and east is None:
         return Entry(name, letters, identifiers=identifiers)
     try:
-        return Entry(name, letters, read_locality(given[0], given[1]), identifiers=identifiers)
+        return Entry(name, letters, read_locality(north, east), identifiers=identifiers)
     except InputError as error:
         return Entry(name, letters, None, f"The row's place was ignored: {error}", identifiers)

@@ -58,6 +58,7 @@ TOO_LONG = "with more cells than columns, as decimal commas make them"
 
 _SPACE = re.compile(r"[\s\u00a0\u200b-\u200f\u2060\ufeff]+")
 _AUTHOR = re.compile(r"([A-Z][\w-]+ [a-z][\w.-]+(?: [a-z][\w-]+)?),? (?:\(.+\)|[^\d]*,? ?\d{4}\)?)")
+_LOWER = re.compile(r"[a-z]+ [a-z]")
 _SPLITS = {"validation": "val", "valid": "val", "training": "train", "testing": "test"}
 
 
@@ -93,7 +94,7 @@ def standardise(table: pd.DataFrame) -> pd.DataFrame:
         is_species = rank.str.lower().eq("species") if rank is not None else cleaned["identification"].notna()
         cleaned["species"] = cleaned["identification"].where(is_species, None)
     if "species" in cleaned:
-        cleaned["species"] = _by_value(cleaned["species"], _without_author)
+        cleaned["species"] = _by_value(cleaned["species"], _as_species)
         genus = _by_value(cleaned["species"], lambda name: name.split(" ")[0])
         cleaned["genus"] = cleaned["genus"].fillna(genus) if "genus" in cleaned else genus
     if "split" in cleaned:
@@ -231,7 +232,12 @@ def _cell(cell: object) -> str | None:
     return None if text.lower() in MISSING else text
 
 
-def _without_author(name: str) -> str:
+def _as_species(name: str) -> str:
+    """Return the name of a species with spaces, a capital and no author: it is one species however it is
+    written."""
+    name = " ".join(name.replace("_", " ").split())
+    if _LOWER.match(name):
+        name = name[0].upper() + name[1:]
     found = _AUTHOR.fullmatch(name)
     return found[1] if found else name
 

@@ -289,3 +289,17 @@ def test_any_text_is_a_table_or_refused(text):
 def test_fasta_is_told_from_tables():
     assert files.is_fasta("\ufeff; comment\n\n>moth\nACGT") and not files.is_fasta("processid,dna_barcode\n")
     assert pd.read_csv(StringIO(ROWS.to_csv())).shape[0] == 12
+
+
+@pytest.mark.parametrize(
+    "spelling", ["Aus bus", "Aus_bus", "aus bus", " Aus\u00a0bus ", "Aus  bus", "Aus bus Linnaeus, 1758"]
+)
+def test_a_species_is_one_however_it_is_written(spelling):
+    found = standardise(ROWS.assign(species=spelling))
+    assert set(found["species"]) == {"Aus bus"} and found["genus"][0] != "aus"
+    assert set(standardise(ROWS.assign(species="BOLD:AAA0001"))["species"]) == {"BOLD:AAA0001"}
+
+
+def test_an_index_with_names_holds_columns():
+    content = written(ROWS.set_index(["processid", "species"]), "parquet")
+    assert read(content)[0]["species"].tolist() == ROWS["species"].tolist()

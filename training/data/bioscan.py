@@ -22,23 +22,26 @@ and a row without both by its barcode. The column `species` then holds the group
 # pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
-import gzip
+import codecs
 import hashlib
+import lzma
 import os
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyarrow import csv
 from tqdm.auto import tqdm
 
+from g2pdiff.dna.files import PACKED, refuse_workbook
 from g2pdiff.dna.tables import Reading, standardise, usable
 from g2pdiff.errors import InputError
 from training.configs.schema import DataConfig
@@ -158,33 +161,73 @@ def prepare_batch(table: pa.Table, reading: Reading) -> pa.Table:
     )
 
 
-def read_csv(path: Path) -> Iterator[pa.Table]:
-    """Yield the official CSV block by block. It may be plain, gzipped, or the only table of a ZIP.
+def read_metadata(path: Path) -> Iterator[pa.Table]:
+    """Yield the official columns of a file, as text, block by block.
+
+    Args:
+        path: the official CSV, plain, packed or alone in a ZIP, or a parquet file with its columns.
 
     Raises:
-        InputError: field `metadata`, if the file is not a CSV, or lacks a column.
+        InputError: field `metadata`, if the file cannot be read, or lacks a column.
     """
     try:
-        with _opened(path) as file:
-            first = file.readline().decode("utf-8-sig")
-        separator = max(",;\t", key=first.count)
-        hub.check_columns(path, [name.strip(' "\r\n') for name in first.split(separator)], TYPES)
-        options = csv.ConvertOptions(
-            include_columns=list(TYPES), column_types=TYPES, strings_can_be_null=True, null_values=["", "NaN"]
-        )
-        with (
-            _opened(path) as file,
-            csv.open_csv(
-                file,
-                csv.ReadOptions(use_threads=False, block_size=BLOCK),
-                csv.ParseOptions(delimiter=separator),
-                options,
-            ) as reader,
-        ):
-            for batch in reader:
-                yield pa.Table.from_batches([batch])
-    except (pa.ArrowException, OSError, EOFError, BadZipFile, UnicodeDecodeError, zlib.error) as error:
+        with path.open("rb") as file:
+            is_parquet = file.read(4) == b"PAR1"
+        yield from _read_parquet(path) if is_parquet else _read_csv(path)
+    except (
+        pa.ArrowException,
+        OSError,
+        EOFError,
+        BadZipFile,
+        UnicodeError,
+        zlib.error,
+        lzma.LZMAError,
+    ) as error:
         raise InputError("metadata", f"{path} cannot be read as BIOSCAN-5M's CSV.") from error
+
+
+def _read_parquet(path: Path) -> Iterator[pa.Table]:
+    with pq.ParquetFile(path) as file:
+        hub.check_columns(path, file.schema_arrow.names, TYPES)
+        for batch in file.iter_batches(hub.BATCH, columns=list(TYPES)):
+            yield hub.typed(pa.Table.from_batches([batch]), TYPES)
+
+
+def _read_csv(path: Path) -> Iterator[pa.Table]:
+    with _opened(path) as file:
+        coding = _coding(file)
+    with _opened(path) as file:
+        first = file.readline() + (file.read(1) if coding == "utf-16" else b"")  # half a letter
+        first = first.decode(coding).lstrip("\ufeff")
+    separator = max(",;\t", key=first.count)
+    hub.check_columns(path, [name.strip(' "\r\n') for name in first.split(separator)], TYPES)
+    options = csv.ConvertOptions(
+        include_columns=list(TYPES), column_types=TYPES, strings_can_be_null=True, null_values=["", "NaN"]
+    )
+    with (
+        _opened(path) as file,
+        csv.open_csv(
+            file,
+            csv.ReadOptions(use_threads=False, block_size=BLOCK, encoding=coding),
+            csv.ParseOptions(delimiter=separator),
+            options,
+        ) as reader,
+    ):
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+
+
+def _coding(file: BinaryIO) -> str:
+    """Return how a text is encoded: UTF-16 by its mark, UTF-8, or the letters of Windows."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    while block := file.read(BLOCK):
+        if block[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16"
+        try:
+            decoder.decode(block)
+        except UnicodeDecodeError:
+            return "cp1252"
+    return "utf-8"
 
 
 @contextmanager
@@ -192,12 +235,14 @@ def _opened(path: Path) -> Iterator[Any]:
     """Open the bytes of a CSV; a packed file is unpacked."""
     with ExitStack() as stack:
         file = stack.enter_context(path.open("rb"))
-        start = file.read(4)
+        start = file.read(6)
         file.seek(0)
-        if start[:2] == b"\x1f\x8b":
-            file = stack.enter_context(gzip.open(file))
-        elif start == b"PK\3\4":
+        packed = next((opened for begins, opened in PACKED.items() if start.startswith(begins)), None)
+        if packed:
+            file = stack.enter_context(packed(file))
+        elif start.startswith(b"PK\3\4"):
             archive = stack.enter_context(ZipFile(file))
+            refuse_workbook(archive.namelist(), str(path), "metadata")
             tables = [name for name in archive.namelist() if name.lower().endswith((".csv", ".tsv"))]
             tables = [name for name in tables if not name.startswith("__MACOSX")]
             if len(tables) != 1:
@@ -229,7 +274,7 @@ def metadata_file(config: DataConfig) -> Path:
             )
         stat = path.stat()
         name, version = path.stem, f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
-        batches = read_csv(path)
+        batches = read_metadata(path)
     target = Path(config.cache) / f"{name}-{hashlib.sha256(version.encode()).hexdigest()[:8]}.arrow"
     if not target.exists():
         convert(batches, target)

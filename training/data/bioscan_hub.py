@@ -58,9 +58,14 @@ def stream(
         from datasets import load_dataset  # it takes half a gigabyte of memory, which only this source needs
 
         whole = load_dataset(source, streaming=True)
-        check_columns(
-            source, set.intersection(*(set(split.features or ()) for split in whole.values())), columns
-        )
+        features = [split.features for split in whole.values()]
+        if None in features:  # of text, whose columns are not known before it is read
+            raise InputError(
+                "hub",
+                f"{source} is no parquet: give a folder of parquet files with data.hub, or a CSV with "
+                "data.metadata and its pictures with data.pictures.",
+            )
+        check_columns(source, set.intersection(*map(set, features)), columns)
         splits = load_dataset(source, streaming=True, columns=list(columns))
         for name in sorted(splits, key=lambda name: name not in first):
             yield from splits[name].with_format("arrow").iter(batch_size=size)
@@ -72,6 +77,7 @@ def stream(
         raise
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
+        reason = reason if len(reason) <= 120 else f"{reason[:120]}…"
         raise InputError(
             "hub",
             f"{source} cannot be streamed ({reason}): data.hub takes a folder of parquet files, or a network "
@@ -87,9 +93,18 @@ def read_metadata(source: str, types: Mapping[str, pa.DataType]) -> Iterator[pa.
     """
     for table in stream(source, types, BATCH):
         try:
-            yield pa.table({name: _typed(table[name], kind) for name, kind in types.items()})
+            yield typed(table, types)
         except pa.ArrowException as error:
             raise InputError("metadata", f"{source} is not BIOSCAN-5M's metadata: {error}.") from error
+
+
+def typed(table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """Return the columns of `types` in those types; an empty text is a missing value.
+
+    Raises:
+        pyarrow.ArrowException: a column holds something else.
+    """
+    return pa.table({name: _typed(table[name], kind) for name, kind in types.items()})
 
 
 def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

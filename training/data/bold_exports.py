@@ -18,7 +18,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from g2pdiff.dna.barcode import COI_SCORE, frame
+import pandas as pd
+
+from g2pdiff.angles import read_announced_pair
+from g2pdiff.coordinates import read_locality
+from g2pdiff.dna.formats import is_coi, our_names
+from g2pdiff.dna.tables import MISSING, barcodes
 from g2pdiff.errors import InputError
 from training.data.licences import canonical
 
@@ -29,16 +34,11 @@ WIDTH = 1024  # pixels; smaller copies are requested, because originals have up 
 BATCH = 100  # records per request, so that the address stays under 2,000 letters
 LISTING_BYTES = 50_000_000
 
-TAXONOMY = ("phylum", "class", "order", "family", "subfamily", "genus", "species")
-COLUMNS = {
-    "processid": ("processid",),
-    **{rank: (f"{rank}_name", rank) for rank in TAXONOMY},
-    "dna_bin": ("bin_uri",),
-    "dna_barcode": ("nucleotides", "nuc", "nucraw"),
-    "country": ("country/ocean", "country"),
-    "marker": ("markercode", "marker_code"),
-}
-"""Names of columns here, and their names in the exports, old names first."""
+WRITTEN = (
+    *("processid", "phylum", "class", "order", "family", "subfamily", "genus", "species"),
+    *("dna_bin", "dna_barcode", "country"),
+)
+"""Our columns that are kept of a record, beside its coordinates."""
 
 PICTURES = {
     "address": "image_urls",
@@ -59,12 +59,7 @@ SERVED = {
 }
 """Names of a picture's columns in the combined TSV, and in an answer of the picture service."""
 
-EMPTY = ("", "none", "na", "n/a", "null", "nan")
-MARKERS = ("coi-5p", "coi", "co1", "cox1", "coxi")
-"""Marker of the barcode region. COI-3P is the other end of the gene."""
-
 PROCESS_ID = re.compile(r"[A-Za-z0-9][\w.-]{2,39}", re.ASCII)
-_NUMBERS = re.compile(r"-?\d+(?:\.\d+)?(?:[eE]-?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -115,9 +110,9 @@ def read_export(path: Path) -> Export:
         raise InputError("export", f"There is no file {path}: give BOLD's TSV export with --export.")
     lines = _lines(path)
     header = [name.strip().lower() for name in next(lines, [])]
-    found = {ours: next((name for name in names if name in header), None) for ours, names in COLUMNS.items()}
-    placed = "coord" in header or {"lat", "lon"} <= set(header)
-    missing = [ours for ours in ("processid", "species", "dna_barcode", "marker") if not found[ours]]
+    found = {ours: column for column, ours in our_names(header).items()}
+    placed = "coord" in found or {"coord-lat", "coord-lon"} <= set(found)
+    missing = [ours for ours in ("processid", "species", "dna_barcode", "marker") if ours not in found]
     if missing or not placed:
         raise InputError(
             "export",
@@ -131,14 +126,14 @@ def read_export(path: Path) -> Export:
             export.left_out["line is broken"] += 1
             continue
         row = dict(zip(header, map(_cell, cells), strict=True))
-        record: dict = {ours: row[name] if name else "" for ours, name in found.items()}
-        record["species"] = record["species"] or _identified(row)
+        cell_of = {ours: row[column] for ours, column in found.items()}
+        record: dict = {ours: cell_of.get(ours, "") for ours in WRITTEN}
+        record["species"] = record["species"] or _identified(cell_of)
         record["dna_barcode"] = record["dna_barcode"].upper()
-        record["coord-lat"], record["coord-lon"] = _coordinates(row)
-        if reason := _unusable(record, export.records):
+        record["coord-lat"], record["coord-lon"] = _coordinates(cell_of)
+        if reason := _unusable(record, cell_of["marker"], export.records):
             export.left_out[reason] += 1
             continue
-        del record["marker"]
         export.records[record["processid"]] = record
         if export.has_pictures:
             export.pictures += _pictures(row)
@@ -163,26 +158,31 @@ def _lines(path: Path) -> Iterator[list[str]]:
 
 def _cell(text: str) -> str:
     text = text.strip()
-    return "" if text.lower() in EMPTY else text
+    return "" if text.lower() in MISSING else text
 
 
-def _identified(row: dict) -> str:
+def _identified(cell_of: dict) -> str:
     """Return the species of a BCDM row that gives it only as an identification."""
-    return row.get("identification", "") if row.get("identification_rank", "").lower() == "species" else ""
+    is_species = cell_of.get("identification_rank", "").lower() == "species"
+    return cell_of.get("identification", "") if is_species else ""
 
 
-def _coordinates(row: dict) -> tuple[float, float] | tuple[None, None]:
-    """Return latitude and longitude in degrees; None if a row has none, or if they are out of range."""
-    text = row["coord"] if "coord" in row else f"{row['lat']} {row['lon']}"
-    numbers = [float(number) for number in _NUMBERS.findall(text)]
-    if len(numbers) != 2 or abs(numbers[0]) > 90 or abs(numbers[1]) > 180:
+def _coordinates(cell_of: dict) -> tuple[float, float] | tuple[None, None]:
+    """Return the latitude and longitude in degrees; None if a row has none that can be read."""
+    given = read_announced_pair(cell_of.get("coord", "")) or (
+        cell_of.get("coord-lat"),
+        cell_of.get("coord-lon"),
+    )
+    try:
+        place = read_locality(*given)
+    except InputError:
         return None, None
-    return numbers[0], numbers[1]
+    return place.latitude, place.longitude
 
 
-def _unusable(record: dict, known: dict) -> str:
+def _unusable(record: dict, marker: str, known: dict) -> str:
     """Return the reason why a record cannot be used; empty if it can."""
-    if record["marker"].lower() not in MARKERS:
+    if not is_coi(marker):
         return "another marker"
     if not PROCESS_ID.fullmatch(record["processid"]):
         return "no process id"
@@ -216,15 +216,11 @@ def _pictures(row: dict) -> list[PictureRecord]:
     ]
 
 
-def _leave_out_unlike(export: Export, batch: int = 4096) -> None:
-    """Drop the records whose barcode is unlike COI, as `training.data.specimens.prepare` does."""
-    barcodes = sorted({record["dna_barcode"] for record in export.records.values()})
-    unlike = set()
-    for start in range(0, len(barcodes), batch):
-        some = barcodes[start : start + batch]
-        scores = frame(some)[2]
-        unlike |= {text for text, score in zip(some, scores, strict=True) if score < COI_SCORE}
-    dropped = [name for name, record in export.records.items() if record["dna_barcode"] in unlike]
+def _leave_out_unlike(export: Export) -> None:
+    """Drop the records whose barcode is not like COI, as `training.data.specimens.prepare` would."""
+    letters = pd.Series([record["dna_barcode"] for record in export.records.values()], dtype=object)
+    faults = barcodes(letters)[1]
+    dropped = [name for name, fault in zip(export.records, faults, strict=True) if fault]
     for name in dropped:
         del export.records[name]
     export.left_out["barcode is unlike COI"] += len(dropped)

@@ -21,6 +21,8 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
+from g2pdiff.dna import files
+from g2pdiff.dna.tables import standardise
 from g2pdiff.errors import InputError
 from training.configs.schema import DataConfig
 from training.data.pictures import open_square
@@ -48,30 +50,49 @@ def read_photographs(source: str | Path) -> pd.DataFrame:
     if missing := [name for name in ("species", "picture") if name not in table]:
         raise InputError("photographs", f"{source} lacks the column {missing[0]}.")
     pictures = [one["bytes"] if isinstance(one, dict) else one for one in table["picture"]]
-    return table.assign(picture=pictures)[["species", "picture"]]
+    if strange := next((one for one in pictures if one is not None and not isinstance(one, bytes)), None):
+        raise InputError(
+            "photographs",
+            f"{source} has {type(strange).__name__} in its column picture: it should hold encoded pictures.",
+        )
+    return _named(table.assign(picture=pictures), source)
+
+
+def _named(table: pd.DataFrame, source: Path) -> pd.DataFrame:
+    """Return the columns species and picture, species written as in a table of barcodes; rows without either
+    are left out.
+
+    Raises:
+        InputError: field `photographs`, if no row is left.
+    """
+    table = standardise(table)[["species", "picture"]].dropna().reset_index(drop=True)
+    if table.empty:
+        raise InputError("photographs", f"{source} has no picture with a species.")
+    return table
 
 
 def _read_folder(folder: Path) -> pd.DataFrame:
     listed = folder / "metadata.csv"
     if listed.is_file():
-        table = pd.read_csv(listed)
+        content, name = files.read_file(listed, "photographs")
+        table = files.as_table(content, name, "photographs")
         if missing := [name for name in ("file_name", "species") if name not in table]:
             raise InputError("photographs", f"{listed} lacks the column {missing[0]}.")
-        files, species = [folder / name for name in table["file_name"]], table["species"].tolist()
+        paths, species = [folder / name for name in table["file_name"]], table["species"].tolist()
     else:
-        files = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES)
-        species = [path.parent.name.replace("_", " ") for path in files]
-    if not files:
+        paths = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES)
+        species = [path.parent.name.replace("_", " ") for path in paths]
+    if not paths:
         raise InputError(
             "photographs",
             f"There are no pictures in {folder}: it should hold a metadata.csv with file_name and species, "
             "or a sub-folder for each species.",
         )
     try:
-        pictures = [path.read_bytes() for path in files]
+        pictures = [path.read_bytes() for path in paths]
     except OSError as error:
         raise InputError("photographs", f"The picture {error.filename} cannot be read.") from error
-    return pd.DataFrame({"species": species, "picture": pictures})
+    return _named(pd.DataFrame({"species": species, "picture": pictures}), folder)
 
 
 @lru_cache(maxsize=2)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from g2pdiff.errors import InputError
-from tests.training.data.bioscan.files import SIZE, parquet_copy
+from tests.training.data.bioscan.files import SIZE, parquet_copy, write_csv
 from training.configs.schema import DataConfig
 from training.data.specimens import load_specimens
 
@@ -45,6 +45,12 @@ def test_what_cannot_be_streamed_is_said_in_one_sentence(root, rows, tmp_path, m
     pq.write_table(pa.table({"processid": ["a"]}), tmp_path / "train.parquet")
     with pytest.raises(InputError, match="lacks the column chunk"):
         load(tmp_path)
+    (tmp_path / "text").mkdir()
+    write_csv(tmp_path / "text" / "train.csv", rows)
+    with pytest.raises(
+        InputError, match="is no parquet: give a folder of parquet files with data.hub, or a CSV"
+    ):
+        load(tmp_path / "text")
     copy = parquet_copy(root, rows, tmp_path / "hub")
     path = copy / "data" / "train-00000-of-00001.parquet"
     table = pq.read_table(path)

@@ -1,15 +1,19 @@
 """BIOSCAN-5M's metadata: splits, groups, rows that are left out, and a million rows."""
 
+import bz2
 import csv
 import gzip
+import lzma
 import subprocess
 import sys
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from textwrap import dedent
 from zipfile import ZipFile
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
@@ -171,7 +175,10 @@ def test_metadata_that_cannot_be_used_is_refused_in_one_sentence(config, rows, t
     (tmp_path / "short.csv").write_text("processid,species\na,b\n")
     with pytest.raises(InputError, match="short.csv lacks the column chunk"):
         candidates(tmp_path / "short.csv")
-    (tmp_path / "binary.csv").write_bytes(b"\xff" * 99)
+    (tmp_path / "picture.csv").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\xff" * 99)
+    with pytest.raises(InputError, match="picture.csv lacks the column chunk"):
+        candidates(tmp_path / "picture.csv")
+    (tmp_path / "binary.csv").write_bytes(b"\x1f\x8b broken")
     with pytest.raises(InputError, match="cannot be read as BIOSCAN-5M's CSV"):
         candidates(tmp_path / "binary.csv")
     ragged = write_csv(tmp_path / "ragged.csv", rows)
@@ -207,7 +214,18 @@ def test_a_coordinate_that_is_none_leaves_its_row_out_and_is_said(
     assert f"5 of 6 rows used; left out: 1 {reason}." in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["zip", "gz", "semicolons"])
+PACKED = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "semicolons": lambda content: content.replace(b",", b";"),
+    "utf-8-sig": lambda content: content.decode().encode("utf-8-sig"),
+    "utf-16": lambda content: content.decode().encode("utf-16"),
+    "cp1252": lambda content: content.replace(b"Arthropoda", b"Arthr\xf6poda"),
+}
+
+
+@pytest.mark.parametrize("kind", ["zip", "parquet", *PACKED])
 def test_a_packed_csv_is_read_like_a_plain_one(config, tmp_path, kind):
     plain = bioscan.candidates(config, "test", 9)
     content = Path(config.metadata).read_bytes()
@@ -215,8 +233,10 @@ def test_a_packed_csv_is_read_like_a_plain_one(config, tmp_path, kind):
     if kind == "zip":
         with ZipFile(path, "w") as archive:
             archive.writestr("m.csv", content)
+    elif kind == "parquet":
+        pd.read_csv(BytesIO(content), dtype=str).to_parquet(path)
     else:
-        path.write_bytes(gzip.compress(content) if kind == "gz" else content.replace(b",", b";"))
+        path.write_bytes(PACKED[kind](content))
     packed = bioscan.candidates(replace(config, metadata=str(path)), "test", 9)
     assert packed.equals(plain)
 
