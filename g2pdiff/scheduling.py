@@ -46,7 +46,7 @@ def prepare_scheduler(own: Any, denoising: Resolved, device: torch.device | str)
     kind: Any = type(own) if name is None else getattr(diffusers, SCHEDULERS[name])
     # Latents are larger than 1. The DPM solver never clips them, and has no such setting.
     clipping = {} if kind is DPMSolverMultistepScheduler else {"clip_sample": False}
-    scheduler = kind.from_config(own.config, prediction_type="epsilon", **clipping)
+    scheduler: Any = kind.from_config(own.config, prediction_type="epsilon", **clipping)
     scheduler.set_timesteps(denoising.steps, device=device)
     return scheduler
 

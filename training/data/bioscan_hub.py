@@ -58,14 +58,14 @@ def stream(
         from datasets import load_dataset  # it takes half a gigabyte of memory, which only this source needs
 
         whole = load_dataset(source, streaming=True)
-        features = [split.features for split in whole.values()]
-        if None in features:  # of text, whose columns are not known before it is read
+        features = [split.features for split in whole.values() if split.features is not None]
+        if len(features) < len(whole):  # of text, whose columns are not known before it is read
             raise InputError(
                 "hub",
-                f"{source} is no parquet: give a folder of parquet files with data.hub, or a CSV with "
+                f"{source} is not parquet: give a folder of parquet files with data.hub, or a CSV with "
                 "data.metadata and its pictures with data.pictures.",
             )
-        check_columns(source, set.intersection(*map(set, features)), columns)
+        check_columns(source, set.intersection(*(set(columns_of) for columns_of in features)), columns)
         splits = load_dataset(source, streaming=True, columns=list(columns))
         for name in sorted(splits, key=lambda name: name not in first):
             yield from splits[name].with_format("arrow").iter(batch_size=size)

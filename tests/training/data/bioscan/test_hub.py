@@ -48,7 +48,7 @@ def test_what_cannot_be_streamed_is_said_in_one_sentence(root, rows, tmp_path, m
     (tmp_path / "text").mkdir()
     write_csv(tmp_path / "text" / "train.csv", rows)
     with pytest.raises(
-        InputError, match="is no parquet: give a folder of parquet files with data.hub, or a CSV"
+        InputError, match="is not parquet: give a folder of parquet files with data.hub, or a CSV"
     ):
         load(tmp_path / "text")
     copy = parquet_copy(root, rows, tmp_path / "hub")
