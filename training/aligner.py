@@ -6,8 +6,8 @@ The loss has two terms. The first is InfoNCE (Eq. 9 of the paper) between noisy 
 each species at most once per batch. The second is the log-probability that guidance uses: the right condition
 among those of the reference bank, which has many more than a batch. The conditioner is frozen: if it were
 trained too, the condition could collapse to one that is easy to align with. Conditions are computed once, for
-a sample of the specimens: encoding barcodes is expensive, and the noise makes a picture new every time. The
-reference bank is filled with the conditions of known barcodes.
+`aligner.settings.specimens` of the specimens (null: for all), because encoding barcodes is expensive, and the
+noise makes a picture new every time. The reference bank is filled with the conditions of known barcodes.
 
 The paper has Eq. 9 only. The other direction of InfoNCE (the right latent among those of the batch) and the
 term over the bank are additions.

@@ -32,7 +32,12 @@ def is_wanted(config: Config, name: str) -> bool:
 
 
 def run(config: Config) -> Path:
-    """Train the stages that are not trained yet, then assemble; return the checkpoint's folder."""
+    """Train the stages that are not trained yet, then assemble; return the checkpoint's folder.
+
+    Raises:
+        InputError: field `data`, before any stage starts, if the configuration names no specimens.
+    """
+    config.data.require_source()
     state, trained = PartialState(), read_results(Path(config.run))
     state.wait_for_everyone()
     for name, stage in STAGES.items():

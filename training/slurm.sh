@@ -1,6 +1,7 @@
 #!/bin/bash
 # All stages on four nodes with four GPUs each. Set account, partition and modules as your cluster wants them.
-#   sbatch training/slurm.sh training/configs/paper.yaml diffusion.training.batch_size=128
+#   sbatch training/slurm.sh training/configs/paper.yaml data.pictures=bioscan \
+#     data.metadata=bioscan/bioscan5m/metadata/csv/BIOSCAN_5M_Insect_Dataset_metadata.csv
 # The run's folder must lie on a disk that every node sees. A job that was cut short (time limit, lost node) goes
 # on from its last checkpoint when it is submitted again.
 #SBATCH --job-name=g2pdiffusion

@@ -41,7 +41,7 @@ class DataConfig:
     package: str = "cropped_256"  # package of photographs; choose original_256 to measure body size
     unlabelled: bool = False  # learn from the pretrain split too; its specimens have no species name
     cache: str = "runs/cache"  # folder for files that are made once from metadata and zips
-    simulated_species: int = 48  # without a table: number of species
+    simulated_species: int = 48  # without a table: number of species; with 0 a run needs a table
     simulated_per_species: int = 12  # and of barcodes per species
     image_size: int = 128  # pixels
     per_species: int = (
@@ -62,6 +62,19 @@ class DataConfig:
         if self.photographs and not self.table:
             raise InputError(
                 "data", "Photographs by species need the barcodes of their species: give data.table=FILE."
+            )
+
+    def require_source(self) -> None:
+        """Refuse a configuration that has no specimens to learn from.
+
+        Raises:
+            InputError: field `data`, if it names no source and simulates no species.
+        """
+        if not (self.table or self.by_specimen or self.simulated_species):
+            raise InputError(
+                "data",
+                "This configuration names no specimens: give data.metadata=FILE and data.pictures=FOLDER, or "
+                "data.hub=FOLDER-OR-ID, data.bold=FOLDER or data.table=FILE.",
             )
 
     @property

@@ -103,6 +103,7 @@ def load_table(config: DataConfig) -> pd.DataFrame:
 
 def load_records(config: DataConfig) -> pd.DataFrame:
     """Load a table as `load_table` does, but keep species without a photograph."""
+    config.require_source()
     held_out = config.unseen_species, config.unseen_genera
     if config.bold:
         return prepare(bold.read_specimens(config.bold), *held_out)
