@@ -26,7 +26,8 @@ def feed(make: Callable[[int], Batch], steps: Sequence[int], threads: int = 0) -
         Exception: the exception of `make`, at its step.
     """
     if not threads:
-        yield from map(make, steps)
+        for step in steps:  # map would take a StopIteration of `make` for the end of the run
+            yield make(step)
         return
 
     def pinned(step: int) -> Batch:
