@@ -13,58 +13,9 @@ from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.errors import InputError
 from g2pdiff.models.clibd_official import PAPER_THRESHOLD, OfficialCLIBD, load_official_clibd
 from tests.tiny import BARCODE, tiny_pipeline
+from training.data.miniature import LAYERS, WIDTH, clibd_weights
 
-WIDTH, LAYERS, EMBED, RANK = 128, 2, 96, 4
 OTHER = BARCODE[:200][::-1] + BARCODE[200:600] + "N" * 58
-
-
-def official_weights(older: bool, lora: bool) -> dict[str, torch.Tensor]:
-    """Return a state dict with the names and types of best.pth, filled at random; fewer and narrower
-    layers."""
-    generator = torch.Generator().manual_seed(0)
-
-    def random(*shape):
-        return torch.randn(shape, generator=generator) * shape[-1] ** -0.5
-
-    def linear(name, outputs, inputs):
-        return {f"{name}.weight": random(outputs, inputs), f"{name}.bias": random(outputs)}
-
-    def norm(name):
-        return {f"{name}.weight": 1 + random(WIDTH), f"{name}.bias": random(WIDTH)}
-
-    image = {"cls_token": random(1, 1, WIDTH), "pos_embed": random(1, 197, WIDTH)}
-    image |= {"patch_embed.proj.weight": random(WIDTH, 3, 16, 16), "patch_embed.proj.bias": random(WIDTH)}
-    for block in range(LAYERS):
-        stem = f"blocks.{block}"
-        image |= norm(f"{stem}.norm1") | norm(f"{stem}.norm2") | linear(f"{stem}.attn.proj", WIDTH, WIDTH)
-        image |= linear(f"{stem}.mlp.fc1", 4 * WIDTH, WIDTH) | linear(f"{stem}.mlp.fc2", WIDTH, 4 * WIDTH)
-        image |= linear(f"{stem}.attn.qkv.qkv" if lora else f"{stem}.attn.qkv", 3 * WIDTH, WIDTH)
-        for part in "qv" if lora else "":
-            image[f"{stem}.attn.qkv.linear_a_{part}.weight"] = random(RANK, WIDTH)
-            image[f"{stem}.attn.qkv.linear_b_{part}.weight"] = random(WIDTH, RANK)
-    image |= norm("norm") | linear("head", EMBED, WIDTH)
-
-    tables = {"word": 1027, "position": 512, "token_type": 2}
-    barcode = {f"bert.embeddings.{name}_embeddings.weight": random(n, WIDTH) for name, n in tables.items()}
-    barcode |= norm("bert.embeddings.LayerNorm") | {"bert.embeddings.position_ids": torch.arange(512)[None]}
-    for layer in range(LAYERS):
-        stem = f"bert.encoder.layer.{layer}"
-        for name in ("self.query", "self.key", "self.value", "output.dense"):
-            barcode |= linear(f"{stem}.attention.{name}", WIDTH, WIDTH)
-        barcode |= norm(f"{stem}.attention.output.LayerNorm") | norm(f"{stem}.output.LayerNorm")
-        barcode |= linear(f"{stem}.intermediate.dense", 4 * WIDTH, WIDTH)
-        barcode |= linear(f"{stem}.output.dense", WIDTH, 4 * WIDTH)
-    head = "cls.predictions"
-    barcode |= {f"{head}.bias": random(1027)} | linear(f"{head}.transform.dense", WIDTH, WIDTH)
-    barcode |= norm(f"{head}.transform.LayerNorm") | linear(f"{head}.decoder", EMBED, WIDTH)
-
-    names = ("lora_vit", "lora_barcode_bert", "lora_bert")
-    if not older:
-        names = ("base_image_encoder", "base_dna_encoder", "base_language_encoder")
-    text = {"embeddings.word_embeddings.weight": random(30, 8), "embeddings.position_ids": torch.arange(4)}
-    towers = zip(("image", "dna", "language"), names, (image, barcode, text), strict=True)
-    weights = {f"{tower}_encoder.{name}.{key}": w for tower, name, part in towers for key, w in part.items()}
-    return weights | {"language_encoder.proj.weight": random(8, 8), "logit_scale": torch.tensor(3.0)}
 
 
 def attend(query, key, value):
@@ -133,7 +84,7 @@ def plain_barcode_embedding(weights, sequence, name):
 @pytest.fixture(scope="module", params=[(False, True), (False, False), (True, True), (True, False)])
 def published(request, tmp_path_factory):
     older, lora = request.param
-    weights = official_weights(older, lora)
+    weights = clibd_weights(older, lora)
     path = tmp_path_factory.mktemp("clibd") / "best.pth"
     torch.save(weights, path)
     names = ("lora_vit", "lora_barcode_bert") if older else ("base_image_encoder", "base_dna_encoder")
@@ -191,7 +142,7 @@ def refusal(tmp_path, weights) -> str:
 
 
 def test_what_does_not_fit_is_said_in_one_sentence(tmp_path):
-    weights = official_weights(older=False, lora=True)
+    weights = clibd_weights(older=False, lora=True)
     image = "image_encoder.base_image_encoder."
     lacking = {name: w for name, w in weights.items() if name != f"{image}norm.bias"}
     assert "lacks 1, such as image_tower.norm.bias" in refusal(tmp_path, lacking)
@@ -200,7 +151,9 @@ def test_what_does_not_fit_is_said_in_one_sentence(tmp_path):
     )
     half = {name: w for name, w in weights.items() if name != f"{image}blocks.1.attn.qkv.linear_a_v.weight"}
     assert "lacks 2, such as image_tower.blocks.1.attn.qkv.bias" in refusal(tmp_path, half)
-    assert "another shape 1" in refusal(tmp_path, weights | {f"{image}pos_embed": torch.ones(1, 50, WIDTH)})
+    assert "it has 1 of another shape" in refusal(
+        tmp_path, weights | {f"{image}pos_embed": torch.ones(1, 50, WIDTH)}
+    )
     assert "no picture and barcode tower" in refusal(tmp_path, {"weight": torch.ones(1)})
 
 

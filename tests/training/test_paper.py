@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,15 +10,14 @@ from accelerate.utils import set_seed
 from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file
 from torch.testing import assert_close
-from transformers import BertConfig, BertModel
 
 from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.errors import InputError
 from g2pdiff.models.clibd_official import OfficialCLIBD
-from tests.models.test_clibd_official import official_weights
 from tests.tiny import BARCODE
 from training import assemble, autoencoder, clibd, diffusion, run
 from training.configs.schema import LoraSettings, command, load, parse_arguments
+from training.data.miniature import small_settings
 from training.data.specimens import load_specimens
 from training.diffusion import DiffusionStage, adapted_unet, noise_schedule
 from training.evaluation.figures import loss_curve
@@ -32,67 +32,19 @@ TARGETS = ["attn1.to_q", "attn1.to_k", "to_v", "to_out.0"]
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """Return a folder with Stable Diffusion 1.5's parts and settings, a few thousandths of its size."""
-    folder = tmp_path_factory.mktemp("stable-diffusion")
-    torch.manual_seed(0)
-    UNet2DConditionModel(
-        sample_size=64,
-        block_out_channels=(16, 32),
-        layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        attention_head_dim=8,
-        norm_num_groups=8,
-        cross_attention_dim=32,
-    ).save_pretrained(folder / "unet")
-    AutoencoderKL(
-        block_out_channels=(8, 8, 8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        latent_channels=4,
-        norm_num_groups=4,
-        sample_size=512,
-        scaling_factor=0.18215,
-    ).save_pretrained(folder / "vae")
-    PNDMScheduler(
-        beta_schedule="scaled_linear",
-        beta_start=0.00085,
-        beta_end=0.012,
-        skip_prk_steps=True,
-        steps_offset=1,
-        prediction_type="epsilon",
-        timestep_spacing="leading",
-    ).save_pretrained(folder / "scheduler")
-    return folder
+def overrides(tmp_path_factory):
+    """Return the paper's configuration on two cores: small parts, few specimens."""
+    return [
+        *small_settings(tmp_path_factory.mktemp("paper")),
+        "data.per_species=2",
+        "diffusion.training.learning_rate=1.0",  # large enough for two steps to show
+    ]
 
 
 @pytest.fixture(scope="module")
-def overrides(base, tmp_path_factory):
-    """Return the paper's configuration on two cores: local parts, small conditioner and aligner, few
-    specimens."""
-    folder = tmp_path_factory.mktemp("paper")
-    torch.save(official_weights(older=False, lora=True), folder / "best.pth")
-    bert = BertConfig(
-        vocab_size=258, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=128
-    )
-    BertModel(bert, add_pooling_layer=False).save_pretrained(folder / "barcodebert")
-    conditioner = "{hidden_size: 32, num_layers: 1, num_heads: 2, max_tokens: 1023, context: pooled}"
-    return [
-        f"run={folder / 'run'}",
-        f"assemble.checkpoint={folder / 'checkpoint'}",
-        "data={image_size: 64, simulated_species: 24, simulated_per_species: 6, per_species: 2}",
-        "data.held_out=16",
-        f"clibd.settings.official={folder / 'best.pth'}",
-        f"diffusion.base={base}",
-        f"diffusion.conditioner={conditioner}",
-        f"diffusion.conditioner_init={folder / 'barcodebert'}",
-        "diffusion.training.batch_size=4",
-        "diffusion.training.learning_rate=1.0",  # large enough for two steps to show
-        "diffusion.training.warmup_steps=0",
-        "aligner.model={hidden_size: 32, num_layers: 1, num_heads: 2, embed_size: 16}",
-        "aligner.training.batch_size=8",
-    ]
+def base(config):
+    """Return a folder with Stable Diffusion 1.5's parts and settings, a few thousandths of its size."""
+    return Path(config.diffusion.base)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +109,7 @@ def test_the_adapter_beside_its_base_and_the_served_unet_agree(base, config, che
 def test_training_changes_adapter_and_conditioner(checkpoint):
     folder = checkpoint.parent / "run" / "diffusion"
     words = "embeddings.word_embeddings.weight"
-    started = load_file(checkpoint.parent / "barcodebert" / "model.safetensors")[words][2:]
+    started = load_file(checkpoint.parent / "weights" / "barcodebert" / "model.safetensors")[words][2:]
     learned = load_file(folder / "conditioner" / "diffusion_pytorch_model.safetensors")[f"bert.{words}"][3:]
     assert (learned - started).abs().max() > 0.1
     adapter = load_file(folder / "unet_lora" / "pytorch_lora_weights.safetensors")
@@ -179,7 +131,7 @@ def test_checkpoints_without_the_base_resume_to_the_same_curve(base, config, che
     fit(whole, training, tmp_path / "whole")
     three = iter([broken.batch] * 3)
     broken.batch = lambda *size_and_generator: next(three)(*size_and_generator)  # noqa: PLW0108 - another at each call
-    with pytest.raises(StopIteration):
+    with pytest.raises(RuntimeError, match="StopIteration"):
         fit(broken, training, tmp_path / "broken")
     (first,) = checkpoints(tmp_path / "broken")
     assert all(

@@ -287,6 +287,29 @@ def choose_rows(path: Path, splits: Sequence[str], per_group: int | None, seed: 
     Rows of a large group are drawn at random; equal seeds give equal rows. The small columns take 9 bytes per
     row. The other columns are read for chosen rows only.
     """
+    rows, lengths = _choose_numbers(path, splits, per_group, seed)
+    ends = np.cumsum(lengths)
+    by_batch = np.split(rows, np.searchsorted(rows, ends[:-1]))
+    taken = [
+        _open(path).get_batch(number).take(pa.array(some - (end - length)))
+        for number, (length, end, some) in enumerate(zip(lengths, ends, by_batch, strict=True))
+    ]
+    return pa.Table.from_batches(taken).drop_columns(["split_code", "group_code"]).to_pandas()
+
+
+def count_rows(config: DataConfig, split: str, per_group: int) -> int:
+    """Return the number of rows that `candidates` would return, without reading them.
+
+    Raises:
+        InputError: field `metadata` or `hub`, if the metadata cannot be read.
+    """
+    return len(_choose_numbers(metadata_file(config), _joined(config, split), per_group, config.seed)[0])
+
+
+def _choose_numbers(
+    path: Path, splits: Sequence[str], per_group: int | None, seed: int
+) -> tuple[np.ndarray, list[int]]:
+    """Return the numbers of the rows that `choose_rows` reads, and the length of every batch of the file."""
     count = _open(path).num_record_batches
     slim = [_open(path).get_batch(number).select(["split_code", "group_code"]) for number in range(count)]
     split = np.concatenate([batch["split_code"].to_numpy() for batch in slim])
@@ -296,13 +319,7 @@ def choose_rows(path: Path, splits: Sequence[str], per_group: int | None, seed: 
         rows = np.random.default_rng(seed).permutation(rows)
         place_in_group = pd.Series(group[rows]).groupby(group[rows]).cumcount().to_numpy()
         rows = np.sort(rows[place_in_group < per_group])
-    ends = np.cumsum([len(batch) for batch in slim])
-    by_batch = np.split(rows, np.searchsorted(rows, ends[:-1]))
-    taken = [
-        _open(path).get_batch(number).take(pa.array(some - (end - len(batch))))
-        for number, (batch, end, some) in enumerate(zip(slim, ends, by_batch, strict=True))
-    ]
-    return pa.Table.from_batches(taken).drop_columns(["split_code", "group_code"]).to_pandas()
+    return rows, [len(batch) for batch in slim]
 
 
 def _open(path: Path) -> pa.ipc.RecordBatchFileReader:
@@ -318,12 +335,15 @@ def candidates(config: DataConfig, split: str, per_group: int) -> pd.DataFrame:
     Raises:
         InputError: field `metadata`, if there is no such row.
     """
-    unlabelled = split == "train" and config.unlabelled
-    splits = (split, "pretrain") if unlabelled else (split,)
-    rows = choose_rows(metadata_file(config), splits, per_group, config.seed)
+    rows = choose_rows(metadata_file(config), _joined(config, split), per_group, config.seed)
     if rows.empty:
         raise InputError("metadata", f"The metadata has no row of the split {split}.")
     return rows.assign(split=split)
+
+
+def _joined(config: DataConfig, split: str) -> tuple[str, ...]:
+    """Return the official splits that a split of ours has."""
+    return (split, "pretrain") if split == "train" and config.unlabelled else (split,)
 
 
 def labelled_table(config: DataConfig) -> pd.DataFrame:

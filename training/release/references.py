@@ -261,11 +261,14 @@ def write_references(config: Config) -> References:
         references = build_references(table, clibd, config.data.image_size, photographs)
     folder = references.save(checkpoint)
     seen = table[(table["split"] == "val") & table["species"].isin([row.species for row in references.rows])]
+    identities = nearest_identities(references, seen) if len(seen) else None
     figures = {
         "species": len(references),
         "unlike_identity": references.unlike_identity,
         "alike_elsewhere": references.alike_elsewhere,
-        "alike_at_home": round(float((nearest_identities(references, seen) >= SPECIES_IDENTITY).mean()), 4),
+        "alike_at_home": None
+        if identities is None
+        else round(float((identities >= SPECIES_IDENTITY).mean()), 4),
         "missed": references.missed,
         "mistaken": references.mistaken,
         "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),

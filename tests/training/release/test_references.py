@@ -14,9 +14,10 @@ from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
 from g2pdiff.simulation.barcodes import simulate_barcodes
 from tests.tiny import tiny_components, tiny_pipeline
-from tests.training.data.bioscan.files import jpeg, rows_of, stored_path, write_csv
+from tests.training.data.bioscan.files import jpeg
 from tests.training.data.test_species_pictures import picture
 from training.configs.schema import AssembleConfig, Config, DataConfig, command
+from training.data.miniature import csv_rows, stored_path, write_csv
 from training.data.specimens import load_specimens, prepare
 from training.release.references import build_references, separate, separating_identity, write_references
 
@@ -111,8 +112,8 @@ def test_the_command_adds_them_to_an_assembled_checkpoint(tmp_path, capsys):
 def test_references_of_photographs_show_photographs_of_their_species(tmp_path):
     records = simulate_barcodes(6, 2, seed=5)
     known, unseen = records[:6], records[6:]
-    rows = [*rows_of("train", known), *rows_of("test_unseen", unseen)]
-    rows += [row | {"species": rows[n]["species"]} for n, row in enumerate(rows_of("val", known))]
+    rows = [*csv_rows("train", known), *csv_rows("test_unseen", unseen)]
+    rows += [row | {"species": rows[n]["species"]} for n, row in enumerate(csv_rows("val", known))]
     metadata = write_csv(tmp_path / "metadata.csv", rows)
     for seed, row in enumerate(rows):
         path = tmp_path / "bioscan5m" / "images" / "cropped_256" / stored_path(row)

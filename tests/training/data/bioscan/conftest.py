@@ -3,16 +3,17 @@
 import pytest
 
 from g2pdiff.simulation.barcodes import simulate_barcodes
-from tests.training.data.bioscan.files import PER_SPLIT, SIZE, jpeg, rows_of, stored_path, write_csv
+from tests.training.data.bioscan.files import PER_SPLIT, SIZE, jpeg
 from training.configs.schema import DataConfig
 from training.data import bioscan
+from training.data.miniature import csv_rows, stored_path, write_csv
 
 
 @pytest.fixture(scope="module")
 def rows():
     records = simulate_barcodes(len(bioscan.SPLITS) * PER_SPLIT // 2, 2, seed=5)
     parts = [records[i * PER_SPLIT : (i + 1) * PER_SPLIT] for i in range(len(bioscan.SPLITS))]
-    return [row for split, part in zip(bioscan.SPLITS, parts, strict=True) for row in rows_of(split, part)]
+    return [row for split, part in zip(bioscan.SPLITS, parts, strict=True) for row in csv_rows(split, part)]
 
 
 @pytest.fixture(scope="module")

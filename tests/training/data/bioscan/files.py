@@ -1,7 +1,5 @@
 """Small files with exactly the layout, names and types of BIOSCAN-5M."""
 
-import csv
-import hashlib
 import io
 from zipfile import ZIP_STORED, ZipFile
 
@@ -11,76 +9,12 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from training.data import bioscan
-
-HEADER = [
-    *(
-        "processid",
-        "sampleid",
-        "taxon",
-        "phylum",
-        "class",
-        "order",
-        "family",
-        "subfamily",
-        "genus",
-        "species",
-    ),
-    *("dna_bin", "dna_barcode", "country", "province_state", "coord-lat", "coord-lon"),
-    *("image_measurement_value", "area_fraction", "scale_factor", "inferred_ranks", "split"),
-    *("index_bioscan_1M_insect", "chunk"),
-]
-
-
-CHUNK_LETTERS = {"pretrain": 2, "train": 1, "other_heldout": 1}
-
+from training.data.miniature import HEADER, stored_path
 
 PER_SPLIT = 6
 
 
 SIZE = 32
-
-
-def rows_of(split, records):
-    """Return six rows of a split, two per species, as the official CSV has them."""
-    for number, record in enumerate(records):
-        processid = f"{split.upper()}{number}-22"
-        named = split != "pretrain"
-        yield dict.fromkeys(HEADER, "") | {
-            "processid": processid,
-            "sampleid": f"BIOUG{number}",
-            "taxon": record["family"],
-            "phylum": "Arthropoda",
-            "class": "Insecta",
-            "order": record["order"],
-            "family": record["family"],
-            "genus": record["genus"] if named else "",
-            "species": f"{record['species']} {split}" if named else "",
-            "dna_bin": f"BOLD:{split[:2]}{number // 2}",
-            "dna_barcode": record["dna_barcode"].rstrip("N"),
-            "country": "Costa Rica",
-            "coord-lat": f"{record['coord-lat']:.3f}",
-            "coord-lon": f"{record['coord-lon']:.3f}",
-            "image_measurement_value": "4000",
-            "area_fraction": "0.125",
-            "scale_factor": "1.5",
-            "inferred_ranks": "0",
-            "split": split,
-            "chunk": hashlib.md5(processid.encode()).hexdigest()[: CHUNK_LETTERS.get(split, 0)],
-        }
-
-
-def write_csv(path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, HEADER)
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
-
-
-def stored_path(row):
-    """Return where a row's picture lies inside its package."""
-    return "/".join(filter(None, (row["split"], row["chunk"], row["processid"] + ".jpg")))
 
 
 def jpeg(seed):

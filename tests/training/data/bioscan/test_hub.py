@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from g2pdiff.errors import InputError
-from tests.training.data.bioscan.files import SIZE, parquet_copy, write_csv
+from tests.training.data.bioscan.files import SIZE, parquet_copy
 from training.configs.schema import DataConfig
+from training.data.miniature import write_csv
 from training.data.specimens import load_specimens
 
 

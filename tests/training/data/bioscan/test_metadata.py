@@ -22,9 +22,10 @@ from hypothesis import strategies as st
 
 from g2pdiff.errors import InputError
 from g2pdiff.simulation.barcodes import simulate_barcodes
-from tests.training.data.bioscan.files import HEADER, PER_SPLIT, SIZE, stored_path, write_csv
+from tests.training.data.bioscan.files import PER_SPLIT, SIZE
 from training.configs.schema import load
 from training.data import bioscan
+from training.data.miniature import HEADER, stored_path, write_csv
 from training.data.specimens import draw_rows, load_specimens, load_table, species_batches
 
 

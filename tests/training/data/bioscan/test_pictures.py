@@ -10,7 +10,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from g2pdiff.errors import InputError
-from tests.training.data.bioscan.files import PER_SPLIT, SIZE, stored_path, zip_pictures
+from tests.training.data.bioscan.files import PER_SPLIT, SIZE, zip_pictures
+from training.data.miniature import stored_path
 from training.data.pictures import square
 from training.data.specimens import load_specimens
 
