@@ -165,7 +165,7 @@ def test_batch_gives_a_row_for_each_record_and_a_zip(client):
         ("mutations", {"rates": 0.1}, "Rates must be a list"),
         ("mutations", {"rates": [0, 1.5]}, "Rates must be a number between 0 and 1"),
         ("mutations", {"replicates": 0}, "Replicates must be"),
-        ("mutations", {"replicates": 300}, "choose fewer"),
+        ("mutations", {"replicates": 300}, "choose at most"),
         ("mutations", {"kind": ["odd"]}, "There is no mutation kind"),
         ("mutations", {"region": 7}, "The region must be"),
         ("mutations", {"edits": 7}, "is not an edit"),

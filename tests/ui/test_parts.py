@@ -18,7 +18,7 @@ from g2pdiff.experiments.generate import Generate
 from g2pdiff.ui import link, messages
 from g2pdiff.ui.form import specify, understand
 from g2pdiff.ui.tab import Clock
-from g2pdiff.ui.widgets.downloads import file_stem, gif, png, settings_link, table
+from g2pdiff.ui.widgets.downloads import file_stem, gif, png, settings_link, table_link
 from g2pdiff.ui.widgets.examples import choices, examples
 from g2pdiff.ui.widgets.live_chart import score_chart
 from g2pdiff.ui.widgets.map import land, page
@@ -218,10 +218,13 @@ def test_an_animation_has_every_frame_and_plays_again():
 
 
 def test_rows_are_saved_as_a_table_and_settings_as_json():
-    assert table([{"rate": 0.1, "score": None}]).decode().splitlines() == ["rate,score", "0.1,"]
+    def saved(link: str) -> bytes:
+        return base64.b64decode(re.search(r"base64,([^\"]+)", link).group(1))
+
+    rows = saved(table_link([{"rate": 0.1, "score": None}], "series")).decode("utf-8-sig")
+    assert rows.splitlines() == ["rate,score", "0.1,"]
     html = settings_link({"seed": 9}, "it's")
-    data = re.search(r"base64,([^\"]+)", html).group(1)
-    assert json.loads(base64.b64decode(data)) == {"seed": 9}
+    assert json.loads(saved(html)) == {"seed": 9}
     assert 'download="it&#x27;s.json"' in html
 
 
