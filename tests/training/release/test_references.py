@@ -17,7 +17,7 @@ from tests.tiny import tiny_components, tiny_pipeline
 from tests.training.data.bioscan.files import jpeg
 from tests.training.data.test_species_pictures import picture
 from training.configs.schema import AssembleConfig, Config, DataConfig, command
-from training.data.miniature import csv_rows, stored_path, write_csv
+from training.data.miniature import csv_rows, stored_path, write_metadata
 from training.data.specimens import load_specimens, prepare
 from training.release.references import build_references, separate, separating_identity, write_references
 
@@ -114,7 +114,7 @@ def test_references_of_photographs_show_photographs_of_their_species(tmp_path):
     known, unseen = records[:6], records[6:]
     rows = [*csv_rows("train", known), *csv_rows("test_unseen", unseen)]
     rows += [row | {"species": rows[n]["species"]} for n, row in enumerate(csv_rows("val", known))]
-    metadata = write_csv(tmp_path / "metadata.csv", rows)
+    metadata = write_metadata(tmp_path / "metadata.csv", rows)
     for seed, row in enumerate(rows):
         path = tmp_path / "bioscan5m" / "images" / "cropped_256" / stored_path(row)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from g2pdiff.simulation.barcodes import simulate_barcodes
 from tests.training.data.bioscan.files import PER_SPLIT, SIZE, jpeg
 from training.configs.schema import DataConfig
 from training.data import bioscan
-from training.data.miniature import csv_rows, stored_path, write_csv
+from training.data.miniature import csv_rows, stored_path, write_metadata
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def rows():
 def root(rows, tmp_path_factory):
     """Return the data set unpacked, as `bioscan_dataset` and the zips leave it."""
     root = tmp_path_factory.mktemp("bioscan")
-    write_csv(root / "bioscan5m" / "metadata" / "csv" / "BIOSCAN_5M_Insect_Dataset_metadata.csv", rows)
+    write_metadata(root / "bioscan5m" / "metadata" / "csv" / "BIOSCAN_5M_Insect_Dataset_metadata.csv", rows)
     for seed, row in enumerate(rows):
         path = root / "bioscan5m" / "images" / "cropped_256" / stored_path(row)
         path.parent.mkdir(parents=True, exist_ok=True)

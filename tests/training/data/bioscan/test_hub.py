@@ -14,7 +14,7 @@ import torch
 from g2pdiff.errors import InputError
 from tests.training.data.bioscan.files import SIZE, parquet_copy
 from training.configs.schema import DataConfig
-from training.data.miniature import write_csv
+from training.data.miniature import write_metadata
 from training.data.specimens import load_specimens
 
 
@@ -47,7 +47,7 @@ def test_what_cannot_be_streamed_is_said_in_one_sentence(root, rows, tmp_path, m
     with pytest.raises(InputError, match="lacks the column chunk"):
         load(tmp_path)
     (tmp_path / "text").mkdir()
-    write_csv(tmp_path / "text" / "train.csv", rows)
+    write_metadata(tmp_path / "text" / "train.csv", rows)
     with pytest.raises(
         InputError, match="is not parquet: give a folder of parquet files with data.hub, or a CSV"
     ):

@@ -25,7 +25,7 @@ from g2pdiff.simulation.barcodes import simulate_barcodes
 from tests.training.data.bioscan.files import PER_SPLIT, SIZE
 from training.configs.schema import load
 from training.data import bioscan
-from training.data.miniature import HEADER, stored_path, write_csv
+from training.data.miniature import HEADER, stored_path, write_metadata
 from training.data.specimens import draw_rows, load_specimens, load_table, species_batches
 
 
@@ -52,7 +52,7 @@ def test_rows_without_a_species_are_grouped_by_bin_and_then_by_barcode(config, r
     pretrain[1]["dna_barcode"] = pretrain[0]["dna_barcode"]
     labelled = [row for row in rows if row["split"] == "train"]
     config = replace(
-        config, metadata=str(write_csv(tmp_path / "m.csv", pretrain + labelled)), unlabelled=True
+        config, metadata=str(write_metadata(tmp_path / "m.csv", pretrain + labelled)), unlabelled=True
     )
     specimens = load_specimens(config, tmp_path)
     table = specimens.table
@@ -75,14 +75,14 @@ def test_rows_that_cannot_be_placed_or_are_no_coi_are_left_out(config, rows, tmp
     some[0]["coord-lat"] = ""
     some[1]["dna_barcode"] = ""
     some[2]["dna_barcode"] = "ACGT" * 160
-    config = replace(config, metadata=str(write_csv(tmp_path / "m.csv", some)))
+    config = replace(config, metadata=str(write_metadata(tmp_path / "m.csv", some)))
     assert bioscan.candidates(config, "test", 9)["processid"].tolist() == [r["processid"] for r in some[3:]]
 
 
 def test_chunks_that_look_like_numbers_keep_their_names(config, rows, tmp_path):
     row = dict(rows[0])
     for chunk in ("07", "1e", "00", "7e1"):
-        path = write_csv(tmp_path / f"{chunk}.csv", [row | {"chunk": chunk}])
+        path = write_metadata(tmp_path / f"{chunk}.csv", [row | {"chunk": chunk}])
         drawn = bioscan.candidates(replace(config, metadata=str(path)), "pretrain", 1)
         assert drawn["place"].tolist() == [f"pretrain/{chunk}/{row['processid']}.jpg"]
 
@@ -182,16 +182,16 @@ def test_metadata_that_cannot_be_used_is_refused_in_one_sentence(config, rows, t
     (tmp_path / "binary.csv").write_bytes(b"\x1f\x8b broken")
     with pytest.raises(InputError, match="cannot be read as BIOSCAN-5M's CSV"):
         candidates(tmp_path / "binary.csv")
-    ragged = write_csv(tmp_path / "ragged.csv", rows)
+    ragged = write_metadata(tmp_path / "ragged.csv", rows)
     ragged.write_text(ragged.read_text() + "one,two\n")
     with pytest.raises(InputError, match="cannot be read as BIOSCAN-5M's CSV"):
         candidates(ragged)
     with pytest.raises(InputError, match="no row with a COI barcode"):
-        candidates(write_csv(tmp_path / "empty.csv", []))
+        candidates(write_metadata(tmp_path / "empty.csv", []))
     with pytest.raises(InputError, match="a split dev, which is none"):
-        candidates(write_csv(tmp_path / "strange.csv", [rows[0] | {"split": "dev"}]))
+        candidates(write_metadata(tmp_path / "strange.csv", [rows[0] | {"split": "dev"}]))
     with pytest.raises(InputError, match="no row of the split val"):
-        candidates(write_csv(tmp_path / "one.csv", rows[:6]), "val")
+        candidates(write_metadata(tmp_path / "one.csv", rows[:6]), "val")
     assert not list(Path(config.cache).glob("*.partial"))
 
 
@@ -210,7 +210,7 @@ def test_a_coordinate_that_is_none_leaves_its_row_out_and_is_said(
 ):
     some = [dict(row) for row in rows if row["split"] == "test"]
     some[0]["coord-lat"] = latitude
-    config = replace(config, metadata=str(write_csv(tmp_path / "m.csv", some)))
+    config = replace(config, metadata=str(write_metadata(tmp_path / "m.csv", some)))
     assert len(bioscan.candidates(config, "test", 9)) == PER_SPLIT - 1
     assert f"5 of 6 rows used; left out: 1 {reason}." in capsys.readouterr().err
 
