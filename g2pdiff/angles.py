@@ -31,6 +31,8 @@ _WORDS = (
     (re.compile(r"''"), '"'),
 )
 
+_DATUM = re.compile(r"(?i)\(?\bWGS[-_ ]?(?:19)?84\b\)?[,;:]?")  # degrees are read in no other
+
 NUMBER = r"\d+(?:[.,]\d+)?|[.,]\d+"
 _ANGLE = rf"""
     (?P<before>[NSEWO])?\s*(?P<sign>[+-])?\s*
@@ -65,11 +67,15 @@ _GEO = re.compile(rf"(?i)geo:({_DECIMAL}),({_DECIMAL})(?:[,;?].*)?")
 _POINT = re.compile(
     rf"(?i)(?:srid=\d+;)?point\s*(?:z|m|zm)?\s*\(\s*({_DECIMAL})\s+({_DECIMAL})(?:\s+[-+\d.]+)*\s*\)"
 )
+_GEOJSON = re.compile(
+    rf'(?i).*"coordinates"\s*:\s*\[\s*({_DECIMAL})\s*,\s*({_DECIMAL})[\d\s,.-]*\].*', re.DOTALL
+)
 _ISO_6709 = re.compile(r"([-+]\d{2}(?:\.\d+)?)([-+]\d{3}(?:\.\d+)?)(?:[-+]\d+(?:\.\d+)?)?(?:CRS\w+)?/?")
 _CODE = re.compile(
+    r"(?!\d+e\d+$|0x)(?:"  # 1e400 and 0x10 are numbers
     r"[23456789CFGHJMPQRVWX]{2,8}\+[23456789CFGHJMPQRVWX]{0,7}(?:\s.*)?"  # a plus code
     r"|\d{1,2}\s?[C-HJ-NP-X]\s?(?:[A-HJ-NP-Z]{2}\s?)?\d{2,}(?:\s?\d+)?(?:\s?m?[EN]?.*)?"  # UTM, MGRS
-    r"|///\w+\.\w+\.\w+",  # three words
+    r"|///\w+\.\w+\.\w+)",  # three words
     re.IGNORECASE,
 )
 _WHOLENUMBERS = re.compile(r"[(\[]?([-+]?[0-9]{1,3})[\s,]+([-+]?[0-9]{1,3})[)\]]?")
@@ -88,7 +94,7 @@ def read_pair(value: object) -> tuple[float, float] | None:
     text = text.translate(_SIGNS)
     if found := _GEO.fullmatch(text):
         return float(found[1]), float(found[2])
-    if found := _POINT.fullmatch(text):
+    if found := _POINT.fullmatch(text) or _GEOJSON.fullmatch(text):
         return float(found[2]), float(found[1])
     if found := _ISO_6709.fullmatch(text):
         return float(found[1]), float(found[2])
@@ -170,6 +176,9 @@ def plain(text: str) -> str:
     """Rewrite text with one kind of minus, degree sign and prime, on one line."""
     text = normalize("NFKC", text.translate(_MARKS)).translate(_SIGNS).translate(_MARKS)
     text = re.sub(r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff]", "", text)
+    text = _DATUM.sub("", text).strip()
+    if len(text) > 2 and text[0] in "\"'":  # as a spreadsheet or a program quotes text
+        text = text[1:-1] if text[0] == text[-1] else text[1:]
     for pattern, replacement in _WORDS:
         text = pattern.sub(replacement, text)
     return " ".join(text.split())

@@ -200,10 +200,10 @@ def _why_not(field: str, text: str, wanted: str) -> str:
         return f"{name} {said} is a link without coordinates: copy the coordinates themselves."
     if is_code(text):
         return f"{name} {said} is a code of a grid: give degrees, such as 56.6, 11.3."
-    if _THREE.fullmatch(text):
-        return f"{name} {said} holds more than two numbers: give latitude and longitude alone."
     if re.search(r"(?i)(?<![a-z])O(?![a-z])", text) and re.search(r"\d", text):
         return f"{name} {said} has the letter O, east in one language and west in another: write E or W."
+    if _THREE.fullmatch(text):
+        return f"{name} {said} holds more than two numbers: give latitude and longitude alone."
     if re.match(r"(?i)([NSEW]\s*)?-", text) and re.search(r"(?i)[NSEW]\s*$|^[NSEW]", text):
         return f"{name} {said} has a minus and a hemisphere letter: give one of them."
     if re.fullmatch(rf"[-+]?(?:{NUMBER})(?: (?:{NUMBER}))+", text):

@@ -15,6 +15,7 @@ import numpy as np
 from Bio.Seq import translate
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
+from g2pdiff.dna.foreign import headless, other_format
 from g2pdiff.dna.framing import BASES, CODON_START, SITES, decode, encode, frame
 from g2pdiff.dna.headers import read_header
 from g2pdiff.dna.letters import LONGEST, SHORTEST, Letters, clean, count
@@ -302,12 +303,16 @@ def _read(text: str) -> tuple[Entry, list[str]]:
     text = text.replace("\ufeff", "")
     if is_tabular(text):
         return _first(read_entries(text, "barcode"))
+    if wrong := other_format(text):
+        raise InputError("barcode", f"The barcode {wrong}")
     # Blanks become tabs, which the parser leaves in the sequence, where they are counted.
     lines = [line.strip().replace(" ", "\t") for line in text.splitlines()]
     comments = sum(line.startswith(";") for line in lines)
     text = _GENBANK_FRAME.sub("", "\n".join(line for line in lines if not line.startswith(";"))).strip()
     if not text:
         raise InputError("barcode", "The barcode is empty: paste a COI sequence, as plain letters or FASTA.")
+    if not text.startswith(">") and (wrong := headless(text)):
+        raise InputError("barcode", f"The barcode {wrong}")
     # Raw letters are a FASTA record that lacks its header.
     records = list(SimpleFastaParser(StringIO(text if text.startswith(">") else f">\n{text}")))
     header, letters = records[0]
@@ -320,7 +325,7 @@ def _read(text: str) -> tuple[Entry, list[str]]:
     if len(records) > 1:
         notes.append(f"Used the first of {len(records):,} FASTA records and ignored the others.")
     found = read_header(header.replace("\t", " "))
-    entry = Entry(header, letters, found.locality, found.warning)
+    entry = Entry(found.name, letters, found.locality, found.warning)
     return entry, notes + _unused(entry)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile, ZipFile
 
-from g2pdiff.dna.formats import is_coi, our_names
+from g2pdiff.dna.formats import identifiers_of, is_coi, our_names
 from g2pdiff.dna.letters import AMBIGUITY_CODES, GAPS, SHORTEST
 from g2pdiff.errors import InputError, quoted
 
@@ -96,6 +96,8 @@ def refuse_workbook(members: list[str], name: str, field: str) -> None:
     """
     if any(member.startswith("xl/") for member in members):
         raise InputError(field, f"{name} is an Excel workbook: save its sheet as CSV.")
+    if any(member.startswith("word/") for member in members):
+        raise InputError(field, f"{name} is a Word document: save it as plain text.")
     if "content.xml" in members:
         raise InputError(field, f"{name} is an OpenDocument file: save its sheet as CSV.")
 
@@ -187,8 +189,17 @@ def text_of_file(content: bytes, name: str, field: str, limit: int) -> str:
     """
     content = unpack(content, name, field, limit)
     if content[:4] == b"PAR1":
-        return as_table(content, name, field).to_csv(index=False)
+        table = as_table(content, name, field)
+        # Columns without a meaning here, such as pictures, would only fill the text.
+        known = {*our_names(list(table.columns)), *identifiers_of(list(table.columns))}
+        table = table[[column for column in table.columns if column in known]]
+        return table.map(_as_text).to_csv(index=False)
     return decode(content, name, field)
+
+
+def _as_text(cell: object) -> object:
+    """Return a cell with text in place of its bytes."""
+    return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell
 
 
 def is_fasta(text: str) -> bool:

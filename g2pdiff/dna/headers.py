@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from g2pdiff.angles import plain, read_angle, read_announced_pair, read_pair
 from g2pdiff.coordinates import Locality, read_locality
-from g2pdiff.errors import InputError
+from g2pdiff.errors import InputError, quoted
 
 LONGEST = 2_000  # characters
 
@@ -23,13 +23,24 @@ _BOTH = r"lat[-_ ]?(?:lon|lng|long)|latitude[-_ ]longitude|coord(?:inate)?s?|geo
 _LATITUDE = r"(?:decimal[-_ ]?|coord[-_])?lat(?:itude)?"
 _LONGITUDE = r"(?:decimal[-_ ]?|coord[-_])?(?:long?(?:itude)?|lng)"
 _KEY = re.compile(
-    rf"(?i)(?<![A-Za-z0-9_])(?:(?P<both>{_BOTH})|(?P<latitude>{_LATITUDE})|(?P<longitude>{_LONGITUDE}))"
+    rf"(?i)(?<![A-Za-z0-9_])[/\"']?(?:(?P<both>{_BOTH})|(?P<latitude>{_LATITUDE})|(?P<longitude>{_LONGITUDE}))"
     r"(?P<unit>[-_ ]?(?:deg|dd|decimal))?"
-    r"(?:\s*[=:]\s*|\.?\s+(?=[-+\u2212]?\d))"
+    r"(?:[\"']?\s*[=:]\s*|\.?\s+(?=[-+\u2212]?\d))"
 )
 _END = re.compile(r"[]|;)}]|\t")
+_QUOTED = re.compile(r"""\s*(["'])(.*?)\1""")
 _WORDS_END = re.compile(r"\s+|,(?!\d)|$")
 _COMPASS = re.compile(r"(?i)(?<![\w.])\d[\d.,°′″'\" :]*[NS][\s,]+\d[\d.,°′″'\" :]*[EW](?!\w)")
+_LOOSE = re.compile(
+    r"(?i)(?:^|[\s_|;,([])(?:"
+    r"[NS]?\s?\d{1,3}[.,]\d+\s?°?\s?[NS]?[\s_,;]+[EW]\s?\d{1,3}[.,]\d+|"  # N10.5 E20.5
+    r"\d{1,3}[.,]\d+\s?°?\s?[NS][\s_,;]+\d{1,3}[.,]\d+\s?°?\s?[EW]|"  # 10.5N_20.5E
+    r"[([@][-+\u2212]?\d{1,2}[.,]\d+[,;\s]\s*[-+\u2212]?\d{1,3}[.,]\d+[])]?(?:\s|$)|"  # (10.5, 20.5)
+    r"(?:lat[a-z]*|breite\w*)[\s_=:-]*[-+\u2212]?\d[\d.,]*.{0,6}?(?:lon[a-z]*|l(?:ä|ae)nge\w*)[\s_=:-]*"
+    r"[-+\u2212]?\d[\d.,]*)"
+)
+"""What may be a place, in a spelling that has other meanings too."""
+
 _FRACTION = re.compile(r"\s*[-+\u2212]?\d{1,3}[.,]\d+\s*")
 
 
@@ -69,6 +80,8 @@ def read_header(header: str) -> Header:
 
 def _value(text: str, kind: str) -> tuple[str, int]:
     """Return the value at the beginning of a text, and where it ends with what closes it."""
+    if held := _QUOTED.match(text):
+        return held[2].strip(), _closed(text, held.end())
     opened = re.match(r"\s*[([{]", text)
     cut = _END.search(text, opened.end() if opened else 0)
     end = cut.start() if cut else len(text)
@@ -140,6 +153,9 @@ def _without_keys(header: str) -> Header:
             return Header(rest, read_locality(*pair))
         except InputError as error:
             return Header(name, None, f"The header's place was ignored: {error}")
+    if loose := _LOOSE.search(header):
+        seen = quoted(loose[0].strip(" _|;,"))
+        return Header(name, None, f"The header may name a place, {seen}: write it as lat=10.5 lon=20.5.")
     return Header(name)
 
 

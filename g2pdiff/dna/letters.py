@@ -8,8 +8,10 @@ are kept: `held`, with N in place of each, and `closed`, without them. `g2pdiff.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
+from g2pdiff.dna.foreign import record_name
 from g2pdiff.dna.framing import BASES
 from g2pdiff.errors import InputError
 
@@ -22,7 +24,9 @@ GAPS = "-.~?_*\u2010\u2011\u2012\u2013\u2014\u2212"
 
 _NOISE = (
     (re.compile(r"[\s\u00ad\u200b-\u200f\u2060\ufeff]"), "space"),
+    (re.compile(r"[53]['′’]"), "end mark"),
     (re.compile(r"[0-9]+"), "line number"),
+    (re.compile(r"""["'`´‘’“”„«»]"""), "quotation mark"),
 )
 _GAP = re.compile(f"[{re.escape(GAPS)}]")
 _PLAIN = re.compile(f"[{BASES}N]+")
@@ -61,7 +65,11 @@ def clean(letters: str) -> Letters:
     if _PLAIN.fullmatch(letters):
         _check_amount(letters)
         return Letters(letters, letters)
+    if name := record_name(letters):
+        raise InputError("barcode", f"The barcode {name}")
     notes = []
+    if not letters.isascii():
+        letters = unicodedata.normalize("NFKC", letters)  # wide letters, as some keyboards type them
     for pattern, what in _NOISE:
         letters, removed = pattern.subn("", letters)
         if removed:
@@ -104,7 +112,9 @@ def _check_letters(letters: str) -> None:
     strange = [index for index, letter in enumerate(letters) if letter not in known]
     if not strange:
         return
-    first = f"{letters[strange[0]]!r} after {count(strange[0], 'letter')}"
+    letter = letters[strange[0]]
+    code = "" if letter.isascii() else f" (U+{ord(letter):04X})"  # a Cyrillic A looks like a Latin one
+    first = f"{letter!r}{code} after {count(strange[0], 'letter')}"
     raise InputError(
         "barcode",
         f"The barcode has {count(len(strange), 'character')} that DNA does not have (first {first}): "

@@ -13,6 +13,7 @@ from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from g2pdiff.coordinates import Locality, read_locality
 from g2pdiff.dna.files import BROKEN, as_table, is_fasta, is_flat, is_table
+from g2pdiff.dna.foreign import other_format
 from g2pdiff.dna.formats import format_of, identifiers_of, is_coi
 from g2pdiff.dna.headers import read_header
 from g2pdiff.dna.letters import count
@@ -69,13 +70,13 @@ def read_entries(text: str, field: str, most: int | None = None) -> Entries:
 
 def _check_amount(number: int, field: str, most: int | None) -> None:
     if most is not None and number > most:
-        raise InputError(
-            field, f"The FASTA text has {number:,} records: split it into texts of at most {most}."
-        )
+        raise InputError(field, f"The text has {number:,} records: split it into texts of at most {most}.")
 
 
 def _of_fasta(text: str, field: str, most: int | None) -> Entries:
     lines = [line.strip() for line in text.splitlines()]
+    if wrong := other_format(text):
+        raise InputError(field, f"The text {wrong}")
     comments = sum(line.startswith(";") for line in lines)
     lines = [line for line in lines if line and not line.startswith(";")]
     if not lines or not lines[0].startswith(">"):
@@ -96,6 +97,7 @@ def _of_fasta(text: str, field: str, most: int | None) -> Entries:
 def _of_table(text: str, field: str, most: int | None) -> Entries:
     from g2pdiff.dna.tables import TOO_LONG, standardise  # which reads barcodes, as this does for them
 
+    what, part = ("file", "record") if is_flat(text) else ("table", "row")
     raw = as_table(text.encode("utf-8", "replace"), "The text", field)
     raw = raw.loc[:, ~raw.columns.duplicated()]
     table = standardise(raw)
@@ -111,10 +113,10 @@ def _of_table(text: str, field: str, most: int | None) -> Entries:
     reasons = [f"{others:,} of other markers than COI"] * bool(others)
     reasons += [f"{broken:,} {TOO_LONG}"] * bool(broken)
     if not entries:
-        raise InputError(field, f"The table has no row that can be used. {', '.join(reasons)}.")
-    said = (
-        f"Read as {format_of(list(raw.columns))}: {len(entries):,} of {len(is_wanted) + broken:,} rows used"
-    )
+        why = f"left out: {', '.join(reasons)}" if reasons else "it holds nothing but column names"
+        raise InputError(field, f"The {what} has no {part} that can be used: {why}.")
+    name = "GenBank or EMBL" if is_flat(text) else format_of(list(raw.columns))
+    said = f"Read as {name}: {len(entries):,} of {len(is_wanted) + broken:,} {part}s used"
     entries.remarks = (f"{said}; left out: {', '.join(reasons)}." if reasons else f"{said}.",)
     return entries
 

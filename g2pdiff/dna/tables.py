@@ -54,10 +54,12 @@ MISSING = frozenset(
 TEXT = ("processid", "sampleid", "dna_barcode", "marker", "class", "order", "family", "subfamily", "genus")
 TEXT += ("species", "identification", "identification_rank", "dna_bin", "country", "split", "chunk")
 
+SWAPPED = "with latitude and longitude that may be swapped"
 TOO_LONG = "with more cells than columns, as decimal commas make them"
 
 _SPACE = re.compile(r"[\s\u00a0\u200b-\u200f\u2060\ufeff]+")
 _AUTHOR = re.compile(r"([A-Z][\w-]+ [a-z][\w.-]+(?: [a-z][\w-]+)?),? (?:\(.+\)|[^\d]*,? ?\d{4}\)?)")
+_OPEN = re.compile(r"(?i)(?:[a-z-]+ )?(?:sp|spp|spec|indet|gen\. sp|gen|nov)\.?(?: indet\.?)?")
 _LOWER = re.compile(r"[a-z]+ [a-z]")
 _SPLITS = {"validation": "val", "valid": "val", "training": "train", "testing": "test"}
 
@@ -139,7 +141,7 @@ def usable(
         table = keep(table, table["split"].isin(splits).to_numpy(), "of no known split")
     latitude, longitude, faults = coordinates(table)
     table = table.assign(**{"coord-lat": latitude, "coord-lon": longitude})
-    for reason in ("without coordinates", "with impossible or unreadable coordinates"):
+    for reason in ("without coordinates", SWAPPED, "with impossible or unreadable coordinates"):
         table, faults = keep(table, faults != reason, reason), faults[faults != reason]
     if "processid" in table:
         is_first = ~table["processid"].duplicated().to_numpy() | table["processid"].isna().to_numpy()
@@ -197,8 +199,9 @@ def _place_or_fault(latitude: object, longitude: object) -> tuple[float, float, 
         return np.nan, np.nan, "without coordinates"
     try:
         found = read_locality(latitude, longitude)
-    except InputError:
-        return np.nan, np.nan, "with impossible or unreadable coordinates"
+    except InputError as error:
+        is_swapped = "swapped" in str(error)
+        return np.nan, np.nan, SWAPPED if is_swapped else "with impossible or unreadable coordinates"
     return found.latitude, found.longitude, ""
 
 
@@ -232,10 +235,12 @@ def _cell(cell: object) -> str | None:
     return None if text.lower() in MISSING else text
 
 
-def _as_species(name: str) -> str:
+def _as_species(name: str) -> str | None:
     """Return the name of a species with spaces, a capital and no author: it is one species however it is
-    written."""
+    written. None for a name that ends at the genus, such as `Aus sp.`."""
     name = " ".join(name.replace("_", " ").split())
+    if _OPEN.fullmatch(name):
+        return None  # many species may be meant
     if _LOWER.match(name):
         name = name[0].upper() + name[1:]
     found = _AUTHOR.fullmatch(name)

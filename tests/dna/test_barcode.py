@@ -88,12 +88,24 @@ def test_the_first_of_several_records_is_used():
         (f"{CARDUI[:9]} {CARDUI[9:20]}\t{CARDUI[20:]}", "Removed 2 spaces."),
         (f"{CARDUI[:9]}\u00a0{CARDUI[9:]}", "Removed 1 space."),
         (genbank(CARDUI), "Removed 11 line numbers."),
+        (f'"{CARDUI}"', "Removed 2 quotation marks."),
+        (f"5'-{CARDUI}-3'", "Removed 2 end marks."),
     ],
 )
 def test_what_is_cleaned_is_said(text, note):
     barcode = Barcode.parse(text)
     assert barcode.sequence == CARDUI
     assert note in barcode.notes
+
+
+def test_wide_letters_are_letters():
+    wide = "".join(chr(ord(letter) + 0xFEE0) for letter in CARDUI)
+    assert Barcode.parse(wide).sequence == CARDUI
+
+
+def test_the_name_of_a_single_barcode_is_that_of_the_batch():
+    barcode = Barcode.parse(f">moth 1 lat=56.6 lon=11.3\n{CARDUI}")
+    assert barcode.name == "moth 1" and "names a place" in barcode.notes[0]
 
 
 def test_ambiguity_codes_become_n():
@@ -127,6 +139,22 @@ def test_ambiguity_codes_become_n():
         ("N" * 658, "100% N"),
         ("N" * 658 + "A" * 658, "only 0 known letters"),
         ("A" * 1_000_001, "1,000,001 characters"),
+        ("MK123456", 'an accession number of GenBank ("MK123456"): paste the sequence'),
+        ("KJ123456.1, KJ123457.1", "an accession number of GenBank"),
+        ("NC_012345.1", "an accession number of GenBank"),
+        (">moth\nBBLSX123-10", "a process id of BOLD"),
+        ("BOLD:AAA1234", "a BIN of BOLD"),
+        ("Aglais io", "the name of a species"),
+        ("https://www.ncbi.nlm.nih.gov/nuccore/KJ123456", "is a link"),
+        (f"moth of 1999\n{CARDUI}", "begins with a line that is no DNA"),
+        (f"CLUSTAL W (1.83)\n\nseq1 {CARDUI}", "is a Clustal alignment: save it as FASTA"),
+        (f"#NEXUS\nmatrix seq1 {CARDUI}", "is a NEXUS file"),
+        (f" 1 658\nseq1 {CARDUI}", "is a PHYLIP alignment"),
+        (f"# STOCKHOLM 1.0\nseq1 {CARDUI}", "is a Stockholm alignment"),
+        (f"@read\n{CARDUI}\n+\n{'I' * 658}", "is a FASTQ file"),
+        (f'{{"seq": "{CARDUI}"}}', "is JSON"),
+        (f"<pre>{CARDUI}</pre>", "is a web page or XML"),
+        (CARDUI.replace("A", "\u0410"), "(first '\u0410' (U+0410) after"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(text, sentence):

@@ -51,6 +51,9 @@ def test_every_spelling_of_the_keys_and_brackets(name, latitude, longitude, key,
         ("moth 10.5 N 20.25 E", "moth", (10.5, 20.25)),
         ("a lat=10 lon=200", "a", (10, -160)),
         ("a lat=10 lat=10 lon=20", "a", (10, 20)),
+        ('a /lat_lon="10.50 S 20.25 W"', "a", (-10.5, -20.25)),
+        ('a {"lat": 10, "lon": 20}', "a", (10, 20)),
+        ("a 'lat'=10 'lon'=20", "a", (10, 20)),
     ],
 )  # fmt: skip
 def test_the_fields_own_spellings(header, name, place):
@@ -72,6 +75,13 @@ def test_the_fields_own_spellings(header, name, place):
         ("a [lat_lon=10 Q 20 Z]", "no latitude and longitude"),
         ("a lat=10 lon=20 E W", ""),
         ("a|91.5|20.5", "between -90 and 90"),
+        ("a (56.6, 11.3)", 'may name a place, "(56.6, 11.3)"'),
+        ("a @56.6,11.3", "may name a place"),
+        ("a N10.5 E20.5", "may name a place"),
+        ("a_10.5N_20.5E", "may name a place"),
+        ("a_lat_10.5_lon_20.5", 'may name a place, "lat_10.5_lon_20.5"'),
+        ("a latitud=10 longitud=20", "may name a place"),
+        ("a Breitengrad 10 Längengrad 20", "may name a place"),
     ],
 )
 def test_what_looks_like_a_place_and_is_none_is_told(header, words):

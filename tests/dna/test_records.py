@@ -8,6 +8,7 @@ import tarfile
 from io import BytesIO, StringIO
 from zipfile import ZipFile
 
+import pandas as pd
 import pytest
 from Bio import SeqIO
 from Bio.Seq import Seq
@@ -50,7 +51,7 @@ def test_a_flat_file_is_a_single_barcode_too(kind, before, tmp_path):
     barcode = Barcode.parse(text)
     assert (barcode.sequence, barcode.name, barcode.warnings) == (BARCODE, "AB1.1 Aus bus", ())
     said = " ".join(barcode.notes)
-    assert "1 of 1 rows used" in said and "latitude 10.5, longitude 20.25" in said
+    assert "Read as GenBank or EMBL: 1 of 1 records used" in said and "latitude 10.5, longitude 20.25" in said
     (tmp_path / "moth.gb").write_text(text)
     assert Barcode.parse(read_sequence("barcode", str(tmp_path / "moth.gb"), "barcode")) == barcode
     (record,) = read_records(text, 1, 2)
@@ -133,13 +134,37 @@ def test_other_files_are_refused_by_name(start, words):
 
 
 def test_a_workbook_called_csv_is_refused_by_name():
-    for member, words in (("xl/workbook.xml", "Excel workbook"), ("content.xml", "OpenDocument")):
+    for member, words in (
+        ("xl/workbook.xml", "Excel workbook"),
+        ("content.xml", "OpenDocument"),
+        ("word/document.xml", "Word document"),
+    ):
         book = BytesIO()
         with ZipFile(book, "w") as archive:
             archive.writestr("mimetype", "x")
             archive.writestr(member, "<x/>")
-        with pytest.raises(InputError, match=rf"table.csv is an {words}"):
+        with pytest.raises(InputError, match=rf"table.csv is an? {words}"):
             files.text_of_file(book.getvalue(), "table.csv", "f", LIMIT)
+
+
+def test_a_table_without_rows_and_other_formats_are_refused_in_one_sentence():
+    for text, words in (
+        ("processid,dna_barcode,lat,lon\n", "no row that can be used: it holds nothing but column names."),
+        (flat(gene="CYTB"), "no record that can be used: left out: 1 of other markers than COI."),
+        (f"#NEXUS\nmatrix a {BARCODE}", "is a NEXUS file: save it as FASTA."),
+    ):
+        with pytest.raises(InputError) as refused:
+            read_records(text, 1, 2)
+        assert words in str(refused.value)
+
+
+def test_parquet_cells_of_bytes_are_text_and_pictures_stay_out():
+    row = {"processid": "a", "dna_barcode": BARCODE.encode(), "species": b"Aus bus", "image": b"\x89PNG"}
+    table = BytesIO()
+    pd.DataFrame([row]).to_parquet(table)
+    text = files.text_of_file(table.getvalue(), "x", "f", LIMIT)
+    (record,) = read_records(text, 1, 2)
+    assert (record.name, record.barcode.sequence) == ("a Aus bus", BARCODE) and "PNG" not in text
 
 
 TEXT = f"name;dna_barcode;lat;lon\nÄmoth;{BARCODE};10,5;20,25\n"
@@ -162,7 +187,7 @@ def test_decimal_commas_between_commas_are_told_and_their_rows_left_out():
     table = files.read_delimited(text, "x", "f")
     usable(standardise(table), reading, named=False)
     assert reading.rows == 2 and reading.used == 1
-    with pytest.raises(InputError, match="no row that can be used. 1 with more cells"):
+    with pytest.raises(InputError, match="no row that can be used: left out: 1 with more cells"):
         read_records(text.rpartition("other")[0], 1, 2)
 
 

@@ -200,6 +200,8 @@ TROUBLES = [
     ("coord-lat", "somewhere", "impossible or unreadable coordinates"),
     ("species", "\u00a0", "without a species"),
     ("species", "NA", "without a species"),
+    ("species", "Aus sp.", "without a species"),
+    ("species", "indet.", "without a species"),
     ("dna_barcode", "", "without a barcode"),
     ("dna_barcode", "ACGT", "with a barcode that cannot be read"),
     ("dna_barcode", "ACGT" * 160, "with a barcode unlike COI"),
@@ -219,6 +221,13 @@ def test_a_row_in_trouble_is_left_out_and_the_reason_said(column, cell, reason, 
         f"11 of 12 rows used; left out: 1 {'with ' * reason.startswith('imp')}{reason}."
         in reading.sentence("t")
     )
+
+
+def test_swapped_coordinates_are_a_reason_of_their_own():
+    table = ROWS.assign(**{"coord-lat": 120.5, "coord-lon": 33.5})
+    reading = Reading()
+    assert usable(standardise(table), reading).empty
+    assert reading.left_out["with latitude and longitude that may be swapped"] == 12
 
 
 SPELLINGS = [

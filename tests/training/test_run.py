@@ -231,6 +231,7 @@ def test_commands_refuse_what_they_cannot_use_in_one_sentence(tmp_path, capsys):
     good = ["--config", "training/configs/test.yaml", "--run", str(tmp_path)]
     for arguments, sentence in (
         ([*good, "--table", "/nowhere.parquet"], "no barcode table"),
+        ([*good, "--table", "tests"], "is a folder"),
         ([*good, "clibd.training.steps=many"], "does not fit"),
         (["--config", "nowhere.yaml"], "no configuration file"),
     ):

@@ -54,13 +54,17 @@ def read_table(path: str | Path, unseen_species: float = 0.1, unseen_genera: flo
             be used.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError("table", f"{path} is a folder: give one table, a file in it, with --table.")
     if not path.is_file():
         raise InputError(
             "table", f"There is no barcode table {path}; give a parquet or CSV file with --table."
         )
     content, name = files.read_file(path, "table")
-    if path.suffix.lower() in (".parquet", ".pq") and content[:4] != b"PAR1":
-        raise InputError("table", f"{path} cannot be read as a parquet table: copy it again.")
+    if content[:4] != b"PAR1" and files.is_fasta(files.decode(content, name, "table")):
+        raise InputError(
+            "table", f"{path} is FASTA: give a table, which has species and coordinates beside its barcodes."
+        )
     table = standardise(files.as_table(content, name, "table"))
     if missing := [column for column in COLUMNS if column not in table]:
         missing = ["processid", *missing] if "processid" not in table else missing
