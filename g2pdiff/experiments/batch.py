@@ -43,7 +43,7 @@ OWN_COLUMNS = ("index", "name", "latitude", "longitude", "notes", "warnings", "e
 
 
 class Batch(Experiment, DrawingSpecification):
-    """Every record of a FASTA text, drawn from the same noise.
+    """Every record of FASTA, of a GenBank file or of a table, drawn from the same noise.
 
     Its rows are `BatchRow`s in the order of the readable records.
     """
@@ -51,8 +51,8 @@ class Batch(Experiment, DrawingSpecification):
     name: ClassVar[str] = "batch"
     position: ClassVar[int] = 6
     about: ClassVar[str] = (
-        "Draw each record of a FASTA text, at most 100, from the same noise; a header may say lat=56.6 "
-        "lon=11.3."
+        "Draw each record of FASTA, of a GenBank file or of a table, at most 100, from the same noise; a "
+        "header may say lat=56.6 lon=11.3, and a table its coordinates."
     )
     returns: ClassVar[str] = (
         "a ZIP of the pictures and results.csv; rows, one per record, with the error of those that cannot be "
@@ -62,7 +62,7 @@ class Batch(Experiment, DrawingSpecification):
     file_label: ClassVar[str] = "archive"
 
     fasta: Annotated[str, Check(lambda field, value: text_of(value), file="FASTA")] = Field(
-        description="FASTA text of up to 100 records of 200 to 2,000 letters"
+        description="FASTA, GenBank or table text of up to 100 records of 200 to 2,000 letters"
     )
     latitude: Latitude = Field(description="degrees north, -90 to 90, of records without a locality")
     longitude: Longitude = Field(description="degrees east, -180 to 180, of records without a locality")
