@@ -14,7 +14,13 @@ LONGEST_NAMES = 2_000
 """Characters of a text that may be names of records alone; a sequence of so few letters is too short or has
 no blanks."""
 
-_FORMATS = (
+
+def _compiled(*entries: tuple[str, str]) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Return patterns, which ignore case, with what each names."""
+    return tuple((re.compile(pattern, re.IGNORECASE), name) for pattern, name in entries)
+
+
+_FORMATS = _compiled(
     (r"CLUSTAL", "a Clustal alignment"),
     (r"#NEXUS", "a NEXUS file"),
     (r"# STOCKHOLM", "a Stockholm alignment"),
@@ -23,14 +29,12 @@ _FORMATS = (
     (r"[{\[]\s*[\"'{\[]", "JSON"),
     (r"<[!?A-Za-z]", "a web page or XML"),
 )
-_FORMATS = tuple((re.compile(pattern, re.IGNORECASE), name) for pattern, name in _FORMATS)
-_NAMES = (
+_NAMES = _compiled(
     (r"BOLD:[A-Z]{3}\d{4}", "is a BIN of BOLD"),
     (r"[A-Z]{2,8}\d{2,5}-\d{2}(?:\.COI-\dP)?", "is a process id of BOLD"),
     (r"(?:[A-Z]{1,2}\d{5,8}|[A-Z]{2}_\d{6,9})(?:\.\d{1,2})?", "is an accession number of GenBank"),
     (r"(?:https?://|www\.)\S+", "is a link"),
 )
-_NAMES = tuple((re.compile(pattern, re.IGNORECASE), name) for pattern, name in _NAMES)
 _NO_DNA = re.compile(r"[EFIJLOPQZ]", re.IGNORECASE)
 _SPECIES = re.compile(r"[A-Z][a-z]+\s[a-z-]{2,}(?:\s[a-z-]{2,})?")
 
