@@ -216,34 +216,47 @@ def _digest(config: DataConfig) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
+def _stem(config: DataConfig, run: Path, split: str) -> Path:
+    """Return the path, without ending, of the files of a split. Its folder is made."""
+    stem = run / "data" / f"{split}-{_digest(config)}"
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    return stem
+
+
 def load_specimens(config: DataConfig, run: Path, split: str = "train") -> SpecimenSet:
     """Return the specimens of a run. They are drawn once and kept in the run's folder `data/`.
 
     The file names have a digest of the configuration, so a changed configuration draws them again.
     """
-    stem = run / "data" / f"{split}-{_digest(config)}"
-    stem.parent.mkdir(parents=True, exist_ok=True)
+    stem = _stem(config, run, split)
     # If several processes start together, the first makes the files and the others wait for them.
     with FileLock(stem.with_suffix(".lock")):
-        return _load_or_make(config, stem, split)
+        return picture_specimens(_rows(config, stem, split), config, stem)
 
 
-def _load_or_make(config: DataConfig, stem: Path, split: str) -> SpecimenSet:
+def load_rows(config: DataConfig, run: Path, split: str = "train") -> pd.DataFrame:
+    """Return the table of the specimens of a run, as `load_specimens` does, but draw no picture."""
+    stem = _stem(config, run, split)
+    with FileLock(stem.with_suffix(".lock")):
+        return _rows(config, stem, split)
+
+
+def _rows(config: DataConfig, stem: Path, split: str) -> pd.DataFrame:
+    """Return the rows of a split, which are chosen once and kept."""
     rows_path = stem.with_suffix(".parquet")
     if rows_path.exists():
-        rows = pd.read_parquet(rows_path)
-    else:
-        limit = config.per_species if split == "train" else 4
-        official = config.by_specimen and not config.bold
-        table = bioscan.candidates(config, split, limit) if official else load_table(config)
-        rows = draw_specimens(table, split, config, limit)
-        if split != "train":
-            rows = rows.iloc[: config.held_out]
-        check_enough(rows, split)
-        partial = rows_path.with_suffix(".partial-rows")
-        rows.to_parquet(partial)
-        os.replace(partial, rows_path)
-    return picture_specimens(rows, config, stem)
+        return pd.read_parquet(rows_path)
+    limit = config.per_species if split == "train" else 4
+    official = config.by_specimen and not config.bold
+    table = bioscan.candidates(config, split, limit) if official else load_table(config)
+    rows = draw_specimens(table, split, config, limit)
+    if split != "train":
+        rows = rows.iloc[: config.held_out]
+    check_enough(rows, split)
+    partial = rows_path.with_suffix(".partial-rows")
+    rows.to_parquet(partial)
+    os.replace(partial, rows_path)
+    return rows
 
 
 def check_enough(rows: pd.DataFrame, split: str) -> None:

@@ -25,7 +25,7 @@ from g2pdiff.about import About
 from training.configs.schema import Config, DataConfig, command
 from training.data import bioscan, bold
 from training.data.species_pictures import load_photographs
-from training.data.specimens import load_specimens
+from training.data.specimens import load_rows
 from training.evaluation.figures import training_figure
 from training.evaluation.results import read_results
 
@@ -315,7 +315,7 @@ def write_model_card(config: Config, folder: Path) -> None:
         folder: folder of the checkpoint.
     """
     run = Path(config.run)
-    rows = load_specimens(config.data, run).table
+    rows = load_rows(config.data, run)
     evaluation = run / "evaluation"
     (folder / "figures").mkdir(exist_ok=True)
     has_curves = training_figure(run, folder / "figures" / "training.png")

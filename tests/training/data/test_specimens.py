@@ -14,6 +14,7 @@ from training.configs.schema import DataConfig
 from training.data.specimens import (
     draw_rows,
     draw_specimens,
+    load_rows,
     load_specimens,
     mask_tokens,
     prepare,
@@ -120,6 +121,13 @@ def test_specimens_are_drawn_once_and_the_same_again(tmp_path):
     assert np.array_equal(first.pictures, other.pictures)
     images = first.images(np.array([0, 1]))
     assert images.shape == (2, 3, 32, 32) and images.min() >= 0 and images.max() <= 1
+
+
+def test_rows_alone_are_those_of_the_specimens_and_cost_no_picture(tmp_path):
+    config = DataConfig(simulated_species=20, simulated_per_species=4, per_species=1, image_size=32)
+    rows = load_rows(config, tmp_path)
+    assert not list((tmp_path / "data").glob("*.npy"))
+    assert load_specimens(config, tmp_path).table.equals(rows)
 
 
 def test_batches_hold_a_species_once(table):
