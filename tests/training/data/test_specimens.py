@@ -149,7 +149,7 @@ def test_masking_hides_tokens_and_leaves_half_the_reads_whole():
 def test_tables_that_cannot_be_used_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(InputError, match="no barcode table"):
         read_table(tmp_path / "none.parquet")
-    (tmp_path / "broken.parquet").write_text("no parquet")
+    (tmp_path / "broken.parquet").write_text("PAR1, but not whole")
     with pytest.raises(InputError, match="cannot be read"):
         read_table(tmp_path / "broken.parquet")
     pd.DataFrame({"species": ["a"]}).to_csv(tmp_path / "short.csv")
