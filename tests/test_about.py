@@ -11,7 +11,7 @@ from g2pdiff.errors import InputError
 from tests.tiny import tiny_pipeline
 from training.configs.schema import load
 
-CONFIGS = {"butterflies": "butterflies", "checkpoint": "embedded"}
+CONFIGS = {"butterflies": "butterflies", "checkpoint": "embedded_256"}
 
 
 def test_what_is_saved_is_read_and_a_folder_that_says_nothing_is_its_own_name(tmp_path):

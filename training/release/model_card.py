@@ -283,8 +283,11 @@ def _evaluation(folder: Path, config: Config) -> str:
     known, others = _options(config)
     command = ["python", "-m", "training.evaluate", "--checkpoint", "CHECKPOINT", *known]
     command += [argument for argument in others if argument.startswith("data.")]
-    if results["systems"]["g2pdiffusion"].get("memorisation"):
+    drawn = results["systems"]["g2pdiffusion"]
+    if drawn.get("memorisation"):
         command += ["--run", "RUN"]
+    elif drawn.get("phenotype"):  # a run's folder holds the second judge too
+        command += ["--phenotype", "PHENOTYPE"]
     for name in ("split", "barcodes", "samples", "experiments"):
         command += [f"--{name}", str(results[name])]
     settings = results["settings"]
