@@ -64,8 +64,8 @@ def symmetry_axis(mask: Tensor) -> tuple[Tensor, Tensor]:
     weight = torch.exp(-((across / NEAR) ** 2))
     scores = []
     for angle in angles:  # one tilt at a time saves memory
-        turned = [_sample(small, *_axis_grid(COARSE, COARSE, 0.5, angle, shift)) for shift in shifts]
-        turned = torch.stack(turned, 1)  # (B, shifts, COARSE, COARSE)
+        x, y = _axis_grid(COARSE, COARSE, 0.5, angle, shifts[:, None, None])  # x for every shift, y for all
+        turned = _sample(small, x.flatten(0, 1), y.repeat(SHIFTS, 1)).unflatten(1, (SHIFTS, COARSE))
         score = (turned * turned.flip(3) * weight).sum((2, 3))
         scores.append(score / (turned.square() * weight).sum((2, 3)).clamp(min=1e-6))
     best = torch.stack(scores, 1).flatten(1).argmax(1)

@@ -27,6 +27,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
@@ -107,7 +108,7 @@ class SequenceSketch(nn.Module):
             -1, k
         )  # (4**k, k), in the order of the tokens
         letters = torch.cat(
-            [torch.zeros(len(SPECIAL_TOKENS), k, 4), nn.functional.one_hot(digits, 4).float()]
+            [torch.zeros(len(SPECIAL_TOKENS), k, 4), F.one_hot(digits, 4).float()]
         )
         self.register_buffer("letters", letters.flatten(1), persistent=False)  # (V, 4k), zeros where unknown
         self.register_buffer("mean", torch.zeros(max_tokens, 4 * k))
@@ -134,10 +135,17 @@ class SequenceSketch(nn.Module):
         known = (letters.sum(-1, keepdim=True) > 0).sum(0).clamp(min=1)
         self.mean.copy_(letters.sum(0) / known)
         centred = self._centred(input_ids)
-        variances, vectors = torch.linalg.eigh((centred.T @ centred).double() / len(centred))  # ascending
         kept = self.components.shape[1]
+        if len(centred) < centred.shape[1]:  # the smaller of two matrices with the same variances
+            variances, within = torch.linalg.eigh((centred @ centred.T).double() / len(centred))  # ascending
+            vectors = centred.T.double() @ within[:, -kept:]
+            vectors = F.pad(F.normalize(vectors, dim=0), (kept - vectors.shape[1], 0))
+            variances = F.pad(variances, (max(0, kept - len(variances)), 0))
+        else:
+            variances, vectors = torch.linalg.eigh((centred.T @ centred).double() / len(centred))
+        vectors = vectors[:, -kept:]
         held = variances[-kept:] > 1e-5 * variances[-1]  # too few barcodes leave components empty
-        self.components.copy_(torch.where(held, vectors[:, -kept:] * variances[-kept:].abs().rsqrt(), 0.0))
+        self.components.copy_(torch.where(held, vectors * variances[-kept:].abs().rsqrt(), 0.0))
         return (variances[-kept:].sum() / variances.sum()).item()
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
