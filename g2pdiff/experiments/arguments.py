@@ -160,7 +160,6 @@ BarcodeText = Annotated[
     Field(description="COI sequence, 200 to 2,000 letters, raw or FASTA"),
 ]
 PLACE_TYPES = WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]})
-OPTIONAL_PLACE_TYPES = WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "null"}]})
 Latitude = Annotated[
     float,
     coordinate,
@@ -172,6 +171,11 @@ Longitude = Annotated[
     coordinate,
     PLACE_TYPES,
     Field(description="degrees east, -180 to 180, or text such as 18°25'E"),
+]
+OptionalCoordinate = Annotated[
+    float | None,
+    optional(coordinate),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "null"}]}),
 ]
 Rate = Annotated[
     float,

@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from g2pdiff.dna.barcode import Barcode, shorten
 from g2pdiff.dna.records import Entry, read_entries
 from g2pdiff.errors import InputError
-from g2pdiff.experiments.arguments import Check, Latitude, Longitude, text_of
+from g2pdiff.experiments.arguments import Check, OptionalCoordinate, text_of
 from g2pdiff.experiments.drawing import Picture, Specimen, Update, draw
 from g2pdiff.experiments.report import number
 from g2pdiff.experiments.specification import DrawingSpecification, Experiment
@@ -64,8 +64,12 @@ class Batch(Experiment, DrawingSpecification):
     fasta: Annotated[str, Check(lambda field, value: text_of(value), file="FASTA")] = Field(
         description="FASTA, GenBank or table text of up to 100 records of 200 to 2,000 letters"
     )
-    latitude: Latitude = Field(description="degrees north, -90 to 90, of records without a locality")
-    longitude: Longitude = Field(description="degrees east, -180 to 180, of records without a locality")
+    latitude: OptionalCoordinate = Field(
+        None, description="degrees north, -90 to 90, of records without a locality"
+    )
+    longitude: OptionalCoordinate = Field(
+        None, description="degrees east, -180 to 180, of records without a locality"
+    )
 
     @cached_property
     def records(self) -> Records:
@@ -190,13 +194,15 @@ def read_records(text: str | None, latitude: object, longitude: object) -> Recor
 
     Args:
         text: FASTA, or one of the formats of `g2pdiff.dna.formats`; None counts as empty.
-        latitude, longitude: degrees, for records without a locality of their own.
+        latitude, longitude: degrees, for records without a locality of their own. None if all have one.
 
     Raises:
         InputError: field `fasta`, if the text is empty, too long or of another format, has too many records,
-            or no readable one; field `latitude` or `longitude`, if one cannot be read.
+            or no readable one; field `latitude` or `longitude`, if one cannot be read, or is missing though a
+            record needs it.
     """
-    locality = check_locality(latitude, longitude)
+    is_given = latitude is not None or longitude is not None
+    locality = check_locality(latitude, longitude) if is_given else None
     text = (text or "").replace("\ufeff", "")
     if len(text) > MAXIMUM_CHARACTERS:
         raise InputError(
@@ -209,7 +215,13 @@ def read_records(text: str | None, latitude: object, longitude: object) -> Recor
             "fasta", "The FASTA text is empty: give records, a header that begins with > above each sequence."
         )
     entries = read_entries(text, "fasta", MAXIMUM_RECORDS)
-    records = Records(_as_record(index, entry, locality) for index, entry in enumerate(entries, start=1))
+    records = Records()
+    for index, entry in enumerate(entries, start=1):
+        place, notes = locality, ()
+        if entry.locality:
+            place, notes = (entry.locality.latitude, entry.locality.longitude), entry.locality.notes
+        # A locality that is missing is told as one that cannot be read.
+        records.append(_as_record(index, entry, place or check_locality(latitude, longitude), notes))
     records.remarks = entries.remarks
     if not any(record.barcode for record in records):
         raise InputError(
@@ -220,14 +232,9 @@ def read_records(text: str | None, latitude: object, longitude: object) -> Recor
     return records
 
 
-def _as_record(index: int, entry: Entry, locality: tuple[float, float]) -> Record:
-    """Return a record with its barcode, or with the reason why it cannot be read.
-
-    The given locality holds unless the record has its own.
-    """
-    name, notes = shorten(entry.name), ()
-    if entry.locality:
-        locality, notes = (entry.locality.latitude, entry.locality.longitude), entry.locality.notes
+def _as_record(index: int, entry: Entry, locality: tuple[float, float], notes: tuple[str, ...]) -> Record:
+    """Return a record with its barcode, or with the reason why it cannot be read."""
+    name = shorten(entry.name)
     barcode, error = None, ""
     try:
         barcode = Barcode.of(name, entry.letters)

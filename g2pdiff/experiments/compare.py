@@ -14,12 +14,10 @@ from g2pdiff.denoising import Denoising
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.arguments import (
-    OPTIONAL_PLACE_TYPES,
     Check,
     Count,
+    OptionalCoordinate,
     Scale,
-    coordinate,
-    optional,
     read_barcode,
     text_of,
 )
@@ -82,12 +80,8 @@ class Compare(Experiment, MutantSpecification):
         PlainSerializer(lambda barcode: barcode.sequence if barcode else "", return_type=str),
         WithJsonSchema({"type": "string"}),
     ] = Field("", validate_default=True, description=f"COI sequence of the second side; {_SAME}")
-    other_latitude: Annotated[float | None, optional(coordinate), OPTIONAL_PLACE_TYPES] = Field(
-        None, description=f"degrees north of the second side; {_SAME}"
-    )
-    other_longitude: Annotated[float | None, optional(coordinate), OPTIONAL_PLACE_TYPES] = Field(
-        None, description=f"degrees east of the second side; {_SAME}"
-    )
+    other_latitude: OptionalCoordinate = Field(None, description=f"degrees north of the second side; {_SAME}")
+    other_longitude: OptionalCoordinate = Field(None, description=f"degrees east of the second side; {_SAME}")
     other_guidance_scale: Scale = Field(None, description=f"guidance scale of the second side; {_SAME}")
     other_alignment_scale: Scale = Field(None, description=f"alignment scale of the second side; {_SAME}")
     pairs: Count = Field(4, description="number of noises, for the interval")

@@ -13,13 +13,11 @@ from pydantic import Field, model_validator
 from g2pdiff.analysis.statistics import Estimate, relative_slope
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.arguments import (
-    OPTIONAL_PLACE_TYPES,
     Check,
     Count,
+    OptionalCoordinate,
     as_list,
     choice,
-    coordinate,
-    optional,
 )
 from g2pdiff.experiments.drawing import Picture, Specimen, Update, draw
 from g2pdiff.experiments.report import Report, Sheet, parts_of, replicates_of
@@ -66,10 +64,10 @@ class LatitudeSweep(Experiment, MutantSpecification):
         "interval, the planted slope and the verdict; settings"
     )
 
-    latitude: Annotated[float | None, optional(coordinate), OPTIONAL_PLACE_TYPES] = Field(
+    latitude: OptionalCoordinate = Field(
         None, description="degrees north, -90 to 90; not needed along latitude"
     )
-    longitude: Annotated[float | None, optional(coordinate), OPTIONAL_PLACE_TYPES] = Field(
+    longitude: OptionalCoordinate = Field(
         None, description="degrees east, -180 to 180; not needed along longitude"
     )
     along: Annotated[Literal["latitude", "longitude"], choice("latitude", "longitude")] = Field(

@@ -107,9 +107,7 @@ class SequenceSketch(nn.Module):
         digits = torch.cartesian_prod(*[torch.arange(4)] * k).reshape(
             -1, k
         )  # (4**k, k), in the order of the tokens
-        letters = torch.cat(
-            [torch.zeros(len(SPECIAL_TOKENS), k, 4), F.one_hot(digits, 4).float()]
-        )
+        letters = torch.cat([torch.zeros(len(SPECIAL_TOKENS), k, 4), F.one_hot(digits, 4).float()])
         self.register_buffer("letters", letters.flatten(1), persistent=False)  # (V, 4k), zeros where unknown
         self.register_buffer("mean", torch.zeros(max_tokens, 4 * k))
         self.register_buffer("components", torch.zeros(max_tokens * 4 * k, components))

@@ -112,6 +112,17 @@ def test_a_hundred_records_are_read_and_a_place_off_the_map_is_not():
     assert refused.value.field == "latitude"
 
 
+def test_a_place_is_asked_for_only_where_a_record_lacks_one():
+    own = f">a lat=1 lon=2\n{BARCODE}\n"
+    assert [record.latitude for record in Batch(fasta=own).records] == [1]
+    for said, missing in (({}, "latitude"), ({"latitude": 3}, "longitude")):
+        with pytest.raises(InputError, match="is missing") as refused:
+            Batch(fasta=f"{own}>b\n{BARCODE}", **said)
+        assert refused.value.field == missing
+    with pytest.raises(InputError, match="Longitude is missing"):
+        Batch(fasta=own, latitude=3)
+
+
 TABLE = f"""processid\tsampleid\tspecies\tmarker_code\tnuc\tcoord
 AB1-10\tS1\tAus bus\tCOI-5P\t{BARCODE}\t(10.5, -20.25)
 AB2-10\tS2\tAus bus\t16S\tACGT\t(10.5, -20.25)
