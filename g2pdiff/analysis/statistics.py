@@ -75,3 +75,19 @@ def relative_slope(values: np.ndarray, tens: np.ndarray, groups: Sequence[int] |
     error = np.sqrt(np.square(residuals).sum() / freedom / spread)
     percent = 100 / (values.mean() - slope * tens.mean())
     return _with_interval(percent * slope, abs(percent) * error, freedom)
+
+
+def slope_over_groups(values: np.ndarray, tens: np.ndarray, groups: Sequence[int]) -> Estimate:
+    """Return the mean of the groups' own slopes, each as `relative_slope`, with its interval over the groups.
+
+    The points of one group share a noise, so the scatter round one line says nothing of another noise. The
+    interval over groups does.
+
+    Args:
+        values: measurements (N,), three or more at distinct `tens` per group.
+        tens: regressor (N,), as of `relative_slope`.
+        groups: group of each measurement (N,), two groups or more.
+    """
+    members = np.asarray(groups)
+    slopes = [relative_slope(values[members == group], tens[members == group]).value for group in set(groups)]
+    return mean_interval(slopes)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from g2pdiff.analysis.statistics import Estimate, relative_slope
+from g2pdiff.analysis.statistics import Estimate, relative_slope, slope_over_groups
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.arguments import (
     Check,
@@ -31,9 +31,13 @@ if TYPE_CHECKING:
 
     from g2pdiff.pipeline import G2PDiffusionPipeline
 
-LATITUDES = tuple(float(degrees) for degrees in range(-80, 81, 10))
-LONGITUDES = tuple(float(degrees) for degrees in range(-160, 161, 20))
+LATITUDES = tuple(float(degrees) for degrees in range(-80, 81, 20))
+LONGITUDES = tuple(float(degrees) for degrees in range(-160, 161, 40))
 LIMITS = {"latitude": 90, "longitude": 180}
+
+FEWEST_NOISES = 3  # replicates for an interval over the noises
+MEANINGFUL = 1.0  # smallest slope that counts as a change, in per cent per 10 degrees: a fifth of the planted
+TINY = 0.05  # per cent per 10 degrees: it would be printed as 0.0
 
 
 def _read_degrees(field: str, value: object) -> tuple[float, ...] | None:
@@ -61,7 +65,7 @@ class LatitudeSweep(Experiment, MutantSpecification):
     needs_size: ClassVar[bool] = True
     returns: ClassVar[str] = (
         "a contact sheet; rows, one per picture; summary with slope_percent_per_10_degrees, its 95 % "
-        "interval, the planted slope and the verdict; settings"
+        "interval and what that is over, the planted slope and the verdict; settings"
     )
 
     latitude: OptionalCoordinate = Field(
@@ -75,9 +79,11 @@ class LatitudeSweep(Experiment, MutantSpecification):
     )
     degrees: Annotated[tuple[float, ...] | None, Check(_read_degrees, is_list=True)] = Field(
         None,
-        description="degrees to draw at; if empty, every 10 from -80 to 80, or every 20 from -160 to 160",
+        description="degrees to draw at; if empty, every 20 from -80 to 80, or every 40 from -160 to 160",
     )
-    replicates: Count = Field(1, description="number of noises per locality, for the interval")
+    replicates: Count = Field(
+        5, description="number of noises per locality; from 3 on, the interval is over the noises"
+    )
 
     @model_validator(mode="after")
     def _check_localities(self) -> Self:
@@ -180,6 +186,7 @@ class Cline:
 
     along: str
     slope: Estimate  # per 10 degrees, in per cent of the length at the reference
+    noises: int  # complete replicates that the interval is over; 0 if it is the scatter round one line
     planted: float | None  # slope of the simulated truth; None if it is not known
     verdict: str  # one sentence
 
@@ -207,6 +214,9 @@ def relative_lengths(rows: Sequence[SweepRow]) -> np.ndarray:
 def cline(rows: Sequence[SweepRow], planted: bool) -> Cline | None:
     """Return the slope of body length along a sweep, and its verdict.
 
+    With `FEWEST_NOISES` replicates or more, each noise has a slope of its own, and the interval is over the
+    noises. With fewer it is the scatter round one line, which is narrower than what another noise changes.
+
     Return None for fewer than three localities, or if no body can be measured.
 
     Args:
@@ -221,33 +231,56 @@ def cline(rows: Sequence[SweepRow], planted: bool) -> Cline | None:
     lengths = relative_lengths(rows)
     if len(set(tens)) < 3 or not lengths.any():
         return None
-    # A replicate's lengths are relative to their own mean, which costs one degree of freedom per replicate.
-    found = relative_slope(lengths, tens, [row.replicate for row in rows])
+    replicates = np.array([row.replicate for row in rows])
+    complete = [
+        r for r in set(replicates.tolist()) if _has_slope(tens[replicates == r], lengths[replicates == r])
+    ]
+    if len(complete) >= FEWEST_NOISES:
+        kept = np.isin(replicates, complete)
+        found = slope_over_groups(lengths[kept], tens[kept], replicates[kept].tolist())
+    else:
+        # A replicate's lengths are relative to their mean, which costs one degree of freedom per replicate.
+        complete, found = [], relative_slope(lengths, tens, replicates.tolist())
     # Rounded: otherwise the last bits of equal lengths would count as growth.
     slope = Estimate(*(round(end, 6) + 0.0 for end in found))
     truth = (100 * PLANTED_SLOPE if along == "latitude" else 0.0) if planted else None
-    return Cline(along, slope, truth, _verdict(along, slope))
+    return Cline(along, slope, len(complete), truth, _verdict(along, slope, len(complete)))
 
 
-TELLING = 1.0
-"""An interval around 0 that lies within plus and minus this, in per cent per 10 degrees, means no slope."""
+def _has_slope(tens: np.ndarray, lengths: np.ndarray) -> bool:
+    """Return whether one replicate has a slope of its own: three localities, and bodies to measure."""
+    return len(set(tens)) >= 3 and bool(lengths.all())
 
 
-def _verdict(along: str, slope: Estimate) -> str:
-    measured = f"{slope.value:+.1f} % per 10 degrees (95 % interval {slope.low:+.1f} to {slope.high:+.1f})"
+def interval_name(noises: int) -> str:
+    """Return what an interval of a slope is over."""
+    return f"95 % interval over {noises} noises" if noises else "scatter round the line"
+
+
+def _verdict(along: str, slope: Estimate, noises: int) -> str:
+    measured = (
+        f"{slope.value:+.1f} % per 10 degrees ({interval_name(noises)} {slope.low:+.1f} to {slope.high:+.1f})"
+    )
+    if max(abs(end) for end in slope) < TINY:
+        measured = f"less than {TINY:g} % per 10 degrees"
+    is_small = max(-slope.low, slope.high) < MEANINGFUL
     if along == "longitude":
+        if is_small:
+            return f"Null control passed: along longitude, body length has no meaningful change, {measured}."
         if slope.low <= 0 <= slope.high:
-            return f"Null control passed: along longitude, body length does not change ({measured})."
+            return f"Null control passed: along longitude, a change of body length may be chance, {measured}."
         return (
-            f"Null control failed: body length changes along longitude ({measured}), where nothing should; "
+            f"Null control failed: body length changes along longitude, {measured}, where nothing should; "
             "trust a slope along latitude only if it is much larger."
+        )
+    if is_small:
+        return (
+            f"Bergmann's rule does not show: body length has no meaningful change with latitude, {measured}."
         )
     if slope.low > 0:
         return f"Bergmann's rule shows: bodies grow towards the poles, {measured}."
     if slope.high < 0:
         return f"The opposite of Bergmann's rule shows: bodies shrink towards the poles, {measured}."
-    if max(-slope.low, slope.high) < TELLING:
-        return f"Bergmann's rule does not show: body length hardly changes with latitude, {measured}."
     return (
         f"The data do not tell whether Bergmann's rule shows: {measured}. More replicates or more latitudes "
         "narrow the interval."
@@ -257,8 +290,9 @@ def _verdict(along: str, slope: Estimate) -> str:
 def sweep_report(rows: Sequence[SweepRow], planted: bool) -> Report:
     """Return the report of a sweep.
 
-    Its summary has `slope_percent_per_10_degrees`, the slope's 95 % `interval`, the `planted` slope and a
-    `verdict`; all but the verdict are None if there are too few localities for a slope.
+    Its summary has `slope_percent_per_10_degrees`, the slope's 95 % `interval`, what it is over
+    (`interval_over`), the `planted` slope and a `verdict`; all but the verdict are None if there are too few
+    localities for a slope.
 
     Args:
         rows: of one sweep.
@@ -289,6 +323,7 @@ def sweep_report(rows: Sequence[SweepRow], planted: bool) -> Report:
             "along": along,
             "slope_percent_per_10_degrees": rounded(found.slope.value) if found else None,
             "interval": [rounded(found.slope.low), rounded(found.slope.high)] if found else None,
+            "interval_over": interval_name(found.noises) if found else None,
             "planted": rounded(found.planted) if found else None,
             "verdict": found.verdict if found else f"Too few localities for a slope along {along}.",
         },

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from g2pdiff.analysis.statistics import mean_interval, relative_slope
+from g2pdiff.analysis.statistics import mean_interval, relative_slope, slope_over_groups
 
 
 def test_a_mean_has_students_interval():
@@ -71,3 +71,19 @@ def test_a_slope_is_ordinary_least_squares():
     half = stats.t.ppf(0.975, 15) * fit.stderr
     expected = [100 * slope / fit.intercept for slope in (fit.slope, fit.slope - half, fit.slope + half)]
     assert relative_slope(values, tens) == pytest.approx(expected)
+
+
+def test_an_interval_over_groups_covers_where_each_has_a_slope_of_its_own():
+    rng = np.random.default_rng(0)
+    tens, groups = np.tile(np.arange(-3.0, 6), 5), np.repeat(np.arange(5), 9)
+    covered = {"groups": 0, "line": 0}
+    for _ in range(400):
+        own = 0.05 + 0.01 * rng.normal(size=5)
+        lengths = 1 + own[groups] * tens + 0.01 * rng.normal(size=45)
+        for name, found in (
+            ("groups", slope_over_groups(lengths, tens, groups.tolist())),
+            ("line", relative_slope(lengths, tens, groups.tolist())),
+        ):
+            covered[name] += found.low <= 5 <= found.high
+    assert 0.93 <= covered["groups"] / 400 <= 0.97
+    assert covered["line"] / 400 < 0.8

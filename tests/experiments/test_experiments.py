@@ -259,11 +259,32 @@ def test_the_null_control_tells_pass_from_fail():
     assert "failed" in failed.verdict and failed.planted == 0
 
 
+def test_a_change_without_meaning_is_called_so():
+    small = cline(swept(lambda d, r: 0.5 * (1 + 0.0004 * (abs(d) - 30)), noise=1e-4), planted=True)
+    assert 0 < small.slope.low < small.slope.high < 1
+    assert "does not show" in small.verdict and "no meaningful change" in small.verdict
+    along = cline(swept(lambda d, r: 0.5 * (1 + 0.0004 * d), "longitude", noise=1e-4), planted=True)
+    assert along.slope.low > 0 and along.verdict.startswith("Null control passed")
+
+
+def test_the_interval_is_over_the_noises_where_there_are_enough():
+    def lengths(d, r):  # every noise has a slope of its own, and hardly any scatter round its line
+        return 0.5 * (1 + (0.05 + 0.005 * (r - 1)) * (abs(d) - 30) / 10)
+
+    scatter, noises = (cline(swept(lengths, replicates=count, noise=1e-4), planted=True) for count in (2, 3))
+    assert scatter.noises == 0 and "scatter round the line" in scatter.verdict
+    assert noises.noises == 3 and "95 % interval over 3 noises" in noises.verdict
+    half = 4.303 * 0.5 / np.sqrt(3)  # Student's t of 2 degrees of freedom; slopes 4.5, 5, 5.5
+    assert noises.slope == pytest.approx((5, 5 - half, 5 + half), abs=0.05)
+    stopped = [row for row in swept(lengths, replicates=4) if row.replicate < 3 or row.degrees < -60]
+    assert cline(stopped, planted=True).noises == 3  # the fourth has too few places yet
+
+
 @pytest.mark.parametrize("length", [0.1, 0.3, 0.7])
 def test_equal_lengths_are_no_growth(length):
     for along, says in (("latitude", "does not show"), ("longitude", "passed")):
         found = cline(swept(lambda d, r: length, along, replicates=3), planted=True)
-        assert says in found.verdict and "-0.0" not in found.verdict
+        assert says in found.verdict and "less than 0.05 %" in found.verdict
 
 
 def test_two_places_make_no_slope():

@@ -63,8 +63,8 @@ def test_help_says_what_the_defaults_are():
     assert set(kind.annotation.__args__) == set(KINDS)
     assert len(RATES) == 7 and (RATES[0], RATES[-1]) == (0, 0.5)
     assert "seven rates from 0 to 0.5" in rates.description
-    assert tuple(range(-80, 81, 10)) == LATITUDES and tuple(range(-160, 161, 20)) == LONGITUDES
-    assert "every 10 from -80 to 80, or every 20 from -160 to 160" in degrees.description
+    assert tuple(range(-80, 81, 20)) == LATITUDES and tuple(range(-160, 161, 40)) == LONGITUDES
+    assert "every 20 from -80 to 80, or every 40 from -160 to 160" in degrees.description
 
 
 @pytest.mark.parametrize("kind", SPECIFICATIONS.values(), ids=SPECIFICATIONS)
@@ -215,7 +215,7 @@ def test_a_mutation_series_starts_from_the_edited_barcode(pipeline):
 
 
 def test_a_sweep_keeps_the_mutated_barcode(pipeline):
-    asked = LatitudeSweep(**TELLING, mutation_rate=0.1, along="longitude", degrees=[-5, 5])
+    asked = LatitudeSweep(**TELLING, mutation_rate=0.1, along="longitude", degrees=[-5, 5], replicates=1)
     west, east = (row for update in asked.start(pipeline) for row in update.rows)
     assert (west.latitude, west.longitude, east.longitude) == (10, -5, 5)
     assert len(asked.barcode.differences(asked.mutated)) > 1

@@ -18,10 +18,7 @@ from g2pdiff.experiments.latitude import (
     LIMITS,
     LONGITUDES,
     LatitudeSweep,
-    cline,
-    relative_lengths,
     sweep_report,
-    tens_of_degrees,
 )
 from g2pdiff.experiments.sheet import contact_sheet
 from g2pdiff.experiments.truth import has_truth
@@ -31,8 +28,9 @@ from g2pdiff.ui.form import QUIET, place_of, specify
 from g2pdiff.ui.link import as_number
 from g2pdiff.ui.messages import compass, html
 from g2pdiff.ui.server.model import ServedPipeline
+from g2pdiff.ui.widgets.cline_chart import cline_chart
 from g2pdiff.ui.widgets.downloads import data_link, file_stem, gif, picture_link, settings_link, table_link
-from g2pdiff.ui.widgets.live_chart import TRUTH, live_chart
+from g2pdiff.ui.widgets.live_chart import live_chart
 from g2pdiff.ui.widgets.number_box import number_box
 from g2pdiff.ui.widgets.pictures import pil, thumbnail
 from g2pdiff.validation import check_number
@@ -49,9 +47,6 @@ ENDS = {
 }
 FEWEST_PLACES, MOST_PLACES = 5, 33
 MOST_PICTURES = 6  # at one place
-
-SOUTH, BAND = "var(--south)", "var(--prediction-band)"
-MARGIN = 0.06  # share of the chart left free at both ends
 
 ON_THE_WAY = (
     "Every place gets the same barcode and the same noise: what changes along the way comes from the place."
@@ -166,7 +161,7 @@ class LatitudeTab(ExperimentTab):
                 MOST_PICTURES,
                 LatitudeSweep.default("replicates"),
                 step=1,
-                label="Pictures at each place",
+                label="Noises at each place",
                 min_width=160,
                 elem_id="latitude-pictures",
                 buttons=[],
@@ -260,113 +255,6 @@ def key(walk: Walk) -> str:
     return '<p class="key">' + "".join(f"<span>{mark}</span>" for mark in marks) + "</p>"
 
 
-def cline_chart(rows: Sequence[SweepRow], along: str, degrees: Sequence[float], has_truth: bool) -> dict:
-    """Draw body length against the distance walked, in per cent of the mean of the row's own replicate.
-
-    Along latitude both hemispheres lie on one axis. Where three places or more are drawn come the regression
-    line with the fan of its 95 % interval and, if the truth is known, the planted slope dashed.
-
-    Args:
-        rows: what is drawn already.
-        along: `latitude` or `longitude`.
-        degrees: the whole walk, which the axis spans.
-        has_truth: whether the rows hold a simulated truth.
-    """
-    equatorial = along == "latitude"
-    distances = [abs(degree) for degree in degrees] if equatorial else degrees
-    first, last = min(distances), max(distances)
-    margin = MARGIN * (last - first)
-    figure = {
-        "data": [],
-        "layout": {
-            "margin": {"l": 58, "r": 72, "t": 12, "b": 40},
-            "xaxis": {
-                "title": {"text": "distance from the equator" if equatorial else "longitude"},
-                "range": [first - margin, last + margin],
-                "nticks": 10,
-                "ticksuffix": "°",
-            },
-            "yaxis": {"title": {"text": "body length, % of mean"}, "range": [80, 120]},
-            "annotations": [],
-        },
-    }
-    if rows:
-        _draw_points(figure, rows, equatorial, has_truth)
-        _draw_lines(figure, rows, has_truth)
-        shown = [length for trace in figure["data"] for length in trace["y"]]
-        figure["layout"]["yaxis"]["range"] = [min(80, min(shown) - 5), max(120, max(shown) + 5)]
-    return figure
-
-
-def _draw_points(figure: dict, rows: Sequence[SweepRow], equatorial: bool, has_truth: bool) -> None:
-    lengths = 100 * relative_lengths(rows)
-    if has_truth:
-        places = {row.degrees: row.true_body_length for row in rows if row.true_body_length is not None}
-        measured = np.array(list(places.values()))
-        true = 100 * measured / measured.mean()
-        drawn = zip(places, true.tolist(), strict=True)
-        _draw_group(figure, list(drawn), rows[0].along, {"symbol": "diamond-open", "color": TRUTH, "size": 8})
-    points = list(zip((row.degrees for row in rows), lengths.tolist(), strict=True))
-    north = {"symbol": "circle", "size": 8}
-    if equatorial:
-        south = {"symbol": "triangle-down", "size": 9, "color": SOUTH}
-        _draw_group(figure, [point for point in points if point[0] < 0], "latitude", south)
-        points = [point for point in points if point[0] >= 0]
-    _draw_group(figure, points, rows[0].along, north)
-
-
-def _draw_group(figure: dict, points: list[tuple[float, float]], along: str, marker: dict) -> None:
-    """Draw points (degrees, per cent) with one kind of marker."""
-    figure["data"].append(
-        {
-            "x": [abs(degrees) if along == "latitude" else degrees for degrees, _ in points],
-            "y": [length for _, length in points],
-            "text": [compass(along, degrees) for degrees, _ in points],
-            "mode": "markers",
-            "marker": marker,
-            "hovertemplate": "%{text}: %{y:.0f} %<extra></extra>",
-        }
-    )
-
-
-def _draw_lines(figure: dict, rows: Sequence[SweepRow], has_truth: bool) -> None:
-    found = cline(rows, has_truth)
-    if found is None:
-        return
-    tens = tens_of_degrees(found.along, [row.degrees for row in rows])
-    distances = [abs(row.degrees) if found.along == "latitude" else row.degrees for row in rows]
-    x = [min(distances), max(distances)]
-    ends = tens_of_degrees(found.along, x)
-
-    def line(slope: float) -> list[float]:
-        """Return the length at both ends, in per cent of the mean."""
-        return (100 * (1 + slope / 100 * ends) / (1 + slope / 100 * tens.mean())).tolist()
-
-    value, low, high = found.slope
-    # A bow tie: both edges run through the mean.
-    fan = {"x": x + x[::-1], "y": line(low) + line(high)[::-1], "fill": "toself", "fillcolor": BAND}
-    figure["data"] = [
-        fan | {"mode": "none", "hoverinfo": "skip"},
-        *figure["data"],
-        {"x": x, "y": line(value), "mode": "lines", "line": {"width": 2.5}, "hoverinfo": "skip"},
-    ]
-    labels: list[tuple[str, float, str | None]] = [
-        (f"<b>measured<br>{value:+.1f} %</b>", line(value)[1], None)
-    ]
-    if has_truth and found.planted is not None:
-        dashed = {"width": 2, "dash": "dash", "color": TRUTH}
-        figure["data"].append(
-            {"x": x, "y": line(found.planted), "mode": "lines", "line": dashed, "hoverinfo": "skip"}
-        )
-        labels.append((f"planted<br>{found.planted:+g} %", line(found.planted)[1], TRUTH))
-    # Right of the plot: the label of the higher line stands above its end, the other one's below.
-    labels.sort(key=lambda label: label[1])
-    for (text, y, colour), anchor in zip(labels, ("top", "bottom")[-len(labels) :], strict=True):
-        label = {"text": text, "x": 1, "xref": "paper", "xanchor": "left", "y": y, "yanchor": anchor}
-        label |= {"align": "left", "showarrow": False}
-        figure["layout"]["annotations"].append(label | ({"font": {"color": colour}} if colour else {}))
-
-
 def reading(walk: Walk) -> str:
     """Say what the rows show and what they do not, for at least one row."""
     found = walk.report.summary
@@ -374,9 +262,12 @@ def reading(walk: Walk) -> str:
     if walk.has_truth:
         limits = "It says what the model learned from simulated specimens, and nothing about real animals."
     if walk.has_truth and found["interval"]:
-        low, high = found["interval"]
-        inside = "inside" if low <= found["planted"] <= high else "outside"
-        limits += f" Planted in them: {found['planted']:+g} %, which is {inside} the interval."
+        off = found["slope_percent_per_10_degrees"] - found["planted"]
+        limits += (
+            f" Planted in them: {found['planted']:+g} %; this slope is {abs(off):.1f} % "
+            f"{'above' if off > 0 else 'below'} it. The interval holds what the noise changes, not what the "
+            "model has learned wrong about this barcode."
+        )
     return f'<p class="verdict">{found["verdict"]}</p>' + messages.note(limits)
 
 
