@@ -9,6 +9,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["OMP_NUM_THREADS"] = "1"  # of the programs that tests start, too
 
+import pytest
 import torch
 
-torch.set_num_threads(1)
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    # Also after a test whose configuration sets `threads`: two processes of two threads each stop each other.
+    torch.set_num_threads(1)

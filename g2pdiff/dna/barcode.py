@@ -62,6 +62,7 @@ class Barcode:
         offset: site on which the first given letter falls; negative where letters were trimmed before it.
         notes: what was cleaned, turned, trimmed or ignored, a sentence each.
         warnings: what speaks against trusting a picture made from this barcode, a sentence each.
+        is_foreign: whether it reads as something else than insect COI, so that no score of a picture counts.
     """
 
     sequence: str
@@ -70,6 +71,7 @@ class Barcode:
     offset: int = 0
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    is_foreign: bool = False
 
     @classmethod
     def parse(cls, text: object) -> "Barcode":
@@ -135,7 +137,13 @@ class Barcode:
         if placement.is_turned:
             notes.append("Turned the sequence: it was the reverse complement of the barcode.")
         notes += barcode._placement()
-        return replace(barcode, notes=tuple(notes), warnings=barcode._doubts(letters.closed, placement))
+        foreign = barcode._foreign(letters.closed, placement.score)
+        return replace(
+            barcode,
+            notes=tuple(notes),
+            warnings=(*foreign, *barcode._doubts(placement)),
+            is_foreign=bool(foreign),
+        )
 
     @property
     def coverage(self) -> int:
@@ -229,32 +237,40 @@ class Barcode:
             )
         return notes
 
-    def _doubts(self, letters: str, placement: Placement) -> tuple[str, ...]:
-        """Return the warnings on letters without gaps and their placement."""
-        warnings, score = [], placement.score
-        other = other_animal(self.sequence)
-        if other:
-            warnings.append(
+    def _foreign(self, letters: str, score: float) -> list[str]:
+        """Return the warning on letters without gaps that are no insect COI; none on others.
+
+        Args:
+            letters: as given, cleaned.
+            score: their match score on the region.
+        """
+        if other := other_animal(self.sequence):
+            return [
                 f"The barcode reads as COI of {other.name} ({other.identity:.0%} of its amino acids with "
                 f"NCBI's genetic code {other.table}, {CODES[other.table]}; {other.insects:.0%} of insects'): "
                 "the model knows insects alone, so that a picture for it means nothing."
-            )
-        elif score < COI_SCORE:
+            ]
+        if score < COI_SCORE:
             marker = other_marker(letters)
             what = (
                 f"looks like {marker}, not like the barcode region of COI"
                 if marker
                 else "is unlike insect COI"
             )
-            warnings.append(
+            return [
                 f"The sequence {what} (match {score:.2f}, of real barcodes 0.6 and more): "
                 "a picture for it means nothing."
-            )
-        elif score < RARE_SCORE and self.coverage >= STANDARD_LENGTH:
-            warnings.append(
+            ]
+        if score < RARE_SCORE and self.coverage >= STANDARD_LENGTH:
+            return [
                 f"The barcode is unlike nearly all insect COI (match {score:.2f}; 999 of 1,000 insect "
                 f"records reach {RARE_SCORE:.2f}): a picture for it says little."
-            )
+            ]
+        return []
+
+    def _doubts(self, placement: Placement) -> list[str]:
+        """Return the warnings on indels, stop codons and letters that are missing."""
+        warnings = []
         for indel in placement.indels:
             size = count(abs(indel.size), "letter")
             is_or_are = "is" if abs(indel.size) == 1 else "are"
@@ -268,7 +284,7 @@ class Barcode:
                 f"Near site {(indel.first + indel.last) // 2 + 1} {what}, which {why}: the letters behind "
                 f"were put back on their sites, and sites {indel.first + 1} to {indel.last + 1} set to N."
             )
-        if self.stop_codons and not other and score >= COI_SCORE:
+        if self.stop_codons and placement.score >= COI_SCORE and not other_animal(self.sequence):
             stops = count(len(self.stop_codons), "stop codon")
             warnings.append(
                 f"The reading frame has {stops} (the first is codon {self.stop_codons[0] + 1} of "
@@ -281,7 +297,7 @@ class Barcode:
             warnings.append(f"{covered}; {STANDARD_LENGTH} are the usual minimum.")
         if self.n_fraction > MANY_UNKNOWN:
             warnings.append(f"{self.n_fraction:.0%} of the letters are N.")
-        return tuple(warnings)
+        return warnings
 
 
 def as_text(value: Any) -> str:

@@ -22,6 +22,7 @@ from g2pdiff.ui.server.limits import LimitedBodies
 from g2pdiff.ui.server.model import Models, loaded
 from g2pdiff.ui.tab import RunTab
 from g2pdiff.ui.tabs.learn import lesson
+from g2pdiff.ui.widgets.glossary import glossary
 from g2pdiff.ui.widgets.number_box import as_typed
 from g2pdiff.ui.widgets.theme import css, theme
 from g2pdiff.validation import check_steps
@@ -104,7 +105,7 @@ class Page:
                 self.built = {kind.name: kind(models, self.form) for kind in TABS}
                 with gr.Tab("Learn", id="learn", elem_id="learn-tab"):
                     html(lesson(), elem_id="learn")
-        html(footer(models), elem_id="credit")
+        html(footer(models) + glossary(), elem_id="credit")
         self.form.connect()
         form, explore = self.form, self.built["explore"]
         settings = {name: form.fields[name] for name in ("steps", "guidance_scale", "alignment_scale")}

@@ -129,13 +129,15 @@ class Form:
         """Build the folded settings. Those left empty are the checkpoint's defaults."""
         with gr.Accordion("Advanced", open=False, elem_id="advanced"):
             with gr.Row():
-                self.fields["seed"] = number_box(
-                    Generate.default("seed"),
-                    "Seed",
-                    info="of the noise and the mutations",
-                    min_width=120,
-                    elem_id="seed",
-                )
+                with gr.Column(min_width=120):
+                    self.fields["seed"] = number_box(
+                        Generate.default("seed"),
+                        "Seed",
+                        info="noise and mutations",
+                        min_width=120,
+                        elem_id="seed",
+                    )
+                    self.another_seed = gr.Button("Another seed", size="sm", elem_id="another-seed")
                 self.fields["steps"] = number_box(
                     Generate.default("steps"),
                     "Steps",
@@ -176,6 +178,7 @@ class Form:
         )
         self.picker.focus(None, js=static.call("selectSpecies"))
         self.place.input(None, self.place, locality, js=static.call("takePlace"))
+        self.another_seed.click(None, None, self.fields["seed"], js=static.call("drawSeed"))
         gr.on(
             [field.change for field in locality],
             place_of,

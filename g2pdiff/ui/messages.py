@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from g2pdiff.errors import InputError
+from g2pdiff.ui.widgets.glossary import term
 
 
 @contextmanager
@@ -94,20 +95,31 @@ def progress(index: int, total: int, score: float | None, left: float) -> str:
     return bar(100 * index / total) + f'<p class="status" aria-live="off">{" · ".join(parts)}</p>'
 
 
-def finished(total: int, score: float | None, threshold: float | None, duration: float) -> str:
-    """Return the outcome of a run, with what its score says; the score is None without a CLIBD model."""
+def finished(
+    total: int, score: float | None, threshold: float | None, duration: float, is_doubtful: bool = False
+) -> str:
+    """Return the outcome of a run, with what its score says.
+
+    Args:
+        total: steps.
+        score: CLIBDScore of the picture and the barcode that it was drawn from; None without a CLIBD model.
+        threshold: of the score; None without one.
+        duration: seconds.
+        is_doubtful: whether a warning stands that the barcode is none that judge and model know. Then the
+            judge's verdict means nothing, and none is given.
+    """
     if score is None:
         verdict = "This checkpoint has no CLIBD model, so there is no CLIBDScore."
-    elif threshold is not None and score >= threshold:
-        verdict = (
-            f"CLIBDScore {score:.3f}, above the success threshold of {threshold:.2f}: picture and barcode "
-            "agree."
-        )
     else:
-        verdict = (
-            f"CLIBDScore {score:.3f}, below the success threshold of {threshold:.2f}: the picture fits this "
-            "barcode no better than another's might."
-        )
+        verdict = f"{term('CLIBDScore')} {score:.3f}. "
+        if is_doubtful:
+            verdict += "It says nothing here: neither the model nor its judge knows such barcodes."
+        elif threshold is not None:
+            side = "above" if score >= threshold else "below"
+            verdict += (
+                f"The judge scores this pair of picture and barcode {side} its {term('threshold')} of "
+                f"{threshold:.2f}."
+            )
     return (
         bar(100)
         + f'<p class="status"><b>Done:</b> {plural(total, "step")} in {seconds(duration)}. {verdict}</p>'

@@ -21,7 +21,7 @@ from g2pdiff.experiments.truth import has_truth
 from g2pdiff.ui import link, messages, static
 from g2pdiff.ui.form import QUIET, Form
 from g2pdiff.ui.messages import html
-from g2pdiff.ui.server.model import Models, ServedPipeline, references
+from g2pdiff.ui.server.model import Models, ServedPipeline, references, threshold
 from g2pdiff.ui.server.model_thread import WAIT_SECONDS, drawing
 from g2pdiff.ui.server.queue import Ticket
 from g2pdiff.ui.widgets import known_species
@@ -33,6 +33,13 @@ FRAMES_EARLY = 25  # the pace slows down once the run has taken this many times 
 SESSION_SECONDS = 3600  # how long a stopped run can be fetched
 
 READY = '<div class="progress"></div><p class="status">Ready: press Run, or change something first.</p>'
+
+# Shown while the form says something else than what the tab's results were drawn from.
+STALE = (
+    '<p class="note stale-note">Drawn from what the form said before: press Run to draw what it says now.</p>'
+)
+
+COPY, COPIED, COPIED_SECONDS = "Copy link to this view", "Link copied", 2
 
 LOADING = "The model is loading; the run starts by itself."
 
@@ -103,13 +110,12 @@ class RunTab(ABC):
                 )
             self.status = html(READY, elem_id=f"{self.name}-status", js_on_load=static.text("js/status.js"))
             with gr.Column(elem_id=f"{self.name}-outcome", elem_classes="outcome"):
+                html(STALE)
                 self.warning = html(elem_id=f"{self.name}-warning")
                 self.outputs = self.build_outcome()
                 with gr.Row(elem_classes="keep"):
                     self.download = html(elem_id=f"{self.name}-download", elem_classes="downloads")
-                    self.copy = gr.Button(
-                        "Copy link to this view", size="sm", elem_id=f"{self.name}-copy", elem_classes="copy"
-                    )
+                    self.copy = gr.Button(COPY, size="sm", elem_id=f"{self.name}-copy", elem_classes="copy")
             # Inside the tab: whatever stands beside it, Gradio counts as another tab.
             self.kept = gr.State(time_to_live=SESSION_SECONDS)
         self._connect()
@@ -195,7 +201,11 @@ class RunTab(ABC):
         )
         ended = running.failure(self._stopped, self.kept, outputs, **QUIET)  # so Gradio counts a stop too
         ended.failure(None, None, controls, js=static.call("releaseRun", RELEASED))
-        self.copy.click(None, list(self.inputs.values()), None, js=static.call("copyLink", view))
+        shown = list(self.inputs.values())
+        gr.on([field.change for field in shown], None, shown, None, js=static.call("compareWithRun", view))
+        self.copy.click(None, shown, self.copy, js=static.call("copyLink", view, COPIED)).then(
+            None, None, self.copy, js=static.call("later", COPIED_SECONDS, COPY)
+        )
 
     def also_starts(self) -> list:
         """Return events that start a run, beside the button's click."""
@@ -216,6 +226,19 @@ class RunTab(ABC):
     def ended(self, status: str) -> dict:
         """Return updates of a run's end, after which nothing of it is kept in memory."""
         return {self.kept: None} | self.controls(status, running=False)
+
+    def finished(self, asked: Any, pipe: ServedPipeline, step: Any, clock: Clock) -> str:
+        """Return the outcome of a run that drew one picture.
+
+        Args:
+            asked: what `check` returned.
+            pipe: the checkpoint.
+            step: the last one.
+            clock: started with the run.
+        """
+        barcode = self.barcode_of(asked)
+        is_doubtful = (barcode is not None and barcode.is_foreign) or bool(self.warn(asked, pipe))
+        return messages.finished(step.total, step.clibd_score, threshold(pipe), clock.elapsed, is_doubtful)
 
     async def _stream(self, request: gr.Request, **values) -> AsyncGenerator[dict]:
         checkpoint = values.pop("checkpoint")

@@ -316,6 +316,8 @@ def test_many_n_and_foreign_dna_are_warned_of():
     assert Barcode.parse("".join(letters)).warnings == ("10% of the letters are N.",)
     foreign = Barcode.parse("".join(np.random.default_rng(1).choice(list(BASES), 658)))
     assert foreign.warnings[0].startswith("The sequence is unlike insect COI")
+    assert foreign.is_foreign and foreign.mutate(0.1).is_foreign
+    assert not Barcode.parse(CARDUI).is_foreign
 
 
 # Mutation

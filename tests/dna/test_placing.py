@@ -134,6 +134,7 @@ def test_other_animals_are_named_with_their_genetic_code(name, table, protein, s
     barcode = Barcode.parse(back_translated(varied, table, seed))
     (told,) = [warning for warning in barcode.warnings if "reads as COI of" in warning]
     assert name in told and f"genetic code {table}" in told and "means nothing" in told
+    assert barcode.is_foreign
     assert not any("pseudogene" in warning for warning in barcode.warnings)
 
 

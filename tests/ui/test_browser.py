@@ -68,6 +68,31 @@ def test_a_first_visitor_can_run_at_once(app, visit, tmp_path):
     assert Image.open(tmp_path / "picture.png").size == (32, 32)
 
 
+def test_results_of_what_the_form_said_before_are_dimmed(app, visit):
+    page = visit(app + "?seed=1&steps=1")
+    page.click("#explore-run")
+    wait(page, "#explore-status", "Done: 1 step")
+    wait(page, "#caption", f"at {abs(round(number(page, 'latitude'), 2)):g}°N")
+    home = page.input_value("#latitude input")
+    assert not page.is_visible("#explore-outcome .stale-note")  # filled defaults are no change
+    page.fill("#latitude input", "10")
+    page.wait_for_selector("#explore-outcome.stale .stale-note", state="visible")
+    page.fill("#latitude input", home)
+    page.wait_for_selector("#explore-outcome:not(.stale)")
+    page.click("#advanced button")
+    page.click("#another-seed")
+    page.wait_for_selector("#explore-outcome.stale")
+    assert page.input_value("#seed input") != "1"
+    page.click("#explore-copy")
+    wait(page, "#explore-copy", "Link copied")
+    wait(page, "#explore-copy", "Copy link to this view")
+    page.focus("#explore-status .term")
+    tip = "getComputedStyle(document.querySelector('#explore-status .term'), '::after').content"
+    assert "cosine" in page.evaluate(tip)
+    described = page.get_attribute("#explore-status .term", "aria-describedby")
+    assert "cosine" in page.text_content(f"#{described}")
+
+
 def test_an_example_fills_barcode_and_place(app, visit):
     page = visit(app)
     page.click("#picker input")

@@ -240,6 +240,8 @@ def test_the_chart_draws_scores_and_threshold():
 def test_the_outcome_is_said_in_words():
     assert "above" in messages.finished(25, 0.6, 0.4, 12)
     assert "below" in messages.finished(25, 0.3, 0.4, 12)
+    doubtful = messages.finished(25, 0.6, 0.4, 12, is_doubtful=True)
+    assert "0.600" in doubtful and "says nothing here" in doubtful and "above" not in doubtful
     assert "no CLIBD model" in messages.finished(25, None, None, 12)
     assert "about 3 min left" in messages.progress(2, 25, 0.1, 180)
     assert "Stopped at step 3 of 25" in messages.stopped(3, 25)

@@ -107,6 +107,7 @@ def test_a_strangers_barcode_is_drawn_under_a_warning(both, visit, butterflies):
     run(page)
     warning = page.inner_text("#explore-warning")
     assert "Unlike all 2 reference species" in warning and "shows no such animal" in warning
+    assert "says nothing here" in page.inner_text("#explore-status")  # no verdict under a warning
     above = page.locator("#explore-warning").bounding_box()["y"]
     assert above < page.locator("#prediction").bounding_box()["y"]
     assert page.is_visible("#prediction img")

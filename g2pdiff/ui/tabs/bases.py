@@ -20,7 +20,7 @@ from g2pdiff.experiments.bases import Bases as Specification
 from g2pdiff.ui import messages, static
 from g2pdiff.ui.form import QUIET, specify
 from g2pdiff.ui.messages import errors_as_toast, html, note
-from g2pdiff.ui.server.model import ServedPipeline, references, threshold
+from g2pdiff.ui.server.model import ServedPipeline, references
 from g2pdiff.ui.server.queue import Ticket
 from g2pdiff.ui.tab import Clock, RunTab
 from g2pdiff.ui.widgets.codon_strip import AMINO_ACIDS, strip
@@ -112,9 +112,7 @@ class BasesTab(RunTab):
         yield from self.wait(ticket)
         with ticket:
             yield from self.occlusion(findings, pipe, step.latents)
-        yield {self.download: downloads(findings)} | self.ended(
-            messages.finished(step.total, step.clibd_score, threshold(pipe), clock.elapsed)
-        )
+        yield {self.download: downloads(findings)} | self.ended(self.finished(asked, pipe, step, clock))
 
     def neighbours(self, findings: Findings, pipe: ServedPipeline, images: Tensor) -> dict:
         """Return updates that show the references nearest to the barcode and to its picture (1, 3, H, W)."""

@@ -21,6 +21,7 @@ from g2pdiff.ui.server.model import ServedPipeline, knows_species, references, t
 from g2pdiff.ui.server.queue import Ticket
 from g2pdiff.ui.tab import Clock, RunTab
 from g2pdiff.ui.widgets import known_species
+from g2pdiff.ui.widgets.caption import caption
 from g2pdiff.ui.widgets.downloads import animation_link, file_stem, picture_link, settings_link
 from g2pdiff.ui.widgets.live_chart import live_chart, score_chart
 from g2pdiff.ui.widgets.pictures import enlarge, picture_box, pil
@@ -32,9 +33,7 @@ KNOWN = (
 
 STEPS_SHOWN = 25  # on the empty chart, until the checkpoint's own default is known
 
-PREDICTION = (
-    '<p class="note"><b>Prediction</b>: what the model draws from noise for this barcode and place.</p>'
-)
+PREDICTION = '<p class="note"><b>Prediction</b>: what the model draws from noise for {of}.</p>'
 TRUTH = (
     '<p class="note"><b>Simulated truth</b>: what the simulator draws for this barcode and latitude; not a '
     "photograph.</p>"
@@ -61,7 +60,7 @@ class ExploreTab(RunTab):
         with gr.Row(elem_id="pictures"):
             with gr.Column(elem_id="prediction-column"):
                 self.picture = picture_box("Prediction", "prediction")
-                html(PREDICTION)
+                self.caption = html(PREDICTION.format(of="this barcode and place"), elem_id="caption")
             with gr.Column(elem_id="truth-column") as self.truth_column:
                 self.truth = picture_box("Simulated truth", "truth")
                 html(TRUTH)
@@ -75,7 +74,7 @@ class ExploreTab(RunTab):
             elem_id="chart",
         )
         self.told = [self.chart, self.truth_column, self.known_column]
-        return [self.picture, self.truth, self.known, self.known_note, self.chart]
+        return [self.picture, self.caption, self.truth, self.known, self.known_note, self.chart]
 
     def also_starts(self) -> list:
         return [self.form.fields["barcode"].submit]
@@ -93,7 +92,8 @@ class ExploreTab(RunTab):
 
     def stream(self, asked: Generate, pipe: ServedPipeline, ticket: Ticket) -> Generator[dict]:
         progress, scores, clock = Drawn(asked), [], Clock()
-        yield {self.truth: None, self.kept: progress} | self.nearest(asked, pipe)
+        said = {self.caption: PREDICTION.format(of=caption(asked, asked.mutated.sequence))}
+        yield {self.truth: None, self.kept: progress} | said | self.nearest(asked, pipe)
         with ticket, closing(asked.start(pipe)) as steps:
             for step in steps:
                 scores += step.clibd_scores or []
@@ -110,7 +110,7 @@ class ExploreTab(RunTab):
         yield {
             self.truth: true_picture(asked, pipe),
             self.download: downloads(progress),
-        } | self.ended(messages.finished(step.total, step.clibd_score, threshold(pipe), clock.elapsed))
+        } | self.ended(self.finished(asked, pipe, step, clock))
 
     def barcode_of(self, asked: Generate) -> Barcode:
         return asked.mutated

@@ -24,6 +24,8 @@ globalThis.g2pdiff = (() => {
 
   // On a narrow page what a run shows is below the form: bring it into view when a run starts.
   const startRun = (view, ...values) => {
+    drawn[view.tab] = values;
+    compareWithRun(view, ...values);
     const outcome = document.getElementById(`${view.tab}-outcome`);
     if (outcome.getBoundingClientRect().top > innerHeight * 0.6) {
       const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
@@ -32,11 +34,29 @@ globalThis.g2pdiff = (() => {
     return writeLink(view, ...values);
   };
 
-  const copyLink = async (view, ...values) => {
+  const copyLink = async (view, copied, ...values) => {
     writeLink(view, ...values);
     try { await navigator.clipboard.writeText(location.href); }
     catch { prompt('Link to this view', location.href); }
+    return copied;
   };
+
+  const later = (seconds, value) => new Promise(resolve => setTimeout(resolve, 1000 * seconds, value));
+
+  // What each tab's last run was asked for: results of anything else than the form says now are dimmed.
+  const drawn = {};
+
+  const compareWithRun = (view, ...values) => {
+    const before = drawn[view.tab];
+    const stale = before && values.some((value, i) => {
+      // Settings that were left empty are filled with the defaults that the run took.
+      const filled = before[i] === '' && ['steps', 'guidance_scale', 'alignment_scale'].includes(view.names[i]);
+      return value !== before[i] && !filled;
+    });
+    document.getElementById(`${view.tab}-outcome`)?.classList.toggle('stale', Boolean(stale));
+  };
+
+  const drawSeed = () => String(Math.floor(2 ** 32 * Math.random()));
 
   const button = interactive => ({interactive, __type__: 'update'});
 
@@ -55,5 +75,5 @@ globalThis.g2pdiff = (() => {
   // Both ends of a walk go with its direction.
   const takeEnds = (ends, along) => ends[along].map(String);
 
-  return {copyLink, releaseRun, selectSpecies, startRun, stopRun, takeEnds, takePlace};
+  return {compareWithRun, copyLink, drawSeed, later, releaseRun, selectSpecies, startRun, stopRun, takeEnds, takePlace};
 })();
