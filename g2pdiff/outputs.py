@@ -20,6 +20,8 @@ class DenoisingStep:
     timestep: int  # of the diffusion process
     is_last: bool  # True if no step follows, because this is the last one or the run was interrupted
     latents: torch.Tensor  # (B, C, h, w), the estimate of the clean latents
+    noisy: torch.Tensor  # (B, C, h, w), the latents z_t that the step began with
+    noise_share: float  # of the variance of `noisy`, 1 - gamma_t: 1 is noise alone, 0 none
     images: torch.Tensor | None = None  # (B, 3, H, W) in [0, 1], the decoded latents; None between previews
     clibd_scores: list[float] | None = None  # B cosines; None without a CLIBD model and between previews
 

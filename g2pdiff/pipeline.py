@@ -218,8 +218,7 @@ class G2PDiffusionPipeline(SavedPipeline):
         # 1. Make a scheduler for this run alone: schedulers keep state, and two runs may share one pipeline
         device = self._execution_device
         scheduler = prepare_scheduler(self.scheduler, denoising, device)
-        step_noise = step_arguments(scheduler, generators)
-        gammas = self.scheduler.alphas_cumprod
+        step_noise, gammas = step_arguments(scheduler, generators), self.scheduler.alphas_cumprod
 
         # 2. Draw the noise
         self._interrupt = False
@@ -245,6 +244,7 @@ class G2PDiffusionPipeline(SavedPipeline):
                         denoising.alignment_rule,
                     )
                 clean = to_clean(noise_pred, latents, timestep, gammas)
+                seen, share = latents, 1 - float(gammas[int(timestep)])
                 latents = scheduler.step(noise_pred, timestep, latents, **step_noise).prev_sample
                 if callback is not None:
                     tensors = {"latents": latents, "pooled": condition.pooled, "context": condition.context}
@@ -257,7 +257,7 @@ class G2PDiffusionPipeline(SavedPipeline):
                 is_done = index + 1 == denoising.steps
                 is_last = is_done or self.interrupt
                 estimate = latents if is_done else clean
-                yield DenoisingStep(index + 1, denoising.steps, int(timestep), is_last, estimate)
+                yield DenoisingStep(index + 1, denoising.steps, int(timestep), is_last, estimate, seen, share)
                 if is_last:
                     return
 

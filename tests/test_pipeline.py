@@ -39,6 +39,14 @@ def test_stream_counts_its_steps_and_ends_where_call_ends(pipeline):
     assert output.clibd_scores == steps[-1].clibd_scores
 
 
+def test_each_step_tells_what_the_model_saw_and_how_noisy_it_was(pipeline):
+    first, *others = pipeline.stream(BARCODE, 56.6, 11.3, seed=3, num_inference_steps=4)
+    noise = pipeline.prepare_latents(1, torch.Generator().manual_seed(3), torch.device("cpu"))
+    assert_close(first.noisy, noise)
+    shares = [step.noise_share for step in (first, *others)]
+    assert 1 >= shares[0] > 0.9 and shares == sorted(shares, reverse=True) and shares[-1] >= 0
+
+
 def test_pictures_are_in_range_and_differ_along_the_stream(pipeline):
     images = [s.images for s in pipeline.stream(BARCODE, 0, 0, num_inference_steps=3)]
     assert all(i.min() >= 0 and i.max() <= 1 for i in images)

@@ -61,6 +61,15 @@ def test_a_first_visitor_can_run_at_once(app, visit, tmp_path):
     assert prediction["y"] == truth["y"] and prediction["width"] == truth["width"] > 300
     assert "not a photograph" in page.inner_text("#truth-column")
     assert "success threshold" in page.inner_text("#chart")
+    # The steps of the run, forwards and back, from what the page has.
+    replay = page.locator("#replay input[type=range]")
+    assert replay.input_value() == "3" and "Step 4 of 4" in page.inner_text("#replay .replay-said")
+    last = page.get_attribute("#replay .seen", "src")
+    replay.press("Home")
+    wait(page, "#replay .replay-said", "Step 1 of 4 · 100% noise · CLIBDScore")
+    assert page.get_attribute("#replay .seen", "src") != last
+    replay.press("End")
+    assert page.get_attribute("#replay .seen", "src") == last
     with page.expect_download() as download:
         page.click("a.download")
     assert re.fullmatch(r"[A-Z][a-z]+-[a-z]+_[-\d.]+_[-\d.]+_seed0\.png", download.value.suggested_filename)

@@ -78,7 +78,7 @@ def unlearned(rows: pd.DataFrame, table: pd.DataFrame, split: str) -> pd.DataFra
         both know. Barcodes of `val` count as learned too, except for the split `val`: thresholds are set on
         them.
     """
-    learned = table.loc[table["split"].isin({"train", "val"} - {split}), "dna_barcode"]
+    learned = learned_barcodes(table, split)
     kept = rows[~rows["dna_barcode"].isin(learned)]
     if kept.empty or learned.empty:
         return kept
@@ -86,7 +86,14 @@ def unlearned(rows: pd.DataFrame, table: pd.DataFrame, split: str) -> pd.DataFra
     return kept[different]
 
 
-def nearest_difference(barcodes: list[str], learned: list[str], rows: int = 2048) -> np.ndarray:
+def learned_barcodes(table: pd.DataFrame, split: str) -> pd.Series:
+    """Return the barcodes of a table that are learned when a split is held out; see `unlearned`."""
+    return table.loc[table["split"].isin({"train", "val"} - {split}), "dna_barcode"]
+
+
+def nearest_difference(
+    barcodes: list[str], learned: list[str], rows: int = 2048, of_shorter: bool = False
+) -> np.ndarray:
     """Return the share of differing sites between each framed barcode and its nearest learned barcode.
 
     Only sites that both know are compared. Pairs that share fewer than half of the sites do not count.
@@ -95,6 +102,7 @@ def nearest_difference(barcodes: list[str], learned: list[str], rows: int = 2048
         barcodes: N framed barcodes.
         learned: M framed barcodes.
         rows: barcodes per comparison.
+        of_shorter: whether half of the shorter barcode's known sites are enough.
 
     Returns:
         Shares (N,), 0 to 1; 0 for a barcode that equals a learned one.
@@ -105,11 +113,14 @@ def nearest_difference(barcodes: list[str], learned: list[str], rows: int = 2048
     for start in range(0, len(theirs), rows):
         one_hot = _one_hot(theirs[start : start + rows])
         known = (theirs[start : start + rows] < len(BASES)).astype(np.float32)
+        theirs_known = known.sum(1)
         for at in range(0, len(ours), rows):
             some = ours[at : at + rows]
-            shared = (some < len(BASES)).astype(np.float32) @ known.T
+            ours_known = (some < len(BASES)).astype(np.float32)
+            shared = ours_known @ known.T
+            least = np.minimum.outer(ours_known.sum(1), theirs_known) if of_shorter else some.shape[1]
             equal = _one_hot(some) @ one_hot.T
-            share = np.where(shared >= some.shape[1] / 2, (shared - equal) / np.maximum(shared, 1), 1.0)
+            share = np.where(shared >= least / 2, (shared - equal) / np.maximum(shared, 1), 1.0)
             nearest[at : at + rows] = np.minimum(nearest[at : at + rows], share.min(1))
     return nearest[inverse]
 

@@ -14,7 +14,7 @@ from g2pdiff.dna.barcode import Barcode
 from g2pdiff.experiments.drawing import Specimen
 from g2pdiff.experiments.generate import Generate
 from g2pdiff.experiments.truth import has_truth, true_pictures
-from g2pdiff.ui import messages
+from g2pdiff.ui import messages, static
 from g2pdiff.ui.form import specify
 from g2pdiff.ui.messages import html
 from g2pdiff.ui.server.model import ServedPipeline, knows_species, references, threshold
@@ -25,6 +25,7 @@ from g2pdiff.ui.widgets.caption import caption
 from g2pdiff.ui.widgets.downloads import animation_link, file_stem, picture_link, settings_link
 from g2pdiff.ui.widgets.live_chart import live_chart, score_chart
 from g2pdiff.ui.widgets.pictures import enlarge, picture_box, pil
+from g2pdiff.ui.widgets.replay import Moment, replay
 
 KNOWN = (
     '<p class="note"><b>Nearest known species</b>: the one of the reference species whose barcode is most '
@@ -47,6 +48,7 @@ class Drawn:
     asked: Generate
     total: int = 0
     frames: list[Image.Image] = field(default_factory=list)  # the picture after every step
+    moments: list[Moment] = field(default_factory=list)  # every step
 
 
 class ExploreTab(RunTab):
@@ -73,8 +75,9 @@ class ExploreTab(RunTab):
             height=210,
             elem_id="chart",
         )
+        self.replay = html(elem_id="replay", js_on_load=static.text("js/replay.js"))
         self.told = [self.chart, self.truth_column, self.known_column]
-        return [self.picture, self.caption, self.truth, self.known, self.known_note, self.chart]
+        return [self.picture, self.caption, self.truth, self.known, self.known_note, self.chart, self.replay]
 
     def also_starts(self) -> list:
         return [self.form.fields["barcode"].submit]
@@ -93,12 +96,13 @@ class ExploreTab(RunTab):
     def stream(self, asked: Generate, pipe: ServedPipeline, ticket: Ticket) -> Generator[dict]:
         progress, scores, clock = Drawn(asked), [], Clock()
         said = {self.caption: PREDICTION.format(of=caption(asked, asked.mutated.sequence))}
-        yield {self.truth: None, self.kept: progress} | said | self.nearest(asked, pipe)
+        yield {self.truth: None, self.replay: "", self.kept: progress} | said | self.nearest(asked, pipe)
         with ticket, closing(asked.start(pipe)) as steps:
             for step in steps:
                 scores += step.clibd_scores or []
                 progress.total = step.total
                 progress.frames.append(step.image)
+                progress.moments.append(Moment.of(step))
                 if not (clock.due() or step.index == step.total):
                     continue
                 left = clock.left(step.index, step.total)
@@ -109,6 +113,7 @@ class ExploreTab(RunTab):
                 }
         yield {
             self.truth: true_picture(asked, pipe),
+            self.replay: replay(pipe, progress.moments),
             self.download: downloads(progress),
         } | self.ended(self.finished(asked, pipe, step, clock))
 
