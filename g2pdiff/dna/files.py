@@ -35,8 +35,7 @@ _BESIDE = re.compile(r"(?i)readme|licen[cs]e|\.(xml|md|pdf)$")  # what lies in a
 _SEPARATORS = "\t;,|"
 _BINARY = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _FLAT = re.compile(r"(LOCUS\s|ID   )")
-PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
-"""What opens a packed file, by the bytes that it begins with."""
+PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}  # by a file's first bytes
 
 _OTHERS = {
     b"7z\xbc\xaf": "a 7z archive: unpack it",

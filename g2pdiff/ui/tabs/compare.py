@@ -194,7 +194,7 @@ class CompareTab(ExperimentTab):
         with gr.Row():
             change = gr.Radio(
                 [(label, name) for name, label in CHANGES.items()],
-                value="alignment",
+                value="guidance",
                 label="What changes",
                 scale=3,
                 min_width=280,
@@ -374,7 +374,7 @@ def verdict(name: str, found: Estimate, pairs: int, sides: tuple[str, str]) -> s
     means = (
         "excludes 0, so chance in the noise does not explain the difference"
         if found.low > 0 or found.high < 0
-        else "holds 0, so chance in the noise could explain the difference"
+        else "includes 0, so chance in the noise could explain the difference"
     )
     return f"{start} on average over {pairs} pairs. The 95 % interval, {low} to {high}, {means}."
 

@@ -31,7 +31,10 @@ def cline_chart(rows: Sequence[SweepRow], along: str, degrees: Sequence[float], 
         has_truth: whether the rows hold a simulated truth.
     """
     equatorial = along == "latitude"
-    distances = [abs(degree) for degree in degrees] if equatorial else degrees
+    distances = list(degrees)
+    if equatorial:  # a walk across the equator begins there
+        crosses = min(degrees) < 0 < max(degrees)
+        distances = [abs(degree) for degree in degrees] + [0] * crosses
     first, last = min(distances), max(distances)
     margin = MARGIN * (last - first)
     figure = {

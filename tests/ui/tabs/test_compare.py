@@ -212,8 +212,8 @@ def test_the_chart_of_one_pair_has_no_band_and_that_of_none_no_data():
     [
         ([0.10, 0.11, 0.12], "excludes 0"),
         ([-0.10, -0.11, -0.12], "excludes 0"),
-        ([-0.1, 0.0, 0.2], "holds 0"),
-        ([0.0, 0.0], "holds 0"),
+        ([-0.1, 0.0, 0.2], "includes 0"),
+        ([0.0, 0.0], "includes 0"),
         ([0.1], "an interval needs two pairs"),
     ],
 )

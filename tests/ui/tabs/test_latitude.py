@@ -213,6 +213,8 @@ def test_two_places_make_points_but_no_line():
     assert set(traces(cline_chart(rows, "latitude", (0, 80), has_truth=False))) == {"circle", "triangle-down"}
     empty = cline_chart([], "latitude", (35, 70), has_truth=True)
     assert empty["data"] == [] and empty["layout"]["xaxis"]["range"] == pytest.approx([32.9, 72.1])
+    across = cline_chart([], "latitude", (-80, 80), has_truth=True)
+    assert across["layout"]["xaxis"]["range"] == pytest.approx([-4.8, 84.8])
 
 
 @pytest.mark.parametrize(("slope", "sentence"), [(0.04, "1.0 % below it"), (0.1, "5.0 % above it")])
