@@ -2,9 +2,9 @@
 
     python -m training.assemble --config training/configs/embedded.yaml
 
-Weights are saved as fp16 safetensors in shards under 10 MB. The checkpoint also gets the reference species
-and the examples for the app, a description for people, and a model card. An adapter is fused into its base,
-so a run on Stable Diffusion also ends in an ordinary checkpoint.
+Weights are saved as fp16 safetensors in shards under 10 MB. The checkpoint also gets the reference species,
+the examples for the app with a picture of the first one, a description for people, and a model card. An
+adapter is fused into its base, so a run on Stable Diffusion also ends in an ordinary checkpoint.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import torch
 from diffusers import DPMSolverMultistepScheduler
 
 from g2pdiff.about import About
+from g2pdiff.arrival import Arrival
+from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.dna.tokenizer import KmerTokenizer
 from g2pdiff.errors import InputError
 from g2pdiff.models.aligner import LatentAligner
@@ -84,6 +86,7 @@ def assemble(config: Config) -> Path:
             About.check(config.assemble.about).save(partial)
         here = replace(config, assemble=replace(config.assemble, checkpoint=str(partial)))
         write_examples(here)
+        Arrival.draw(load_pipeline(partial), partial).save(partial)
         write_references(here)
         write_model_card(config, partial)
         if config.data.bold:

@@ -116,7 +116,10 @@ class Page:
         blocks.load(
             self.restore,
             None,
-            [self.tabs, form.checkpoint, form.picker, *form.fields.values(), form.place, *own, self.notice],
+            [
+                *(self.tabs, form.checkpoint, form.picker, *form.fields.values(), form.place, *own),
+                *(self.notice, explore.picture, explore.caption),
+            ],
             **QUIET,
         ).then(self.wait, form.checkpoint, None, **QUIET).then(
             self.greet,
@@ -143,11 +146,13 @@ class Page:
         values, ignored = link.read(request.query_params, checks)
         if self.models.simulated and values and "checkpoint" not in request.query_params:
             values["checkpoint"] = self.models.simulated  # which all links meant before there were others
+        arrived = {} if values else self.built["explore"].arrive(self.models.folder())
         return (
             {self.tabs: gr.Tabs(selected=selected), self.notice: messages.notes(ignored, "warning")}
             | self.form.restore(values)
             | tab.restore(values)
             | {tab.run: gr.Button(interactive=True) for tab in self.built.values()}
+            | arrived
         )
 
     def announce(self, checkpoint: str | None) -> str:

@@ -58,6 +58,11 @@ def compass(along: str, degrees: float) -> str:
     return f"{abs(degrees):g}°{letter}"
 
 
+def place_name(latitude: float, longitude: float) -> str:
+    """Return a locality as people write it, such as `46.91°N 11.39°E`."""
+    return f"{compass('latitude', round(latitude, 2))} {compass('longitude', round(longitude, 2))}"
+
+
 def seconds(duration: float) -> str:
     """Return a duration as people say it."""
     if duration < 90:

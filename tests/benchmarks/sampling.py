@@ -58,7 +58,7 @@ def stock(pipe: G2PDiffusionPipeline, condition: Condition, seed: int) -> None:
     latents = pipe.prepare_latents(1, [torch.Generator().manual_seed(seed)], "cpu")
     for timestep in scheduler.timesteps:
         prediction = pipe.unet(
-            torch.cat([latents, latents]),
+            both.beside(torch.cat([latents, latents])),
             timestep,
             encoder_hidden_states=both.context,
             class_labels=both.pooled if pipe.unet.config.class_embed_type else None,

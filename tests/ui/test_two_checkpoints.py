@@ -10,7 +10,7 @@ import torch
 from gradio_client import Client
 from PIL import Image
 
-from g2pdiff import cli
+from g2pdiff import arrival, cli
 from g2pdiff.about import About
 from g2pdiff.analysis.references import FOLDER, PICTURES, Reference, References
 from g2pdiff.built_in import EXAMPLES
@@ -56,6 +56,7 @@ def butterflies(tmp_path_factory):
         writer = csv.DictWriter(own, list(lines[0]))
         writer.writeheader()
         writer.writerows(sorted(lines, key=lambda line: line["name"]))
+    arrival.main([str(folder)])
     return str(folder)
 
 
@@ -83,6 +84,9 @@ def test_the_page_opens_with_photographs_and_the_nearest_known_species_stands_be
     page = visit(both)
     wait(page, "#title", ABOUT.description)
     assert page.input_value("#checkpoint input") == "Butterflies"
+    page.wait_for_selector("#prediction img")  # drawn before anybody came
+    caption = page.inner_text("#caption")
+    assert "Drawn before you came" in caption and "Aglais io" in caption
     assert page.input_value("#picker input").startswith("Aglais io, peacock butterfly")
     assert "A. Person <a@b.c>" in page.inner_text("#credit") and "CC BY-SA" in page.inner_text("#credit")
     page.click("#title summary")

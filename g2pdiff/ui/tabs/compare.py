@@ -22,7 +22,7 @@ from g2pdiff.ui import messages
 from g2pdiff.ui.experiment_tab import ExperimentTab, Progress
 from g2pdiff.ui.form import QUIET, fill_both, place_note, specify
 from g2pdiff.ui.link import as_number
-from g2pdiff.ui.messages import compass, html
+from g2pdiff.ui.messages import html, place_name
 from g2pdiff.ui.server.model import ServedPipeline
 from g2pdiff.ui.widgets.downloads import file_stem, picture_link, settings_link, table_link
 from g2pdiff.ui.widgets.examples import examples
@@ -300,11 +300,6 @@ class CompareTab(ExperimentTab):
         if said := verdicts(comparison):
             reading = f'<p class="verdict">{escape(said[0])}</p>' + messages.notes(said[1:])
         return {self.reading: reading, self.download: downloads(comparison)}
-
-
-def place_name(latitude: float, longitude: float) -> str:
-    """Return a locality as people write it."""
-    return f"{compass('latitude', latitude)} {compass('longitude', longitude)}"
 
 
 def difference_picture(row: PairRow) -> Tensor:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
+from html import escape
 
 import gradio as gr
 from gradio.blocks import Block
 from PIL import Image
 
+from g2pdiff.arrival import Arrival
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.experiments.drawing import Specimen
 from g2pdiff.experiments.generate import Generate
 from g2pdiff.experiments.truth import has_truth, true_pictures
 from g2pdiff.ui import messages, static
 from g2pdiff.ui.form import specify
-from g2pdiff.ui.messages import html
+from g2pdiff.ui.messages import html, place_name
 from g2pdiff.ui.server.model import ServedPipeline, knows_species, references, threshold
 from g2pdiff.ui.server.queue import Ticket
 from g2pdiff.ui.tab import Clock, RunTab
@@ -35,6 +37,10 @@ KNOWN = (
 STEPS_SHOWN = 25  # on the empty chart, until the checkpoint's own default is known
 
 PREDICTION = '<p class="note"><b>Prediction</b>: what the model draws from noise for {of}.</p>'
+ARRIVED = (
+    '<p class="note"><b>Drawn before you came</b>: what the model draws for {of}. Press Run to watch it form.'
+    "</p>"
+)
 TRUTH = (
     '<p class="note"><b>Simulated truth</b>: what the simulator draws for this barcode and latitude; not a '
     "photograph.</p>"
@@ -81,6 +87,14 @@ class ExploreTab(RunTab):
 
     def also_starts(self) -> list:
         return [self.form.fields["barcode"].submit]
+
+    def arrive(self, folder: str) -> dict:
+        """Return updates that show the picture which a checkpoint's folder brings, if it does."""
+        found = Arrival.read(folder)
+        if found is None:
+            return {}
+        of = f"<em>{escape(found.species)}</em> at {place_name(found.latitude, found.longitude)}"
+        return {self.picture: enlarge(found.picture), self.caption: ARRIVED.format(of=of)}
 
     def greet(self, pipe: ServedPipeline, steps: int) -> dict:
         """Return updates for a checkpoint that has just been loaded."""

@@ -3,7 +3,7 @@
 from html import escape
 
 from g2pdiff.experiments.specification import SpecimenSpecification
-from g2pdiff.ui.messages import compass, plural
+from g2pdiff.ui.messages import place_name, plural
 from g2pdiff.ui.widgets.examples import names
 
 
@@ -17,6 +17,6 @@ def caption(asked: SpecimenSpecification, mutated: str) -> str:
     original = asked.original
     name = names().get(original.sequence)
     said = f"<em>{escape(name)}</em>" if name else escape(original.name) or "this barcode"
-    place = ", ".join(compass(along, round(getattr(asked, along), 2)) for along in ("latitude", "longitude"))
+    place = place_name(asked.latitude, asked.longitude)
     changed = sum(one != other for one, other in zip(original.sequence, mutated, strict=True))
     return f"{said} at {place}" + (f", {plural(changed, 'base')} changed" if changed else "")
