@@ -33,6 +33,7 @@ import torch
 
 from g2pdiff import pipeline as pipeline_module
 from g2pdiff.analysis.statistics import mean_interval
+from g2pdiff.built_in import SIMULATED
 from g2pdiff.checkpoint import load_pipeline
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.models.conditioner import Condition
@@ -176,7 +177,11 @@ def import_seconds() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", help="folder or hub id; by default the embedded one")
+    parser.add_argument(
+        "--checkpoint",
+        default=SIMULATED,
+        help="folder, hub id or built-in name (%(default)s, which never saw the held-out barcodes)",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="runs of each loop (%(default)s)")
     given = parser.parse_args()
     torch.set_num_threads(2)

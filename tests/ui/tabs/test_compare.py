@@ -7,7 +7,6 @@ import json
 import re
 from dataclasses import replace
 
-import gradio as gr
 import pytest
 import torch
 from PIL import Image
@@ -16,10 +15,7 @@ from g2pdiff.analysis.statistics import mean_interval
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.compare import Compare as AsScript
 from g2pdiff.experiments.compare import PairRow
-from g2pdiff.models.checkpoint_names import named_checkpoints
 from g2pdiff.ui import link
-from g2pdiff.ui.form import Form
-from g2pdiff.ui.server.model import Models
 from g2pdiff.ui.tabs.compare import (
     CompareTab,
     Comparison,
@@ -31,38 +27,23 @@ from g2pdiff.ui.tabs.compare import (
 )
 from g2pdiff.ui.widgets.pair_charts import difference_chart
 from tests.tiny import BARCODE, tiny_pipeline
+from tests.ui.tabs.built import FORM, build
 from tests.ui.test_browser import boxes, number, overflow, wait
 
-FORM = {
-    "barcode": BARCODE,
-    "latitude": 56.6,
-    "longitude": 11.3,
-    "mutation_rate": 0,
-    "kind": "uniform",
-    "transition_transversion_ratio": None,
-    "no_new_stops": False,
-    "region": "",
-    "edits": "",
-    "seed": 3,
-    "steps": 2,
-    "guidance_scale": 2.0,
-    "alignment_scale": 1.0,
-}
+FILLED = FORM | {"guidance_scale": 2.0, "alignment_scale": 1.0}
 SHORT = "?tab=compare&pairs=2&steps=1"
 LONG = "?tab=compare&pairs=40&steps=100"
 
 
 @pytest.fixture(scope="module")
 def tab():
-    with gr.Blocks():
-        models = Models(named_checkpoints())
-        return CompareTab(models, Form(models))
+    return build(CompareTab)
 
 
 def ask(tab, change="alignment", pairs=2, other_latitude=0, other_longitude=11.3, **form) -> Comparison:
     own = {"change": change, "pairs": pairs}
     own |= {"other_latitude": other_latitude, "other_longitude": other_longitude}
-    return tab.check(FORM | form | own)
+    return tab.check(FILLED | form | own)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import json
 import re
 from dataclasses import replace
 
-import gradio as gr
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,40 +15,21 @@ from PIL import Image
 
 from g2pdiff.errors import InputError
 from g2pdiff.experiments.latitude import LatitudeSweep, SweepRow
-from g2pdiff.models.checkpoint_names import named_checkpoints
 from g2pdiff.ui import link
-from g2pdiff.ui.form import Form
 from g2pdiff.ui.messages import compass
-from g2pdiff.ui.server.model import Models
 from g2pdiff.ui.tabs.latitude import LatitudeTab, Walk, downloads, film, reading
 from g2pdiff.ui.widgets.cline_chart import cline_chart
 from tests.tiny import BARCODE, tiny_pipeline
+from tests.ui.tabs.built import FORM, build
 from tests.ui.test_browser import boxes, number, overflow, pin, wait
 
-FORM = {
-    "barcode": BARCODE,
-    "latitude": 56.6,
-    "longitude": 11.3,
-    "mutation_rate": 0,
-    "kind": "uniform",
-    "transition_transversion_ratio": None,
-    "no_new_stops": False,
-    "region": "",
-    "edits": "",
-    "seed": 3,
-    "steps": 2,
-    "guidance_scale": None,
-    "alignment_scale": None,
-}
 SHORT = "?tab=latitude&places=5&pictures_per_place=1&steps=1"
 LONG = "?tab=latitude&places=33&pictures_per_place=6&steps=30"
 
 
 @pytest.fixture(scope="module")
 def tab():
-    with gr.Blocks():
-        models = Models(named_checkpoints())
-        return LatitudeTab(models, Form(models))
+    return build(LatitudeTab)
 
 
 def ask(tab, along="latitude", start=-80, end=80, places=5, pictures_per_place=1, form=FORM) -> Walk:

@@ -7,7 +7,6 @@ import json
 import re
 from dataclasses import replace
 
-import gradio as gr
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,10 +16,7 @@ from g2pdiff.analysis.statistics import Estimate
 from g2pdiff.dna.barcode import Barcode
 from g2pdiff.dna.mutation import changes
 from g2pdiff.errors import InputError
-from g2pdiff.models.checkpoint_names import named_checkpoints
 from g2pdiff.ui import link
-from g2pdiff.ui.form import Form
-from g2pdiff.ui.server.model import Models
 from g2pdiff.ui.server.queue import Queue
 from g2pdiff.ui.tab import Clock
 from g2pdiff.ui.tabs.mutations import (
@@ -35,32 +31,16 @@ from g2pdiff.ui.tabs.mutations import (
 )
 from g2pdiff.ui.widgets.mutation_curves import curve_chart
 from tests.tiny import BARCODE, tiny_pipeline
+from tests.ui.tabs.built import FORM, build
 from tests.ui.test_browser import boxes, overflow, wait
 
-FORM = {
-    "barcode": BARCODE,
-    "latitude": 56.6,
-    "longitude": 11.3,
-    "mutation_rate": 0,
-    "kind": "uniform",
-    "transition_transversion_ratio": None,
-    "no_new_stops": False,
-    "region": "",
-    "edits": "",
-    "seed": 3,
-    "steps": 2,
-    "guidance_scale": None,
-    "alignment_scale": None,
-}
 SHORT = "?tab=mutations&rates=10 50&replicates=2&steps=1"
 LONG = "?tab=mutations&rates=1 2 3 4 5 6 7 8 9 10 11&replicates=10&steps=150"
 
 
 @pytest.fixture(scope="module")
 def tab():
-    with gr.Blocks():
-        models = Models(named_checkpoints())
-        return MutationsTab(models, Form(models))
+    return build(MutationsTab)
 
 
 def ask(tab, rates="10 50", replicates=2, **form) -> Series:
