@@ -25,6 +25,7 @@ from g2pdiff.ui.server.queue import Ticket
 from g2pdiff.ui.tab import Clock, RunTab
 from g2pdiff.ui.widgets.codon_strip import AMINO_ACIDS, strip
 from g2pdiff.ui.widgets.downloads import data_link, file_stem, picture_link, table_link
+from g2pdiff.ui.widgets.glossary import term
 from g2pdiff.ui.widgets.pictures import enlarge, picture_box, pil, thumbnail
 from g2pdiff.validation import check_number
 
@@ -40,9 +41,9 @@ CARD_SIZE = 128  # pixels of a reference picture
 
 TRANSITIONS = dict(zip("AGCT", "GATC", strict=True))
 
-OCCLUSION = """<p class="note"><b>Which bases matter.</b> Each codon in turn is hidden from the model
-(occlusion); an upward bar means that the barcode then fits the picture worse, so the model reads that codon,
-which does not say what it does in the animal.</p>"""
+OCCLUSION = f"""<p class="note"><b>Which bases matter.</b> Each {term("codon")} in turn is hidden from the
+model (occlusion); an upward bar means that the barcode then fits the picture worse, so the model reads that
+codon, which does not say what it does in the animal.</p>"""
 READY = (
     '<p class="note">The bars of all 219 codons appear here, and below them the barcode, codon by codon.</p>'
 )

@@ -263,6 +263,6 @@ def read_out(text: str) -> str:
         said += note(f"{len(unread) - ERRORS_SHOWN} more cannot be read.", "warning")
     if len(text) > link.LONGEST_FASTA:
         said += note(
-            f"With more than {link.LONGEST_FASTA:,} characters the text is not part of the link: keep it."
+            f"The text is too long for a link ({link.LONGEST_FASTA:,} characters): save it as a file."
         )
     return said

@@ -26,6 +26,7 @@ from g2pdiff.ui.messages import html, place_name
 from g2pdiff.ui.server.model import ServedPipeline
 from g2pdiff.ui.widgets.downloads import file_stem, picture_link, settings_link, table_link
 from g2pdiff.ui.widgets.examples import examples
+from g2pdiff.ui.widgets.glossary import term
 from g2pdiff.ui.widgets.live_chart import live_chart
 from g2pdiff.ui.widgets.number_box import number_box
 from g2pdiff.ui.widgets.pair_charts import MEASUREMENTS, changed, difference_chart, measured
@@ -57,10 +58,11 @@ EQUAL = {
 }
 """The field to blame when two sides are equal, and how to fix it."""
 
-NOTE = """<p class="note">Draws pairs of pictures. Both pictures of a pair start from the same noise and
-differ in one thing alone; each pair has a noise of its own, so that the interval says how sure the difference
-is. Wild type is the barcode as typed, mutant what the form's point edits and mutation rate make of it. Both
-pictures are scored against the barcode of the left one.</p>"""
+NOTE = f"""<p class="note">Draws pairs of pictures, for instance with and without
+{term("guidance", "classifier-free guidance")} or {term("alignment", "alignment guidance")}.
+Both pictures of a pair start from the same noise and differ in one thing alone; each pair has a noise of its
+own, so that the interval says how sure the difference is. Wild type is the barcode as typed, mutant what the
+form's point edits and mutation rate make of it. Both pictures are scored against the left one's barcode.</p>"""
 
 
 def check_change(change: object) -> str:

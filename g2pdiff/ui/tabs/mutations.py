@@ -22,6 +22,7 @@ from g2pdiff.ui.form import specify
 from g2pdiff.ui.messages import html, plural
 from g2pdiff.ui.server.model import ServedPipeline, threshold
 from g2pdiff.ui.widgets.downloads import file_stem, picture_link, settings_link, table_link
+from g2pdiff.ui.widgets.glossary import term
 from g2pdiff.ui.widgets.live_chart import live_chart
 from g2pdiff.ui.widgets.mutation_curves import MEASUREMENTS, curve_chart
 from g2pdiff.ui.widgets.number_box import number_box
@@ -33,11 +34,11 @@ if TYPE_CHECKING:
 
 MAXIMUM_RATES, MAXIMUM_REPLICATES = 12, 10
 
-NOTE = """<p class="note">Draws the barcode with more and more of its bases substituted, always from the same
-noise, so that only the barcode differs. A replicate is one path of chance: its higher rates keep the
-substitutions of the lower ones. <b>Kind of mutation</b> says what may be substituted, and its point edits
-belong to the wild type; the form's own mutation rate does not count here. Click a picture to see what changed
-in its barcode.</p>"""
+NOTE = f"""<p class="note">Draws the barcode with more and more of its bases substituted, always from the same
+noise, so that only the barcode differs. Each replicate is an independent series: its higher rates keep the
+substitutions of the lower ones. Appearance {term("drift")} says how far the pictures move away from the
+first. <b>Kind of mutation</b> says what may be substituted, and its point edits belong to the wild type; the
+form's own mutation rate does not count here. Click a picture to see what changed in its barcode.</p>"""
 
 
 @dataclass
@@ -130,7 +131,7 @@ class MutationsTab(ExperimentTab):
                 "replicates": number_box(
                     Specification.default("replicates"),
                     "Replicates",
-                    info=f"paths of chance, up to {MAXIMUM_REPLICATES}",
+                    info=f"independent series, up to {MAXIMUM_REPLICATES}",
                     min_width=120,
                     elem_id="mutations-replicates",
                 ),

@@ -46,7 +46,7 @@ def test_the_sample_is_read_whole_and_fits_in_a_link():
     records = read_records(sample(), 0, 0)
     assert all(record.barcode and not record.notes for record in records)
     assert len({record.latitude for record in records}) == len(records) >= 4
-    assert check_fasta(sample()) == sample() and "not part of the link" not in read_out(sample())
+    assert check_fasta(sample()) == sample() and "too long for a link" not in read_out(sample())
 
 
 def test_the_read_out_counts_records_and_names_the_bad_ones():
@@ -56,7 +56,7 @@ def test_the_read_out_counts_records_and_names_the_bad_ones():
     many = read_out(f">good\n{BARCODE}\n" + ">bad\nA\n" * 5)
     assert many.count("too short") == 3 and "2 more cannot be read." in many
     assert "does not begin with a header" in read_out(BARCODE)
-    assert "not part of the link" in read_out(f">good\n{BARCODE}\n" * 7)
+    assert "too long for a link" in read_out(f">good\n{BARCODE}\n" * 7)
     assert "&lt;img" in read_out(f"{FASTA}><img src=x>\nA") and "<img" not in read_out(f"{FASTA}><img>\nA")
 
 
@@ -184,7 +184,7 @@ def test_a_place_that_is_ignored_is_a_warning_on_its_record():
 def test_stop_keeps_what_is_done(app, visit):
     page = visit(app + "?tab=batch&steps=60")
     page.fill("#batch-fasta textarea", f">moth\n{BARCODE}\n" * 40)
-    wait(page, "#batch-note", "not part of the link")
+    wait(page, "#batch-note", "too long for a link")
     page.click("#batch-run")
     page.wait_for_selector(".batch-records img")
     assert "tab=batch" in page.url and "fasta=" not in page.url
