@@ -62,7 +62,7 @@ NOTE = f"""<p class="note">Draws pairs of pictures, for instance with and withou
 {term("guidance", "classifier-free guidance")} or {term("alignment", "alignment guidance")}.
 Both pictures of a pair start from the same noise and differ in one thing alone; each pair has a noise of its
 own, so that the interval says how sure the difference is. Wild type is the barcode as typed, mutant what the
-form's point edits and mutation rate make of it. Both pictures are scored against the left one's barcode.</p>"""
+form's point edits and mutation rate make of it. Both are scored against the left one's barcode.</p>"""
 
 
 def check_change(change: object) -> str:
