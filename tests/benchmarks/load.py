@@ -38,6 +38,7 @@ import httpx
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from g2pdiff.built_in import SIMULATED
 from g2pdiff.ui.app import SESSIONS
 from tests.tiny import BARCODE
 
@@ -291,7 +292,7 @@ def measure(seconds: float, visitors: int, checkpoint: str | None = None, seed: 
     Args:
         seconds: of load, of which the first fifth is the warm-up.
         visitors: at a time.
-        checkpoint: folder or hub id; by default the embedded one.
+        checkpoint: folder, hub id or built-in name; by default the app's own.
         seed: of what the visitors do.
     """
     log, warm_up = Log(), seconds / 5
@@ -332,7 +333,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=300, help="of load (%(default)s)")
     parser.add_argument("--visitors", type=int, default=50, help="at a time (%(default)s)")
-    parser.add_argument("--checkpoint", help="folder or hub id; by default the embedded one")
+    parser.add_argument(
+        "--checkpoint",
+        default=SIMULATED,
+        help="folder, hub id or built-in name (%(default)s, with which every tab has something to draw)",
+    )
     given = parser.parse_args()
     result = measure(given.seconds, given.visitors, given.checkpoint)
     for request, count in result["by_request"].items():
