@@ -223,7 +223,7 @@ def test_the_readmes_client_runs_as_it_stands(app, tmp_path, monkeypatch, capsys
     monkeypatch.chdir(tmp_path)
     exec(program.replace("http://127.0.0.1:7860/", app).replace("http://127.0.0.1:7860", app), {})
     printed = capsys.readouterr().out
-    assert "95 % interval" in printed
+    assert "per 10 degrees" in printed
     assert ".zip" in printed
 
 
